@@ -1,0 +1,49 @@
+# One entry for people and CI. Needs python3 (3.11 or newer), make and a package index; everything else lands in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Changes with pyproject.toml only: an up-to-date environment costs no pip run.
+STAMP := $(VENV)/.envoymesh-installed
+TEST_WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check fix clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with the package (editable) and its development tools
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "make: $(PYTHON) is missing or older than Python 3.11; name another with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "make: $(PYTHON) cannot make virtual environments; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+run: $(STAMP) ## Run the mesh as local processes until Ctrl-C (installs first)
+	@exec $(BIN)/envoymesh up
+
+test: $(STAMP) ## Run every test this machine can run
+	$(PYTEST) tests
+
+check: $(STAMP) ## Format, lint, types, layering and sizes; edits nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/unit/test_layering.py tests/unit/test_sizes.py
+
+fix: $(STAMP) ## Format and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove .venv, caches, generated certificates and the mesh's state
+	@if [ -x $(BIN)/envoymesh ]; then $(BIN)/envoymesh down || true; fi
+	rm -rf $(VENV) .envoymesh .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info certs/*.key certs/*.crt certs/*.pem
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
