@@ -1,0 +1,50 @@
+"""The message types that stand for plain values: names, and how to turn them into Python's.
+
+This module must not read a configuration or raise its errors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.message import Message
+
+TYPED_EXTENSION_CONFIG = "envoy.config.core.v3.TypedExtensionConfig"
+METADATA = "envoy.config.core.v3.Metadata"
+ANY = "google.protobuf.Any"
+DURATION = "google.protobuf.Duration"
+TIMESTAMP = "google.protobuf.Timestamp"
+FIELD_MASK = "google.protobuf.FieldMask"
+STRUCT = "google.protobuf.Struct"
+VALUE = "google.protobuf.Value"
+LIST_VALUE = "google.protobuf.ListValue"
+
+WRAPPERS = frozenset(
+    f"google.protobuf.{kind}Value"
+    for kind in ("Bool", "String", "Bytes", "Int32", "Int64", "UInt32", "UInt64", "Float", "Double")
+)
+
+FRACTION_DENOMINATORS = (100, 10_000, 1_000_000)
+"""envoy.type.v3.FractionalPercent.DenominatorType by number: HUNDRED, TEN_THOUSAND, MILLION."""
+
+
+def struct_to_dict(struct: Any) -> dict[str, Any]:
+    """Turn a google.protobuf.Struct into a dict of plain values."""
+    return {key: value_to_plain(value) for key, value in struct.fields.items()}
+
+
+def value_to_plain(value: Any) -> Any:
+    """Turn a google.protobuf.Value into None, bool, float (int where it is whole), str, list or dict."""
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return struct_to_dict(value.struct_value)
+    if kind == "list_value":
+        return [value_to_plain(element) for element in value.list_value.values]
+    if kind == "number_value":
+        return int(value.number_value) if value.number_value.is_integer() else value.number_value
+    return None if kind in (None, "null_value") else getattr(value, kind)
+
+
+def is_type(message: Message, full_name: str) -> bool:
+    """Tell whether a message is of a type."""
+    return bool(message.DESCRIPTOR.full_name == full_name)
