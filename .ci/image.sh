@@ -1,0 +1,26 @@
+# The images' base, from a registry or, where none answers, from Debian's packages. Sourced by .ci/run.
+
+BASE_IMAGE=python:3.13-slim
+BASE_SUITE=trixie # its Python is 3.13
+CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt
+
+provide_base_image() {
+  docker image inspect "$BASE_IMAGE" >/dev/null 2>&1 && return 0
+  timeout 120 docker pull -q "$BASE_IMAGE" && return 0
+  say "no registry answers; making $BASE_IMAGE from Debian packages"
+  command -v mmdebstrap >/dev/null || apt_install mmdebstrap
+  make_base_image
+}
+
+# The machine's own certificate authorities go in, so that pip reaches the package index from a build as it does out here.
+make_base_image() {
+  mmdebstrap --quiet --variant=minbase --include=python3,python3-pip,python3-venv,ca-certificates,curl \
+    --customize-hook="upload $CA_BUNDLE $CA_BUNDLE" \
+    --customize-hook='ln -s ../../bin/python3 "$1/usr/local/bin/python"' \
+    "$BASE_SUITE" - |
+    docker import \
+      --change "ENV PIP_CERT=$CA_BUNDLE" --change "ENV SSL_CERT_FILE=$CA_BUNDLE" \
+      --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
+      --change 'CMD ["python3"]' \
+      - "$BASE_IMAGE"
+}

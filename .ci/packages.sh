@@ -1,0 +1,27 @@
+# Debian packages the tests and the engine need. Sourced by .ci/run.
+
+# command:package pairs; the command tells whether the package is needed.
+PACKAGES=(
+  make:make
+  curl:curl
+  nghttp:nghttp2-client
+  h2load:nghttp2-client
+  dockerd:docker.io
+  iptables:iptables
+)
+
+install_packages() {
+  local pair missing=()
+  for pair in "${PACKAGES[@]}"; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+  done
+  python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  apt_install "${missing[@]}"
+}
+
+apt_install() {
+  say "apt-get install $*"
+  "${AS_ROOT[@]}" apt-get -qq update
+  "${AS_ROOT[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null
+}

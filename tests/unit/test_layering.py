@@ -1,0 +1,180 @@
+"""The house's directions, read from the imports: who may know whom, and which foreign library belongs where."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = "envoymesh"
+CODECS = ("http.headers", "http.codec", "http.http1", "http.http2")
+
+# Room -> the rooms it may import besides itself. `codecs` are the sans-I/O parts of http/.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "stats": {"errors"},
+    "network": {"errors", "stats"},
+    "codecs": {"errors"},
+    "config": {"errors"},
+    "http": {"errors", "stats", "network", "codecs"},
+    "router": {"errors", "stats", "codecs", "http"},
+    "upstream": {"errors", "stats", "network", "codecs", "http"},
+    "filters": {"errors", "stats", "network", "codecs", "http", "router", "upstream"},
+    "admin": {"errors", "stats", "network", "codecs", "http", "upstream", "config"},
+    "sandbox": {"errors"},
+    "server": {
+        "errors", "stats", "network", "codecs", "config", "http", "router", "upstream", "filters", "admin", "root",
+    },
+    "cli": {"errors", "config", "server", "sandbox", "root"},
+    "__main__": {"cli"},
+    "root": set(),
+}  # fmt: skip
+# A file named config.py turns messages into its room's settings, with config's readers, and may show what it read to
+# the config.py files it is built from.
+CONFIG_FILES_MAY_ALSO_IMPORT = {"config"}
+
+PROTOBUF = ("google.protobuf", "envoy", "xds", "udpa", "validate")
+ASYNCIO = ("asyncio", "uvloop", "aiodns", "pycares")
+ASYNCIO_ROOMS = {"network", "server", "admin", "sandbox"}
+ARGPARSE_FILES = {"cli.py", "__main__.py"}
+
+
+class Import(NamedTuple):
+    """One imported module's dotted name, and where."""
+
+    module: str
+    file: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file.relative_to(ROOT)}:{self.line} imports {self.module}"
+
+
+def room_of(module: str) -> str:
+    """The room of a dotted name below the package: http.http1.parser -> codecs, upstream.pool -> upstream."""
+    if any(module == codec or module.startswith(codec + ".") for codec in CODECS):
+        return "codecs"
+    return module.partition(".")[0] or "root"
+
+
+def module_of(file: Path) -> str:
+    """A file's dotted name below the package: envoymesh/http/__init__.py -> http."""
+    parts = file.relative_to(ROOT / PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def is_module(dotted: str) -> bool:
+    """Whether the dotted name below the package is a module (and not a name in one)."""
+    path = ROOT / PACKAGE / dotted.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def imports_of(file: Path) -> Iterator[Import]:
+    """Every import in the file, also inside functions and TYPE_CHECKING blocks, each as the module it reaches."""
+    package = file.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(file.read_text(), str(file))):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, file, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            source = ".".join(part for part in (base, node.module) if part)
+            for alias in node.names:
+                whole = f"{source}.{alias.name}"
+                below = whole.removeprefix(f"{PACKAGE}.")
+                names_a_module = whole != below and is_module(below)
+                yield Import(whole if names_a_module or source == "google" else source, file, node.lineno)
+
+
+def forbidden(found: Import) -> bool:
+    """Whether an import inside the package goes against the table."""
+    if found.module != PACKAGE and not found.module.startswith(PACKAGE + "."):
+        return False
+    room, target = room_of(module_of(found.file)), room_of(found.module[len(PACKAGE) + 1 :])
+    allowed = MAY_IMPORT[room] | {room}
+    if found.file.name == "config.py":
+        allowed = allowed | CONFIG_FILES_MAY_ALSO_IMPORT
+    return target not in allowed
+
+
+def names(found: Import, libraries: tuple[str, ...]) -> bool:
+    """Whether the import reaches one of the libraries."""
+    return any(found.module == library or found.module.startswith(library + ".") for library in libraries)
+
+
+FILES = sorted((ROOT / PACKAGE).rglob("*.py"))
+IMPORTS = [found for file in FILES for found in imports_of(file)]
+
+
+def shown(wrong: list[Import]) -> str:
+    return "\n".join(map(str, wrong))
+
+
+def test_every_room_is_in_the_table() -> None:
+    rooms = {room_of(module_of(file)) for file in FILES}
+    assert rooms <= MAY_IMPORT.keys(), f"not in MAY_IMPORT: {rooms - MAY_IMPORT.keys()}"
+
+
+def test_rooms_import_only_what_they_may() -> None:
+    wrong = [found for found in IMPORTS if forbidden(found)]
+    assert not wrong, shown(wrong)
+
+
+def test_protobuf_stays_in_config() -> None:
+    wrong = [
+        found
+        for found in IMPORTS
+        if names(found, PROTOBUF) and room_of(module_of(found.file)) != "config" and found.file.name != "config.py"
+    ]
+    assert not wrong, shown(wrong)
+
+
+def test_asyncio_stays_in_its_rooms() -> None:
+    wrong = [
+        found for found in IMPORTS if names(found, ASYNCIO) and room_of(module_of(found.file)) not in ASYNCIO_ROOMS
+    ]
+    assert not wrong, shown(wrong)
+
+
+def test_argparse_stays_in_the_command_line() -> None:
+    wrong = [found for found in IMPORTS if names(found, ("argparse",)) and found.file.name not in ARGPARSE_FILES]
+    assert not wrong, shown(wrong)
+
+
+@pytest.mark.parametrize(
+    ("file", "module", "expected"),
+    [
+        ("router/match.py", "envoymesh.upstream.host", True),
+        ("upstream/host.py", "envoymesh.router", True),
+        ("http/http1/parser.py", "envoymesh.http.manager", True),
+        ("http/http1/parser.py", "envoymesh.http.headers", False),
+        ("http/codec.py", "envoymesh.stats", True),
+        ("http/manager.py", "envoymesh.network.api", False),
+        ("filters/router/config.py", "envoymesh.config.reader", False),
+        ("filters/router/filter.py", "envoymesh.config.reader", True),
+        ("sandbox/compose.py", "envoymesh.config.reader", True),
+        ("stats/store.py", "json", False),
+    ],
+)
+def test_the_table_forbids_what_it_should(file: str, module: str, expected: bool) -> None:
+    assert forbidden(Import(module, ROOT / PACKAGE / file, 1)) is expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from google import protobuf", {"google.protobuf"}),
+        ("from ..errors import MeshError", {"envoymesh.errors"}),
+        ("from .. import errors", {"envoymesh.errors"}),
+        ("def f():\n    import asyncio.events", {"asyncio.events"}),
+        ("from envoymesh.errors import MeshError", {"envoymesh.errors"}),
+    ],
+)
+def test_imports_are_read_as_the_modules_they_reach(source: str, expected: set[str], monkeypatch, tmp_path) -> None:
+    file = tmp_path / PACKAGE / "http" / "manager.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(source)
+    (tmp_path / PACKAGE / "errors.py").touch()
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    assert {found.module for found in imports_of(file)} == expected
