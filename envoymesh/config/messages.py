@@ -42,7 +42,7 @@ WELL_KNOWN = {
 BOOTSTRAP = "envoy.config.bootstrap.v3.Bootstrap"
 
 _TYPE_NAME = re.compile(r"((?:[a-z][a-z0-9_]*\.)+)([A-Z]\w*)(?:\.[A-Z]\w*)*")
-_V2 = re.compile(r"envoy\.(api\.v2|config(\.\w+)*\.(v1|v2|v2alpha\d*))(\.|$)|envoy\.config\.filter\.")
+_V2 = re.compile(r"envoy\.(?:[a-z0-9_]+\.)*(?:v1|v2|v2alpha\d*)\..*")
 
 
 def message_class(full_name: str) -> type[Message]:
@@ -100,11 +100,14 @@ def class_of_url(type_url: str, path: str, source: Source) -> type[Message]:
     _, slash, name = type_url.rpartition("/")
     if not slash or not name:
         raise ConfigError(f"'@type' must be a type URL with a '/' (value: {type_url!r})", path, file, line)
+    if _V2.fullmatch(name):
+        raise ConfigError(
+            f"a type of API v2, which Envoy no longer has, in '@type' (value: {type_url})", path, file, line
+        )
     try:
         return message_class(name)
     except KeyError:
-        what = "API v2 type, no longer supported" if _V2.match(name) else "unknown type"
-        raise ConfigError(f"{what} in '@type' (value: {type_url})", path, file, line) from None
+        raise ConfigError(f"unknown type in '@type' (value: {type_url})", path, file, line) from None
 
 
 def unpack_any(value: Any, path: str, source: Source) -> Message:

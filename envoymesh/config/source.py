@@ -61,7 +61,7 @@ class Source:
         written: Key = ()
         line = self.lines.get(written)
         for part in key:
-            for spelling in _spellings(part):
+            for spelling in spellings(part):
                 if (*written, spelling) in self.lines:
                     written = (*written, spelling)
                     line = self.lines[written]
@@ -74,8 +74,8 @@ class Source:
         return f"Source({self.file!r}, {len(self.lines)} lines)"
 
 
-def _spellings(part: str | int) -> tuple[str | int, ...]:
-    """The ways in which a part may be written in a file: proto name, JSON name, number as a map's key."""
+def spellings(part: str | int) -> tuple[str | int, ...]:
+    """List the ways in which a part may be written in a file: proto name, JSON name, number as a map's key."""
     if isinstance(part, int):
         return (part, str(part))
     return (part, _CAMEL.sub(lambda match: match.group(1).upper(), part))
