@@ -1,0 +1,176 @@
+"""The two runtimes of the mesh behind one interface: Docker Compose, and local processes.
+
+Both read the repository's docker-compose.yaml. A mesh must not know what a scenario expects of it.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from testcontainers.compose import DockerCompose
+
+ROOT = Path(__file__).resolve().parents[2]
+FRONT = "front-envoy"
+
+
+class Replica(NamedTuple):
+    """One running copy of a service; `health` is Compose's word: starting, healthy, unhealthy."""
+
+    name: str
+    service: str
+    health: str
+
+
+class Ports(NamedTuple):
+    """The three published ports of the front, chosen by the kernel."""
+
+    proxy: int
+    https: int
+    admin: int
+
+    def environment(self) -> dict[str, str]:
+        """The variables docker-compose.yaml reads them from."""
+        return {"PORT_PROXY": str(self.proxy), "PORT_HTTPS": str(self.https), "PORT_ADMIN": str(self.admin)}
+
+
+class Mesh(Protocol):
+    """What a scenario may do with a mesh. Every method returns when the runtime's own command has returned."""
+
+    ports: Ports
+
+    def start(self) -> None:
+        """Bring everything up, and wait until every replica is healthy."""
+
+    def stop(self) -> None:
+        """Leave nothing running."""
+
+    def replicas(self) -> list[Replica]:
+        """The running replicas of all services."""
+
+    def scale(self, service: str, count: int) -> None:
+        """Run `count` replicas of a service; starts again what was killed."""
+
+    def kill(self, replica: str) -> None:
+        """End a replica at once, without a word of warning to it."""
+
+    def restart(self, replica: str) -> None:
+        """Stop a replica in order and start it again."""
+
+    def logs(self) -> str:
+        """What all replicas wrote."""
+
+
+def free_ports() -> Ports:
+    """Three ports nobody listens on."""
+    sockets = [socket.create_server(("", 0)) for _ in Ports._fields]
+    try:
+        return Ports(*(each.getsockname()[1] for each in sockets))
+    finally:
+        for each in sockets:
+            each.close()
+
+
+class DockerMesh:
+    """docker compose, in a project of its own."""
+
+    def __init__(self, project: str) -> None:
+        self.ports = free_ports()
+        self._environment = {**self.ports.environment(), "COMPOSE_PROJECT_NAME": project}
+        self._compose = DockerCompose(str(ROOT), build=True, wait=True)
+
+    def start(self) -> None:
+        """docker compose up --build --wait."""
+        os.environ.update(self._environment)  # testcontainers hands its own environment on, and takes no other
+        try:
+            self._compose.start()
+        except subprocess.CalledProcessError as error:
+            raise AssertionError(f"docker compose up failed:\n{error.stderr.decode()}\n{self.logs()}") from error
+
+    def stop(self) -> None:
+        """docker compose down."""
+        self._compose.stop()
+        for name in self._environment:
+            os.environ.pop(name, None)
+
+    def replicas(self) -> list[Replica]:
+        """docker compose ps."""
+        return [Replica(each.Name, each.Service, each.Health) for each in self._compose.get_containers()]
+
+    def scale(self, service: str, count: int) -> None:
+        """docker compose up --scale, which leaves the other containers alone."""
+        self._run("up", "-d", "--no-recreate", "--scale", f"{service}={count}")
+
+    def kill(self, replica: str) -> None:
+        """docker kill."""
+        subprocess.run(["docker", "kill", replica], check=True, capture_output=True)
+
+    def restart(self, replica: str) -> None:
+        """docker restart."""
+        subprocess.run(["docker", "restart", replica], check=True, capture_output=True)
+
+    def logs(self) -> str:
+        """docker compose logs."""
+        return "\n".join(self._compose.get_logs())
+
+    def inside(self, service: str, command: str) -> str:
+        """What a command line prints in a service's container, under the container's own bash."""
+        return self._compose.exec_in_container(["/bin/bash", "-c", command], service)[0]
+
+    def _run(self, *arguments: str) -> None:
+        command = [*self._compose.compose_command_property, *arguments]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+
+
+class EmbeddedMesh:
+    """envoymesh up -d and its sister commands, with a state folder of its own."""
+
+    def __init__(self, state: Path) -> None:
+        self.ports = free_ports()
+        self._state = state
+
+    def start(self) -> None:
+        """envoymesh up -d."""
+        self._run("up", "-d")
+
+    def stop(self) -> None:
+        """envoymesh down."""
+        self._run("down")
+        shutil.rmtree(self._state, ignore_errors=True)
+
+    def replicas(self) -> list[Replica]:
+        """envoymesh ps."""
+        return [
+            Replica(each["Name"], each["Service"], each["Health"])
+            for each in json.loads(self._run("ps", "--format", "json"))
+            if each["State"] == "running"
+        ]
+
+    def scale(self, service: str, count: int) -> None:
+        """envoymesh scale."""
+        self._run("scale", f"{service}={count}")
+
+    def kill(self, replica: str) -> None:
+        """envoymesh kill."""
+        self._run("kill", replica)
+
+    def restart(self, replica: str) -> None:
+        """envoymesh stop, then start."""
+        self._run("stop", replica)
+        self._run("start", replica)
+
+    def logs(self) -> str:
+        """envoymesh logs."""
+        return self._run("logs")
+
+    def _run(self, *arguments: str) -> str:
+        command: Sequence[str] = [sys.executable, "-m", "envoymesh", *arguments]
+        environment = {**os.environ, **self.ports.environment(), "ENVOYMESH_STATE": str(self._state)}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"envoymesh {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}"
+        return done.stdout
