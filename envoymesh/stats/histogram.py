@@ -1,0 +1,175 @@
+"""Histogram: recorded values in log-linear buckets of two significant digits, and what can be read from them.
+
+The buckets, the quantiles' interpolation and the two views (the last flush interval, and all since the start) are those
+of the circllhist library that Envoy uses, so that the same values give the same figures. Recording appends to a list;
+everything else happens at `flush()`, which the server calls every `stats_flush_interval`. It must not know a clock.
+"""
+
+import collections
+import math
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from functools import lru_cache
+
+QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.90, 0.95, 0.99, 0.995, 0.999, 1.0)
+BUCKETS = (
+    0.5, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0, 30000.0, 60000.0, 300000.0,
+    600000.0, 1800000.0, 3600000.0,
+)  # fmt: skip
+# A percent is recorded as an integer of this many parts (Envoy's Histogram::PercentScale).
+PERCENT_SCALE = 1_000_000
+# Values waiting for a flush are folded into buckets at this many, which bounds their memory.
+PENDING_LIMIT = 4096
+
+
+class Unit(StrEnum):
+    """What a histogram's values measure."""
+
+    UNSPECIFIED = ""
+    MILLISECONDS = "ms"
+    MICROSECONDS = "us"
+    BYTES = "bytes"
+    PERCENT = "percent"
+
+
+class Bucket:
+    """One log-linear bucket: `left` inclusive to `left + width`; bucket zero holds zero only and has no width."""
+
+    __slots__ = ("left", "width")
+
+    def __init__(self, left: float, width: float) -> None:
+        self.left = left
+        self.width = width
+
+    def __repr__(self) -> str:
+        return f"Bucket({self.left}, {self.width})"
+
+
+ZERO = Bucket(0.0, 0.0)
+
+
+@lru_cache(maxsize=4096)
+def _bucket_at(digits: int, exponent: int) -> Bucket:
+    """Bucket of the values whose first two digits are `digits`, times ten to the `exponent - 1`."""
+    power = 10.0**exponent
+    return Bucket(digits / 10.0 * power, power / 10.0)
+
+
+@lru_cache(maxsize=8192)
+def bucket_of(value: int) -> Bucket:
+    """The bucket a value falls into; a negative value counts as zero."""
+    if value <= 0:
+        return ZERO
+    text = str(value)
+    return _bucket_at(int(text[:2].ljust(2, "0")), len(text) - 1)
+
+
+class Distribution:
+    """Counts by bucket, in rising order, with the figures read from them. Immutable once made."""
+
+    __slots__ = ("_scale", "buckets")
+
+    def __init__(self, counts: Mapping[Bucket, int], scale: float = 1.0) -> None:
+        self.buckets: Sequence[tuple[Bucket, int]] = sorted(counts.items(), key=lambda item: item[0].left)
+        self._scale = scale
+
+    @property
+    def sample_count(self) -> int:
+        """How many values were recorded."""
+        return sum(count for _, count in self.buckets)
+
+    @property
+    def sample_sum(self) -> float:
+        """The values' sum, each taken as the middle of its bucket."""
+        return self._scale * sum(count * (bucket.left + bucket.width / 2.0) for bucket, count in self.buckets)
+
+    def detailed(self) -> list[tuple[float, float, int]]:
+        """Each filled bucket as (lower bound, width, count)."""
+        return [(bucket.left * self._scale, bucket.width * self._scale, count) for bucket, count in self.buckets]
+
+    def count_below(self, bound: float) -> int:
+        """How many values lie in buckets that begin at or below `bound`, in the values' own unit."""
+        raw = bound / self._scale
+        return sum(count for bucket, count in self.buckets if bucket.left <= raw)
+
+    def quantiles(self, wanted: Sequence[float] = QUANTILES) -> list[float]:
+        """The value below which each wanted share (0 to 1, rising) of the samples lies; NaN when there are none."""
+        total = self.sample_count
+        if not total:
+            return [math.nan] * len(wanted)
+        found = []
+        index, lower, upper = 0, 0, self.buckets[0][1]
+        for share in wanted:
+            rank = share * total
+            while upper < rank and index < len(self.buckets) - 1:
+                index += 1
+                lower, upper = upper, upper + self.buckets[index][1]
+            found.append(self._scale * _within(self.buckets[index][0], rank, lower, upper))
+        return found
+
+
+def _within(bucket: Bucket, rank: float, lower: int, upper: int) -> float:
+    if rank == lower:
+        return bucket.left
+    if rank == upper:
+        return bucket.left + bucket.width
+    return bucket.left + (rank - lower) / (upper - lower) * bucket.width
+
+
+class Histogram:
+    """A distribution of whole numbers, seen over the last flush interval and since the start.
+
+    `unit` says what a value is: "ms", "us", "bytes", "percent" (then recorded in millionths), or "" for a bare number.
+    """
+
+    __slots__ = ("_cumulative", "_current", "_interval", "_pending", "name", "unit", "used")
+
+    def __init__(self, name: str, unit: Unit = Unit.UNSPECIFIED) -> None:
+        self.name = name
+        self.unit = unit
+        self.used = False
+        self._pending: list[int] = []
+        self._current: dict[Bucket, int] = {}
+        self._interval: dict[Bucket, int] = {}
+        self._cumulative: dict[Bucket, int] = {}
+
+    def record(self, value: int) -> None:
+        """Note one value."""
+        pending = self._pending
+        pending.append(value)
+        if len(pending) > PENDING_LIMIT:
+            self._fold()
+
+    def _fold(self) -> None:
+        current = self._current
+        for value, count in collections.Counter(self._pending).items():
+            bucket = bucket_of(value)
+            current[bucket] = current.get(bucket, 0) + count
+        self._pending.clear()
+
+    def flush(self) -> None:
+        """End the interval: what was recorded since the last flush becomes the interval view and joins the whole."""
+        if self._pending:
+            self._fold()
+        if self._current:
+            self.used = True
+            for bucket, count in self._current.items():
+                self._cumulative[bucket] = self._cumulative.get(bucket, 0) + count
+        self._interval, self._current = self._current, {}
+
+    @property
+    def interval(self) -> Distribution:
+        """What was recorded in the last whole flush interval."""
+        return Distribution(self._interval, self._scale)
+
+    @property
+    def cumulative(self) -> Distribution:
+        """What was recorded from the start to the last flush."""
+        return Distribution(self._cumulative, self._scale)
+
+    @property
+    def _scale(self) -> float:
+        return 1.0 / PERCENT_SCALE if self.unit is Unit.PERCENT else 1.0
+
+    def __repr__(self) -> str:
+        return f"Histogram({self.name}: {self.cumulative.sample_count} values, unit {self.unit.value or 'none'})"

@@ -1,0 +1,166 @@
+"""Store and Scope: where stats are named, made once, found again and forgotten.
+
+Asking twice for one full name gives one object. A scope is a prefix with an owner; when its last holder removes it, the
+stats made under it are forgotten. The store must not know what a name means (tags.py) nor how stats are written.
+"""
+
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+from envoymesh.stats.histogram import Histogram, Unit
+from envoymesh.stats.primitives import Counter, Gauge, TextReadout
+from envoymesh.stats.tags import TagRule, Tags, default_rules, extract
+
+Stat = Counter | Gauge | Histogram | TextReadout
+StatT = TypeVar("StatT", Counter, Gauge, Histogram, TextReadout)
+
+
+def sanitize(name: str) -> str:
+    """A stat name as Envoy stores it: `://`, `:/`, `:` and NUL become `_`."""
+    if ":" in name or "\0" in name:
+        for bad in ("://", ":/", ":", "\0"):
+            name = name.replace(bad, "_")
+    return name
+
+
+class Family(Generic[StatT]):
+    """Every stat of one type. `by_name` is for looking up; `ordered()` remembers its order between changes."""
+
+    __slots__ = ("_ordered", "by_name")
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, StatT] = {}
+        self._ordered: list[StatT] | None = None
+
+    def add(self, stat: StatT) -> None:
+        """Take in a stat whose name is new."""
+        self.by_name[stat.name] = stat
+        self._ordered = None
+
+    def discard(self, stat: Stat) -> None:
+        """Forget a stat."""
+        if self.by_name.pop(stat.name, None) is not None:
+            self._ordered = None
+
+    def ordered(self) -> list[StatT]:
+        """All stats, by name. Read only."""
+        if self._ordered is None:
+            self._ordered = [self.by_name[name] for name in sorted(self.by_name)]
+        return self._ordered
+
+
+class Store:
+    """All stats of a process. `tag_rules` say what is cut out of names for writers that know tags."""
+
+    def __init__(self, tag_rules: Iterable[TagRule] | None = None) -> None:
+        self.counters: Family[Counter] = Family()
+        self.gauges: Family[Gauge] = Family()
+        self.histograms: Family[Histogram] = Family()
+        self.text_readouts: Family[TextReadout] = Family()
+        self._scopes: dict[str, Scope] = {}
+        self._tag_rules = default_rules() if tag_rules is None else tuple(tag_rules)
+        self._tagged: dict[str, tuple[str, Tags]] = {}
+
+    def scope(self, prefix: str) -> "Scope":
+        """The scope of a prefix (with its final dot, or "" for the root); the caller becomes one of its holders."""
+        prefix = sanitize(prefix)
+        scope = self._scopes.get(prefix)
+        if scope is None:
+            scope = self._scopes[prefix] = Scope(self, prefix)
+        scope.holders += 1
+        return scope
+
+    def tagged(self, name: str) -> tuple[str, Tags]:
+        """A full name as (the name without its tags, its tags), worked out once."""
+        found = self._tagged.get(name)
+        if found is None:
+            found = self._tagged[name] = extract(name, self._tag_rules)
+        return found
+
+    def flush(self) -> None:
+        """End an interval: merge every histogram (the server's `stats_flush_interval`, 5 s)."""
+        for histogram in self.histograms.by_name.values():
+            histogram.flush()
+
+    def reset_counters(self) -> None:
+        """Set every counter to zero."""
+        for counter in self.counters.by_name.values():
+            counter.reset()
+
+    def forget(self, scope: "Scope", stats: Iterable[Stat]) -> None:
+        """Drop a scope that nobody holds and the stats made under it."""
+        self._scopes.pop(scope.prefix, None)
+        for stat in stats:
+            for family in (self.counters, self.gauges, self.histograms, self.text_readouts):
+                if family.by_name.get(stat.name) is stat:
+                    family.discard(stat)
+            self._tagged.pop(stat.name, None)
+
+    def __repr__(self) -> str:
+        return f"Store({len(self.counters.by_name)} counters, {len(self.gauges.by_name)} gauges)"
+
+
+class Scope:
+    """Makes the stats whose names begin with `prefix`. Get one from `Store.scope` or from another scope."""
+
+    __slots__ = ("_children", "_stats", "_store", "holders", "prefix")
+
+    def __init__(self, store: Store, prefix: str) -> None:
+        self._store = store
+        self.prefix = prefix
+        self.holders = 0
+        self._stats: list[Stat] = []
+        self._children: list[Scope] = []
+
+    def scope(self, name: str) -> "Scope":
+        """The scope below this one whose prefix is this prefix and `name` (with its final dot)."""
+        child = self._store.scope(self.prefix + name)
+        if child.holders == 1:
+            self._children.append(child)
+        return child
+
+    def counter(self, name: str) -> Counter:
+        """The counter of this name."""
+        return self._get(self._store.counters, Counter, name)
+
+    def gauge(self, name: str) -> Gauge:
+        """The gauge of this name."""
+        return self._get(self._store.gauges, Gauge, name)
+
+    def text_readout(self, name: str) -> TextReadout:
+        """The text readout of this name."""
+        return self._get(self._store.text_readouts, TextReadout, name)
+
+    def histogram(self, name: str, unit: Unit | str = Unit.UNSPECIFIED) -> Histogram:
+        """The histogram of this name; `unit` ("ms", "us", "bytes", "percent", "") counts when it is made."""
+        histogram = self._get(self._store.histograms, Histogram, name)
+        if unit:
+            histogram.unit = Unit(unit)
+        return histogram
+
+    def _get(self, family: Family[StatT], make: type[StatT], name: str) -> StatT:
+        full = sanitize(self.prefix + name)
+        stat = family.by_name.get(full)
+        if stat is None:
+            stat = make(full)
+            family.add(stat)
+            self._stats.append(stat)
+        return stat
+
+    def remove(self) -> None:
+        """Cease to hold the scope. The last holder's call forgets its stats and the scopes below it.
+
+        A cluster that replaces one of the same name holds the scope before the old one removes it, so values live on.
+        """
+        self.holders -= 1
+        if self.holders <= 0:
+            self._drop()
+
+    def _drop(self) -> None:
+        for child in self._children:
+            child._drop()
+        self._store.forget(self, self._stats)
+        self._stats, self._children, self.holders = [], [], 0
+
+    def __repr__(self) -> str:
+        return f"Scope({self.prefix!r}, {len(self._stats)} stats, {self.holders} holders)"
