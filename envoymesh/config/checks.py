@@ -92,6 +92,7 @@ class _Walker:
     def __init__(self, source: Source) -> None:
         self.found = Findings()
         self._source = source
+        self._failed: set[str] = set()
 
     def message(self, message: Any, path: str) -> None:
         name = message.DESCRIPTOR.full_name
@@ -106,6 +107,10 @@ class _Walker:
             self._below(message, plan, skipped, path)
 
     def _fail(self, path: str, message: str) -> None:
+        """Add an error; only the first of a field is of use."""
+        if path in self._failed:
+            return
+        self._failed.add(path)
         file, line = self._source.locate(path)
         self.found.errors.append(ConfigError(message, path, file, line))
 
@@ -157,8 +162,9 @@ class _Walker:
         own = getattr(rules, kind) if kind is not None else None
         is_message = member.message_type is not None and not member.is_repeated
         if (member.has_presence or is_message) and not message.HasField(member.name):
-            # A rule of an unset member must not fire, but for the one that it be set.
-            if rules.message.required or getattr(own, "required", False):
+            # Of an unset field only the rule that it be set counts; in a oneof another member may be set instead.
+            required = rules.message.required or getattr(own, "required", False)
+            if required and member.containing_oneof is None:
                 self._fail(at, "value is required")
             return False
         value = getattr(message, member.name)

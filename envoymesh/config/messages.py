@@ -28,6 +28,7 @@ WELL_KNOWN = {
     "Any": "any",
     "Duration": "duration",
     "Empty": "empty",
+    "FieldMask": "field_mask",
     "ListValue": "struct",
     "Struct": "struct",
     "Timestamp": "timestamp",
@@ -97,9 +98,9 @@ def class_of_url(type_url: str, path: str, source: Source) -> type[Message]:
         ConfigError: the URL is not one, or names an unknown type.
     """
     file, line = source.locate(path)
-    _, slash, name = type_url.rpartition("/")
-    if not slash or not name:
-        raise ConfigError(f"'@type' must be a type URL with a '/' (value: {type_url!r})", path, file, line)
+    host, _, name = type_url.rpartition("/")
+    if not host or not name:
+        raise ConfigError(f"'@type' must be a type URL, host/name (value: {type_url!r})", path, file, line)
     if _V2.fullmatch(name):
         raise ConfigError(
             f"a type of API v2, which Envoy no longer has, in '@type' (value: {type_url})", path, file, line

@@ -98,7 +98,7 @@ class Parser:
         elif isinstance(value, dict):
             self._fields(message, value, path)
         else:
-            self._fail(path, f"expected a mapping, the fields of a {descriptor.full_name}", value)
+            self._fail(path, f"expected a mapping, the fields of {descriptor.full_name}", value)
 
     def _fields(self, message: Message, value: Mapping[str, Any], path: str) -> None:
         descriptor = message.DESCRIPTOR
@@ -206,6 +206,7 @@ class Parser:
             self._fail(path, str(error), value)
 
     def _any(self, message: Any, value: Any, path: str) -> None:
+        """Fill an Any; a TypedStruct becomes the message that it stands for, as Envoy makes it one."""
         if not isinstance(value, dict):
             self._fail(path, "expected a mapping with '@type'", value)
             return
@@ -220,10 +221,14 @@ class Parser:
         except ConfigError as error:
             self._fail(path, error.message)
             return
-        rest = {name: field for name, field in value.items() if name != "@type"}
+        rest: dict[str, Any] = {name: field for name, field in value.items() if name != "@type"}
         before = len(self.errors)
         self._message(inner, rest.get("value") if inner.DESCRIPTOR.full_name in self._special else rest, path)
-        if len(self.errors) == before:
+        if len(self.errors) > before:
+            return
+        if inner.DESCRIPTOR.full_name in wellknown.TYPED_STRUCTS and inner.type_url:
+            self._any(message, {**(rest.get("value") or {}), "@type": inner.type_url}, f"{path}.value")
+        else:
             message.type_url = type_url
             message.value = inner.SerializeToString(deterministic=True)
 

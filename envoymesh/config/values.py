@@ -54,8 +54,10 @@ def _whole(value: Any) -> int:
         raise ValueError("expected an integer")
     number = Decimal(text)
     # No integer type reaches 10 to the 30th, and int() of 1e999999999 would not end.
-    if number.adjusted() > 30 or number != number.to_integral_value():
-        raise ValueError("expected an integer in range")
+    if number.adjusted() > 30:
+        raise ValueError("expected an integer of at most 64 bits")
+    if number != number.to_integral_value():
+        raise ValueError("expected an integer")
     return int(number)
 
 
@@ -81,7 +83,7 @@ def to_float(value: Any) -> float:
     """Read a float of 32 bits, from a number or text."""
     number = to_double(value)
     try:
-        struct.pack("f", number)
+        struct.pack("<f", number)
     except OverflowError:
         raise ValueError("expected a number that fits a float") from None
     return number

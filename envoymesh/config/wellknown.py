@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf.message import Message
-
 TYPED_EXTENSION_CONFIG = "envoy.config.core.v3.TypedExtensionConfig"
 METADATA = "envoy.config.core.v3.Metadata"
 ANY = "google.protobuf.Any"
@@ -18,6 +16,8 @@ FIELD_MASK = "google.protobuf.FieldMask"
 STRUCT = "google.protobuf.Struct"
 VALUE = "google.protobuf.Value"
 LIST_VALUE = "google.protobuf.ListValue"
+
+TYPED_STRUCTS = frozenset(("xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct"))
 
 WRAPPERS = frozenset(
     f"google.protobuf.{kind}Value"
@@ -43,8 +43,3 @@ def value_to_plain(value: Any) -> Any:
     if kind == "number_value":
         return int(value.number_value) if value.number_value.is_integer() else value.number_value
     return None if kind in (None, "null_value") else getattr(value, kind)
-
-
-def is_type(message: Message, full_name: str) -> bool:
-    """Tell whether a message is of a type."""
-    return bool(message.DESCRIPTOR.full_name == full_name)
