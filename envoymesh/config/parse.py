@@ -9,6 +9,7 @@ This module must not check rules (see `pgv`) nor read files.
 from __future__ import annotations
 
 import functools
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from google.protobuf.message import Message
 from envoymesh.config import values, wellknown
 from envoymesh.config.messages import class_of_url
 from envoymesh.config.source import Source
+from envoymesh.config.yaml_loader import MAX_DEPTH
 from envoymesh.errors import ConfigError
 
 MAX_ERRORS = 20
@@ -58,6 +60,7 @@ class Parser:
         self.warnings: list[str] = []
         self._source = source
         self._allow_unknown = allow_unknown
+        self._depth = 0
         self._special: dict[str, Callable[[Any, Any, str], None]] = {
             wellknown.ANY: self._any,
             wellknown.DURATION: self._duration,
@@ -94,11 +97,20 @@ class Parser:
         descriptor = message.DESCRIPTOR
         special = self._special.get(descriptor.full_name)
         if special is not None:
-            special(message, value, path)
+            self._deeper(special, message, value, path)
         elif isinstance(value, dict):
-            self._fields(message, value, path)
+            self._deeper(self._fields, message, value, path)
         else:
             self._fail(path, f"expected a mapping, the fields of {descriptor.full_name}", value)
+
+    def _deeper(self, fill: Callable[[Any, Any, str], None], message: Any, value: Any, path: str) -> None:
+        """Go one level down, unless that is too deep (aliases can nest without end in few lines)."""
+        if self._depth >= MAX_DEPTH:
+            self._fail(path, f"nested more than {MAX_DEPTH} deep")
+            return
+        self._depth += 1
+        fill(message, value, path)
+        self._depth -= 1
 
     def _fields(self, message: Message, value: Mapping[str, Any], path: str) -> None:
         descriptor = message.DESCRIPTOR
@@ -258,10 +270,10 @@ class Parser:
             message.string_value = value
         elif isinstance(value, list):
             message.list_value.SetInParent()
-            self._list_value(message.list_value, value, path)
+            self._deeper(self._list_value, message.list_value, value, path)
         else:
             message.struct_value.SetInParent()
-            self._struct(message.struct_value, value, path)
+            self._deeper(self._struct, message.struct_value, value, path)
 
 
 def _setter(message: Any) -> Callable[[float], None]:
@@ -284,7 +296,11 @@ def _convert(field: Any, value: Any) -> Any:
     return _SCALARS[kind](value)
 
 
+_SHOWN = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxother = 80
+
+
 def show(value: Any) -> str:
     """Show a plain value in an error, on one line and not at length."""
-    text = str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, str) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else _SHOWN.repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -52,7 +52,7 @@ def test_an_error_has_file_path_value_and_line(tmp_path: Path) -> None:
     path = written(tmp_path, FRONT.replace("0.25s", "soon"))
     assert str(problem(path)) == (
         f"{path}: static_resources.clusters[0].connect_timeout: expected a duration in seconds that ends in s,"
-        " such as \"0.25s\" (value: 'soon') (line 38)"
+        " such as \"0.25s\" (value: 'soon') (line 39)"
     )
 
 
@@ -167,6 +167,6 @@ def test_a_mutated_bootstrap_is_good_or_a_config_error(data: st.DataObject) -> N
         return
     found = check(message, Source("f"))
     assert all(error.path for error in found.errors)
-    if not found.errors:
+    if not found.errors and message.ListFields():
         with pytest.raises(ConfigError):
             LoadedBootstrap(message, Source("f")).reader().finish()

@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from envoymesh.config.messages import message_class, new_bootstrap
 from envoymesh.config.parse import MAX_ERRORS, Parser, show
 from envoymesh.config.source import Source
-from envoymesh.config.yaml_loader import load_yaml
+from envoymesh.config.yaml_loader import MAX_DEPTH, load_yaml
 from tests.unit.config.bootstraps import FRONT
 
 CLUSTER = "envoy.config.cluster.v3.Cluster"
@@ -140,6 +140,21 @@ def test_errors_name_path_and_cause(value: Any, path: str, message: str) -> None
 def test_several_errors_are_collected_but_not_without_end() -> None:
     assert [path for path, _ in problems({"a": 1, "name": 5, "b": 2})] == ["a", "name", "b"]
     assert len(problems({f"x{i}": 1 for i in range(100)})) == MAX_ERRORS
+
+
+def _nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_nesting_has_a_limit_also_for_values_that_share_parts() -> None:
+    assert problems({"metadata": {"a": _nested(50)}}, "envoy.config.core.v3.Node") == []
+    for depth in (MAX_DEPTH, 100 * MAX_DEPTH):
+        found = problems({"metadata": {"a": _nested(depth)}}, "envoy.config.core.v3.Node")
+        assert [message for _, message in found] == ["nested more than 100 deep"]
+        assert problems({"name": _nested(depth)})[0][1].startswith("expected a string (value: [[")
 
 
 def test_unknown_fields_may_be_allowed() -> None:
