@@ -1,0 +1,198 @@
+"""What the rest of the proxy may know of the network: addresses, connections, timers, DNS.
+
+The protocols here are implemented in this room (with asyncio) and faked in tests; code outside
+names only these. This module must not import asyncio.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An IP address and a port; `str()` is Envoy's form, ``127.0.0.1:80`` or ``[::1]:80``."""
+
+    host: str
+    port: int
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether the host is an IPv6 literal."""
+        return ":" in self.host
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class CloseType(enum.Enum):
+    """How to close; Envoy's `ConnectionCloseType`."""
+
+    FLUSH_WRITE = "flush"  # write what is queued, then close
+    NO_FLUSH = "no_flush"  # close now
+    FLUSH_WRITE_AND_DELAY = "flush_and_delay"  # write, send FIN, then wait (delayed_close_timeout) for the peer's FIN
+    ABORT_RESET = "abort"  # TCP RST
+
+
+class ConnectionEvent(enum.Enum):
+    """What happened to a connection."""
+
+    CONNECTED = "connected"  # usable: TCP connected and TLS handshake done
+    REMOTE_CLOSE = "remote"
+    LOCAL_CLOSE = "local"
+
+
+class TlsInfo(Protocol):
+    """Facts of a finished TLS handshake; strings are empty when unknown."""
+
+    version: str  # "TLSv1.3"
+    cipher: str  # OpenSSL's name
+    alpn: str  # negotiated protocol
+    sni: str  # requested server name
+    peer_certificate_presented: bool
+    peer_certificate_validated: bool
+    subject_peer: str  # RFC 2253
+    subject_local: str
+    uri_sans_peer: tuple[str, ...]
+    dns_sans_peer: tuple[str, ...]
+    sha256_peer_digest: str  # hex
+
+
+class ConnectionHandler(Protocol):
+    """Whoever owns a connection's content: connection manager, pooled upstream connection."""
+
+    def on_data(self, data: bytes) -> None:
+        """Bytes from the peer, never empty."""
+
+    def on_eof(self) -> None:
+        """The peer sent FIN (half-close). The handler closes the connection, now or when it has answered."""
+
+    def on_event(self, event: ConnectionEvent) -> None:
+        """CONNECTED at most once and first (for accepted connections it has happened already);
+        one of the CLOSE events exactly once and last."""
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        """The write buffer holds more than the buffer limit."""
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        """The write buffer is below half the limit again."""
+
+
+class Connection(Protocol):
+    """One TCP or TLS connection, downstream or upstream. All methods are synchronous and never block.
+
+    Every method is harmless after the close. Bytes written before CONNECTED are sent after it.
+    """
+
+    id: int  # unique in this process, > 0 (%CONNECTION_ID%)
+    local_address: Address | None
+    remote_address: Address | None
+    tls: TlsInfo | None
+    requested_server_name: str
+    failure_reason: str  # transport failure text, as Envoy's %UPSTREAM_TRANSPORT_FAILURE_REASON%, "" when none
+    bytes_received: int
+    bytes_sent: int
+    closed: bool
+
+    def set_handler(self, handler: ConnectionHandler) -> None:
+        """Who gets data and events."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; batched into few system calls by the end of the loop turn."""
+
+    def read_disable(self, disable: bool) -> None:
+        """Counted: True stops reading, as many False resume. A peer's FIN may go unseen while disabled."""
+
+    def close(self, how: CloseType, details: str = "") -> None:
+        """Begin to close; `on_event` is called when it is done (for NO_FLUSH and ABORT_RESET: from within).
+        `details` is for %CONNECTION_TERMINATION_DETAILS%."""
+
+    def set_delayed_close_timeout(self, seconds: float) -> None:
+        """How long FLUSH_WRITE_AND_DELAY waits for the peer after the flush (default 1 s); 0 closes at once."""
+
+
+class Timer(Protocol):
+    """A one-shot timer. Cheap to enable and disable: no loop timer is armed for each."""
+
+    def enable(self, seconds: float) -> None:
+        """(Re)start: fires once, `seconds` from now (resolution 1 ms)."""
+
+    def disable(self) -> None:
+        """Do not fire. Harmless when not enabled."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it will fire."""
+
+
+class Dispatcher(Protocol):
+    """Time and deferred calls of the worker's loop."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def wall_time(self) -> float:
+        """Seconds since the epoch."""
+
+    def create_timer(self, callback: Callable[[], None]) -> Timer:
+        """A disabled timer."""
+
+    def post(self, callback: Callable[[], None]) -> None:
+        """Call soon, in a later turn of the loop."""
+
+
+class ClientTls(Protocol):
+    """Opaque: TLS settings of an upstream, made by `network.tls` from UpstreamTlsContext."""
+
+
+class Connector(Protocol):
+    """Makes upstream connections."""
+
+    def connect(
+        self,
+        address: Address,
+        handler: ConnectionHandler,
+        *,
+        connect_timeout: float,
+        buffer_limit: int,
+        tls: ClientTls | None = None,
+        source_address: Address | None = None,
+    ) -> Connection:
+        """Begin to connect; returns at once. Success is CONNECTED; failure is REMOTE_CLOSE (refused, reset,
+        TLS failure; `failure_reason` says) or LOCAL_CLOSE (`connect_timeout` seconds passed, or `close` called)."""
+
+
+class DnsStatus(enum.Enum):
+    """How a resolution ended; Envoy's `DnsResolver::ResolutionStatus`."""
+
+    COMPLETED = "completed"  # the resolver answered; the list may be empty (name without addresses, NXDOMAIN)
+    FAILURE = "failure"  # no usable answer (timeout, SERVFAIL): keep what is known
+
+
+@dataclass(frozen=True, slots=True)
+class DnsResponse:
+    """One address of an answer; `ttl` in seconds."""
+
+    host: str
+    ttl: float
+
+
+DnsCallback = Callable[[DnsStatus, list[DnsResponse]], None]
+
+
+class DnsQuery(Protocol):
+    """A query under way."""
+
+    def cancel(self) -> None:
+        """Do not call back."""
+
+
+class DnsResolver(Protocol):
+    """Resolves names. IP literals resolve to themselves."""
+
+    def resolve(self, name: str, lookup_family: str, callback: DnsCallback) -> DnsQuery:
+        """Ask for a name's addresses. `lookup_family` is Envoy's DnsLookupFamily name (AUTO, V4_ONLY, V6_ONLY,
+        V4_PREFERRED, ALL). The callback comes in a later turn of the loop."""

@@ -1,0 +1,346 @@
+"""Fakes of envoymesh.network.api: a clock that tests advance, connections without sockets, a connector, a resolver.
+
+    dispatcher = FakeDispatcher()
+    connector = FakeConnector(dispatcher)
+    ...code under test calls connector.connect(...)...
+    upstream = connector.last
+    upstream.established(); upstream.receive(b"HTTP/1.1 200 OK\\r\\n\\r\\n"); upstream.take_written()
+    dispatcher.advance(15.0)
+
+Use as `from tests.support.fakes import FakeDispatcher`. Fakes keep the promises of the protocols (one close event, data
+only while reading is enabled) and nothing more; they must not know what their users do.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from envoymesh.network.api import (
+    Address,
+    ClientTls,
+    CloseType,
+    ConnectionEvent,
+    ConnectionHandler,
+    DnsCallback,
+    DnsResponse,
+    DnsStatus,
+    TlsInfo,
+)
+
+_ids = itertools.count(1)
+
+
+class FakeTimer:
+    """A timer of a `FakeDispatcher`."""
+
+    def __init__(self, dispatcher: FakeDispatcher, callback: Callable[[], None]) -> None:
+        self._dispatcher = dispatcher
+        self._callback = callback
+        self.deadline: float | None = None
+        self._order = 0
+
+    def enable(self, seconds: float) -> None:
+        self.deadline = self._dispatcher.now() + seconds
+        self._order = next(_ids)
+        self._dispatcher.timers.add(self)
+
+    def disable(self) -> None:
+        self.deadline = None
+        self._dispatcher.timers.discard(self)
+
+    @property
+    def enabled(self) -> bool:
+        return self.deadline is not None
+
+    def fire(self) -> None:
+        self.disable()
+        self._callback()
+
+
+class FakeDispatcher:
+    """Time stands still until `advance`; posted calls wait for `run_posted` (`advance` runs them too)."""
+
+    def __init__(self, now: float = 1000.0, wall_time: float = 1_700_000_000.0) -> None:
+        self._now = now
+        self._wall_offset = wall_time - now
+        self.timers: set[FakeTimer] = set()
+        self.posted: deque[Callable[[], None]] = deque()
+
+    def now(self) -> float:
+        return self._now
+
+    def wall_time(self) -> float:
+        return self._now + self._wall_offset
+
+    def create_timer(self, callback: Callable[[], None]) -> FakeTimer:
+        return FakeTimer(self, callback)
+
+    def post(self, callback: Callable[[], None]) -> None:
+        self.posted.append(callback)
+
+    def run_posted(self) -> None:
+        """Run what was posted, and what that posts, until nothing is left."""
+        while self.posted:
+            self.posted.popleft()()
+
+    def advance(self, seconds: float = 0.0) -> None:
+        """Let time pass: timers fire in order of their deadlines, each at its own time, posted calls in between."""
+        end = self._now + seconds
+        self.run_posted()
+        while timer := self._due(end):
+            self._now = max(self._now, timer.deadline or 0.0)
+            timer.fire()
+            self.run_posted()
+        self._now = end
+
+    def _due(self, end: float) -> FakeTimer | None:
+        due = [timer for timer in self.timers if timer.deadline is not None and timer.deadline <= end + 1e-9]
+        return min(due, key=lambda timer: (timer.deadline, timer._order), default=None)
+
+
+class FakeConnection:
+    """A connection whose peer is the test. `written` holds each write; `close_types` each `close` call's type."""
+
+    def __init__(
+        self,
+        handler: ConnectionHandler | None = None,
+        *,
+        local: str = "127.0.0.1:10000",
+        remote: str = "127.0.0.1:50000",
+        tls: TlsInfo | None = None,
+        connected: bool = True,
+    ) -> None:
+        self.id = next(_ids)
+        self.local_address: Address | None = _address(local)
+        self.remote_address: Address | None = _address(remote)
+        self.tls = tls
+        self.requested_server_name = tls.sni if tls else ""
+        self.failure_reason = ""
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self.closed = False
+        self.connected = connected
+        self.handler = handler
+        self.written: list[bytes] = []
+        self.read_disable_count = 0
+        self.close_types: list[CloseType] = []
+        self.close_details = ""
+        self.delayed_close_timeout = 1.0
+        self.events: list[ConnectionEvent] = []
+        self._unread: list[bytes] = []
+        self._unread_eof = False
+
+    # What the code under test calls.
+
+    def set_handler(self, handler: ConnectionHandler) -> None:
+        self.handler = handler
+
+    def write(self, data: bytes) -> None:
+        assert isinstance(data, bytes | bytearray | memoryview)
+        if not self.closed and not self.close_types:
+            self.written.append(bytes(data))
+            self.bytes_sent += len(data)
+
+    def read_disable(self, disable: bool) -> None:
+        if self.closed:
+            return
+        self.read_disable_count += 1 if disable else -1
+        assert self.read_disable_count >= 0, "read_disable(False) without its True"
+        self._deliver()
+
+    def close(self, how: CloseType, details: str = "") -> None:
+        """The close is done at once, whatever its type; see `close_types`."""
+        if self.closed:
+            return
+        self.close_types.append(how)
+        self.close_details = details
+        self._event(ConnectionEvent.LOCAL_CLOSE)
+
+    def set_delayed_close_timeout(self, seconds: float) -> None:
+        self.delayed_close_timeout = seconds
+
+    # What the test calls, as the peer.
+
+    def receive(self, data: bytes) -> None:
+        """The peer sends bytes; held back while reading is disabled."""
+        self._unread.append(data)
+        self._deliver()
+
+    def receive_eof(self) -> None:
+        """The peer sends FIN."""
+        self._unread_eof = True
+        self._deliver()
+
+    def established(self, tls: TlsInfo | None = None) -> None:
+        """A connection under way is up."""
+        self.connected = True
+        self.tls = tls or self.tls
+        self._event(ConnectionEvent.CONNECTED)
+
+    def remote_close(self, failure_reason: str = "") -> None:
+        """The peer closed, reset or refused."""
+        self.failure_reason = failure_reason
+        self._event(ConnectionEvent.REMOTE_CLOSE)
+
+    def time_out(self) -> None:
+        """The connect timeout passed."""
+        self._event(ConnectionEvent.LOCAL_CLOSE)
+
+    def above_high_watermark(self) -> None:
+        assert self.handler is not None
+        self.handler.on_above_write_buffer_high_watermark()
+
+    def below_low_watermark(self) -> None:
+        assert self.handler is not None
+        self.handler.on_below_write_buffer_low_watermark()
+
+    def take_written(self) -> bytes:
+        """Everything written since the last call."""
+        data = b"".join(self.written)
+        self.written.clear()
+        return data
+
+    def _deliver(self) -> None:
+        while self._unread and not self.read_disable_count and not self.closed and self.handler is not None:
+            data = self._unread.pop(0)
+            self.bytes_received += len(data)
+            self.handler.on_data(data)
+        if self._unread_eof and not self._unread and not self.read_disable_count and not self.closed and self.handler:
+            self._unread_eof = False
+            self.handler.on_eof()
+
+    def _event(self, event: ConnectionEvent) -> None:
+        if self.closed:
+            return
+        self.closed = event is not ConnectionEvent.CONNECTED
+        self.events.append(event)
+        if self.handler is not None:
+            self.handler.on_event(event)
+
+
+class FakeConnector:
+    """Connections stay under way until the test calls `established`, `remote_close` or `time_out` on them.
+
+    With `dispatcher` given, the connect timeout runs by itself on its clock. With `auto_connect` each is up at the
+    dispatcher's next turn.
+    """
+
+    def __init__(self, dispatcher: FakeDispatcher | None = None, *, auto_connect: bool = False) -> None:
+        self._dispatcher = dispatcher
+        self._auto_connect = auto_connect
+        self.connections: list[FakeConnection] = []
+        self.calls: list[dict[str, Any]] = []
+
+    @property
+    def last(self) -> FakeConnection:
+        return self.connections[-1]
+
+    def connect(
+        self,
+        address: Address,
+        handler: ConnectionHandler,
+        *,
+        connect_timeout: float,
+        buffer_limit: int,
+        tls: ClientTls | None = None,
+        source_address: Address | None = None,
+    ) -> FakeConnection:
+        connection = FakeConnection(handler, local="127.0.0.1:40000", remote=str(address), connected=False)
+        self.connections.append(connection)
+        self.calls.append(
+            {
+                "address": address,
+                "connect_timeout": connect_timeout,
+                "buffer_limit": buffer_limit,
+                "tls": tls,
+                "source_address": source_address,
+            }
+        )
+        if self._dispatcher is not None:
+            timer = self._dispatcher.create_timer(lambda: None if connection.connected else connection.time_out())
+            timer.enable(connect_timeout)
+            if self._auto_connect:
+                self._dispatcher.post(lambda: None if connection.closed else connection.established())
+        return connection
+
+
+class FakeQuery:
+    """One resolution; `cancelled` tells whether its owner gave up."""
+
+    def __init__(self, name: str, lookup_family: str, callback: DnsCallback) -> None:
+        self.name = name
+        self.lookup_family = lookup_family
+        self._callback = callback
+        self.cancelled = False
+        self.done = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def answer(self, *hosts: str, ttl: float = 60.0) -> None:
+        """Complete with these addresses (none: the name has none)."""
+        self.finish(DnsStatus.COMPLETED, [DnsResponse(host, ttl) for host in hosts])
+
+    def fail(self) -> None:
+        self.finish(DnsStatus.FAILURE, [])
+
+    def finish(self, status: DnsStatus, responses: list[DnsResponse]) -> None:
+        if not self.cancelled and not self.done:
+            self.done = True
+            self._callback(status, responses)
+
+
+class FakeResolver:
+    """Queries wait for the test (`resolver.last.answer("10.0.0.1")`), or are answered from `answers` when the name
+    is there and a dispatcher is given: a list of addresses, or None for a failure."""
+
+    def __init__(self, dispatcher: FakeDispatcher | None = None, answers: dict[str, list[str] | None] | None = None):
+        self._dispatcher = dispatcher
+        self.answers = answers if answers is not None else {}
+        self.queries: list[FakeQuery] = []
+
+    @property
+    def last(self) -> FakeQuery:
+        return self.queries[-1]
+
+    def resolve(self, name: str, lookup_family: str, callback: DnsCallback) -> FakeQuery:
+        query = FakeQuery(name, lookup_family, callback)
+        self.queries.append(query)
+        if self._dispatcher is not None and name in self.answers:
+            hosts = self.answers[name]
+            self._dispatcher.post(query.fail if hosts is None else lambda: query.answer(*hosts))
+        return query
+
+
+class RecordingHandler:
+    """A connection handler that keeps what it was told: `data`, `eof`, `events`, `watermarks`."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.eof = 0
+        self.events: list[ConnectionEvent] = []
+        self.watermarks: list[str] = []
+
+    def on_data(self, data: bytes) -> None:
+        assert data
+        self.data += data
+
+    def on_eof(self) -> None:
+        self.eof += 1
+
+    def on_event(self, event: ConnectionEvent) -> None:
+        self.events.append(event)
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        self.watermarks.append("above")
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        self.watermarks.append("below")
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    return Address(host.strip("[]"), int(port))
