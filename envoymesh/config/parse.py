@@ -190,7 +190,8 @@ class Parser:
             if field.enum_type is not None and isinstance(value, str):
                 self._unknown(path, f"unknown enum value, {error}", value)
             else:
-                self._fail(path, str(error), value)
+                # Bytes are mostly keys: an error must not show them.
+                self._fail(path, str(error), None if field.type == FieldDescriptor.TYPE_BYTES else value)
 
     def _wrapper(self, message: Any, value: Any, path: str) -> None:
         if isinstance(value, dict):

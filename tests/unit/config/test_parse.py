@@ -14,6 +14,7 @@ from envoymesh.config.yaml_loader import MAX_DEPTH, load_yaml
 from tests.unit.config.bootstraps import FRONT
 
 CLUSTER = "envoy.config.cluster.v3.Cluster"
+TLS_CERTIFICATE = "envoy.extensions.transport_sockets.tls.v3.TlsCertificate"
 STRUCT = "type.googleapis.com/xds.type.v3.TypedStruct"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 OPTIONS = "typed_extension_protocol_options"
@@ -135,6 +136,11 @@ def test_errors_name_path_and_cause(value: Any, path: str, message: str) -> None
     assert found[0][0] == path
     assert found[0][1].startswith(message)
     assert len(found) == 1
+
+
+def test_an_error_does_not_show_a_key() -> None:
+    found = problems({"private_key": {"inline_bytes": "-----BEGIN"}}, TLS_CERTIFICATE)
+    assert found == [("private_key.inline_bytes", "expected a base64 string")]
 
 
 def test_several_errors_are_collected_but_not_without_end() -> None:
