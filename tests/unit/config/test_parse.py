@@ -139,7 +139,7 @@ def test_errors_name_path_and_cause(value: Any, path: str, message: str) -> None
 
 
 def test_an_error_does_not_show_a_key() -> None:
-    found = problems({"private_key": {"inline_bytes": "-----BEGIN"}}, TLS_CERTIFICATE)
+    found = problems({"private_key": {"inline_bytes": "-----BEGIN PRIVATE KEY-----"}}, TLS_CERTIFICATE)
     assert found == [("private_key.inline_bytes", "expected a base64 string")]
 
 
