@@ -85,7 +85,7 @@ def test_times_and_masks() -> None:
 
 def test_an_any_holds_its_message() -> None:
     message = good(CLUSTER, {OPTIONS: {"x": {"@type": ROUTER, "start_child_span": "true"}, "y": {}}})
-    router = message_class("envoy.extensions.filters.http.router.v3.Router")()
+    router: Any = message_class("envoy.extensions.filters.http.router.v3.Router")()
     assert message.typed_extension_protocol_options["x"].Unpack(router)
     assert router.start_child_span
     assert message.typed_extension_protocol_options["y"].type_url == ""
@@ -93,9 +93,9 @@ def test_an_any_holds_its_message() -> None:
 
 def test_an_any_of_a_well_known_type_has_its_value_under_value() -> None:
     message = good(CLUSTER, {OPTIONS: {"x": {"@type": "a.b/google.protobuf.Duration", "value": "2s"}}})
-    duration = message_class("google.protobuf.Duration")()
-    duration.ParseFromString(message.typed_extension_protocol_options["x"].value)  # type: ignore[attr-defined]
-    assert duration.seconds == 2  # type: ignore[attr-defined]
+    duration: Any = message_class("google.protobuf.Duration")()
+    duration.ParseFromString(message.typed_extension_protocol_options["x"].value)
+    assert duration.seconds == 2
 
 
 def test_a_typed_struct_becomes_the_message_it_stands_for() -> None:

@@ -73,7 +73,7 @@ def test_values_that_break_them(value: Any, kind: str, rules: dict[str, Any], me
 
 
 def _rule_names(rules: Any) -> set[str]:
-    found = set()
+    found: set[str] = set()
     for field, value in rules.ListFields():
         below = field.message_type is not None and field.message_type.full_name.startswith("validate.")
         found |= ({field.name} if field.name in STRUCTURAL else set()) | _rule_names(value) if below else {field.name}
