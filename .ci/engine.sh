@@ -1,6 +1,8 @@
+# shellcheck shell=bash
 # A Docker Engine that answers, with Compose v2 and buildx. Sourced by .ci/run.
 
 DOCKERD_PID=''
+DOCKERD_LOG=''
 PLUGINS_SUITE=trixie # the first Debian release that packages Compose v2
 
 start_engine() {
@@ -13,17 +15,16 @@ start_engine() {
 
 start_dockerd() {
   ! docker info >/dev/null 2>&1 || return 0
-  local log
-  log=$(mktemp -t dockerd.XXXXXX)
+  DOCKERD_LOG=$(mktemp -t dockerd.XXXXXX)
   [ "$(id -u)" -eq 0 ] || die 'no Docker engine answers, and only root can start one'
-  setsid dockerd >"$log" 2>&1 &
+  setsid dockerd >"$DOCKERD_LOG" 2>&1 &
   DOCKERD_PID=$!
   for _ in $(seq 120); do
     ! docker info >/dev/null 2>&1 || return 0
     kill -0 "$DOCKERD_PID" 2>/dev/null || break
     sleep 0.5
   done
-  tail -n 20 "$log" >&2
+  tail -n 20 "$DOCKERD_LOG" >&2
   die 'dockerd did not start; its last lines stand above'
 }
 
@@ -32,17 +33,19 @@ stop_engine() {
   [ -n "$DOCKERD_PID" ] || return 0
   kill "$DOCKERD_PID" 2>/dev/null || true
   wait "$DOCKERD_PID" 2>/dev/null || true
+  rm -f "$DOCKERD_LOG"
 }
 
 # The mirror this machine's apt already uses for Debian.
 debian_mirror() {
-  apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' | awk '$1 == "Debian" {print $2; exit}'
+  apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' | awk '$1 == "Debian" && !seen++ {print $2}'
 }
 
 # Compose v2 and buildx from a newer Debian release than the machine's: through a private apt directory, so that nothing
 # else comes from there; the plugins are static programs and run on older releases too.
 install_plugins() {
   local dir mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+  apt-get -qq update # labels are known only once the lists are here
   mirror=$(debian_mirror)
   { [ -n "$mirror" ] && [ -r "$keyring" ]; } || die 'docker compose is missing, and this is no Debian that could provide it'
   dir=$(mktemp -d)

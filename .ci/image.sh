@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The images' base, from a registry or, where none answers, from Debian's packages. Sourced by .ci/run.
 
 BASE_IMAGE=python:3.13-slim

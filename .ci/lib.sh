@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What every part of .ci/run shares: words to the log, phases with their times, root rights. Sourced, not run.
 
 export PATH=$PATH:/usr/sbin:/sbin

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The real Envoy, which the tests ask when the documents are silent. Sourced by .ci/run.
 
 # Its Python package has the name of the official messages' package (envoy): an environment of its own keeps them apart.

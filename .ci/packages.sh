@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Debian packages the tests and the engine need. Sourced by .ci/run.
 
 # command:package pairs; the command tells whether the package is needed.
