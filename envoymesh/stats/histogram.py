@@ -7,7 +7,7 @@ everything else happens at `flush()`, which the server calls every `stats_flush_
 
 import collections
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 
@@ -18,8 +18,6 @@ BUCKETS = (
 )  # fmt: skip
 # A percent is recorded as an integer of this many parts (Envoy's Histogram::PercentScale).
 PERCENT_SCALE = 1_000_000
-# Values waiting for a flush are folded into buckets at this many, which bounds their memory.
-PENDING_LIMIT = 4096
 
 
 class Unit(StrEnum):
@@ -40,6 +38,13 @@ class Bucket:
     def __init__(self, left: float, width: float) -> None:
         self.left = left
         self.width = width
+
+    @property
+    def middle(self) -> float:
+        """The value in the bucket that is at most the same share away from either end."""
+        if not self.width:
+            return self.left
+        return self.left + self.width * (self.left / (self.left + (self.left + self.width)))
 
     def __repr__(self) -> str:
         return f"Bucket({self.left}, {self.width})"
@@ -81,7 +86,7 @@ class Distribution:
     @property
     def sample_sum(self) -> float:
         """The values' sum, each taken as the middle of its bucket."""
-        return self._scale * sum(count * (bucket.left + bucket.width / 2.0) for bucket, count in self.buckets)
+        return self._scale * sum(bucket.middle * count for bucket, count in self.buckets)
 
     def detailed(self) -> list[tuple[float, float, int]]:
         """Each filled bucket as (lower bound, width, count)."""
@@ -93,27 +98,24 @@ class Distribution:
         return sum(count for bucket, count in self.buckets if bucket.left <= raw)
 
     def quantiles(self, wanted: Sequence[float] = QUANTILES) -> list[float]:
-        """The value below which each wanted share (0 to 1, rising) of the samples lies; NaN when there are none."""
+        """The value below which each wanted share (0 to 1, rising) of the samples lies; NaN when there are none.
+
+        A share falls on one sample, the least that reaches it; samples lie evenly inside their bucket.
+        """
         total = self.sample_count
         if not total:
             return [math.nan] * len(wanted)
         found = []
-        index, lower, upper = 0, 0, self.buckets[0][1]
+        index, lower = 0, 0
         for share in wanted:
             rank = share * total
-            while upper < rank and index < len(self.buckets) - 1:
+            while lower + self.buckets[index][1] < rank and index < len(self.buckets) - 1:
+                lower += self.buckets[index][1]
                 index += 1
-                lower, upper = upper, upper + self.buckets[index][1]
-            found.append(self._scale * _within(self.buckets[index][0], rank, lower, upper))
+            bucket, count = self.buckets[index]
+            nth = max(1, math.ceil(rank - lower))
+            found.append(self._scale * (bucket.left + bucket.width * nth / (count + 1)))
         return found
-
-
-def _within(bucket: Bucket, rank: float, lower: int, upper: int) -> float:
-    if rank == lower:
-        return bucket.left
-    if rank == upper:
-        return bucket.left + bucket.width
-    return bucket.left + (rank - lower) / (upper - lower) * bucket.width
 
 
 class Histogram:
@@ -122,40 +124,31 @@ class Histogram:
     `unit` says what a value is: "ms", "us", "bytes", "percent" (then recorded in millionths), or "" for a bare number.
     """
 
-    __slots__ = ("_cumulative", "_current", "_interval", "_pending", "name", "unit", "used")
+    __slots__ = ("_cumulative", "_interval", "_pending", "name", "record", "unit", "used")
+
+    record: Callable[[int], None]
+    """Note one value. It is the pending list's own `append`: nothing is cheaper, and `flush()` bounds the list."""
 
     def __init__(self, name: str, unit: Unit = Unit.UNSPECIFIED) -> None:
         self.name = name
         self.unit = unit
         self.used = False
         self._pending: list[int] = []
-        self._current: dict[Bucket, int] = {}
+        self.record = self._pending.append
         self._interval: dict[Bucket, int] = {}
         self._cumulative: dict[Bucket, int] = {}
 
-    def record(self, value: int) -> None:
-        """Note one value."""
-        pending = self._pending
-        pending.append(value)
-        if len(pending) > PENDING_LIMIT:
-            self._fold()
-
-    def _fold(self) -> None:
-        current = self._current
-        for value, count in collections.Counter(self._pending).items():
-            bucket = bucket_of(value)
-            current[bucket] = current.get(bucket, 0) + count
-        self._pending.clear()
-
     def flush(self) -> None:
         """End the interval: what was recorded since the last flush becomes the interval view and joins the whole."""
-        if self._pending:
-            self._fold()
-        if self._current:
-            self.used = True
-            for bucket, count in self._current.items():
-                self._cumulative[bucket] = self._cumulative.get(bucket, 0) + count
-        self._interval, self._current = self._current, {}
+        interval: dict[Bucket, int] = {}
+        for value, count in collections.Counter(self._pending).items():
+            bucket = bucket_of(value)
+            interval[bucket] = interval.get(bucket, 0) + count
+        self._pending.clear()
+        for bucket, count in interval.items():
+            self._cumulative[bucket] = self._cumulative.get(bucket, 0) + count
+        self._interval = interval
+        self.used = bool(self._cumulative)
 
     @property
     def interval(self) -> Distribution:
