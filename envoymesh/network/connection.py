@@ -1,0 +1,369 @@
+"""A TCP connection over one asyncio (or uvloop) transport, accepted or connecting.
+
+The rules:
+- What `write` and `data_received` do in each state is a function put in a slot when the state changes, so the hot path
+  tests nothing: before CONNECTED bytes wait, after a close they are dropped.
+- The close event goes to the handler exactly once. Who began decides between LOCAL and REMOTE.
+- A handler's unexpected exception is reported with its traceback, and its connection is closed.
+
+`TlsConnection` puts TLS between the transport and the handler. This module must not know what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any, cast
+
+from envoymesh.network.api import Address, CloseType, ConnectionEvent, ConnectionHandler, Timer, TlsInfo
+from envoymesh.network.dispatcher import LoopDispatcher
+
+Bytes = bytes | bytearray | memoryview
+
+FLUSH_NOW = 65536
+"""Bytes that plain asyncio may collect in one turn of the loop before they are written at once."""
+
+DELAYED_CLOSE_TIMEOUT = 1.0
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_ids = itertools.count(1)
+
+
+class _NoHandler:
+    """Stands in until `set_handler`; a connection without a handler reads nothing."""
+
+    def on_data(self, data: bytes) -> None:
+        """Nobody wants it."""
+
+    def on_eof(self) -> None:
+        """Nobody wants it."""
+
+    def on_event(self, event: ConnectionEvent) -> None:
+        """Nobody wants it."""
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        """Nobody wants it."""
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        """Nobody wants it."""
+
+
+NO_HANDLER = _NoHandler()
+
+
+def _discard(_data: Bytes) -> None:
+    """Reads and writes of a connection that is closing."""
+
+
+def address_of(name: Any) -> Address | None:
+    """An Address of what a socket calls its name; IPv4-mapped IPv6 addresses are IPv4, as in Envoy."""
+    if not isinstance(name, tuple) or len(name) < 2:
+        return None
+    host = name[0]
+    if host.startswith("::ffff:") and "." in host:
+        host = host[7:]
+    return Address(host, name[1])
+
+
+class TcpConnection(asyncio.Protocol):
+    """Implements `envoymesh.network.api.Connection`, and the asyncio protocol of its transport.
+
+    Args:
+        dispatcher: the worker's dispatcher.
+        buffer_limit: per_connection_buffer_limit_bytes: the high watermark of the write buffer, half of it the low
+            one; 0 is no limit.
+    """
+
+    __slots__ = (
+        "_buffer_limit",
+        "_close_timer",
+        "_closing",
+        "_collected",
+        "_collected_size",
+        "_delayed_close_timeout",
+        "_dispatcher",
+        "_handler",
+        "_peer_ended",
+        "_read_disabled",
+        "_send",
+        "_sink",
+        "_transport",
+        "_unflushed",
+        "abandon",
+        "bytes_received",
+        "bytes_sent",
+        "close_details",
+        "closed",
+        "delayed_close_timed_out",
+        "failure_reason",
+        "id",
+        "local_address",
+        "on_closed",
+        "remote_address",
+        "requested_server_name",
+        "tls",
+    )
+
+    def __init__(self, dispatcher: LoopDispatcher, buffer_limit: int) -> None:
+        self.id = next(_ids)
+        self.local_address: Address | None = None
+        self.remote_address: Address | None = None
+        self.tls: TlsInfo | None = None
+        self.requested_server_name = ""
+        self.failure_reason = ""
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self.closed = False
+        self.close_details = ""
+        self.delayed_close_timed_out = False
+        # Called once at the end of the connection, before the handler hears of it: the listener's book-keeping.
+        self.on_closed: Callable[[TcpConnection], None] | None = None
+        # Ends the attempt to connect, while there is one.
+        self.abandon: Callable[[], None] | None = None
+        self._dispatcher = dispatcher
+        self._buffer_limit = buffer_limit
+        self._handler: ConnectionHandler = NO_HANDLER
+        self._transport: asyncio.Transport | None = None
+        self._sink: Callable[[bytes], None] = NO_HANDLER.on_data
+        self._send: Callable[[Bytes], None] = self._collect
+        self._collected: list[Bytes] = []
+        self._collected_size = 0
+        self._read_disabled = 0
+        self._closing: CloseType | None = None
+        self._peer_ended = False
+        self._delayed_close_timeout = DELAYED_CLOSE_TIMEOUT
+        self._close_timer: Timer | None = None
+        self._unflushed = 0
+
+    # envoymesh.network.api.Connection
+
+    def set_handler(self, handler: ConnectionHandler) -> None:
+        """Who gets data and events."""
+        if self.closed:
+            return
+        self._handler = handler
+        if self._closing is None:
+            self._sink = handler.on_data
+
+    def write(self, data: Bytes) -> None:
+        """Queue bytes; batched into few system calls by the end of the loop turn."""
+        self.bytes_sent += len(data)
+        self._send(data)
+
+    def read_disable(self, disable: bool) -> None:
+        """Counted: True stops reading, as many False resume."""
+        if self.closed:
+            return
+        if disable:
+            self._read_disabled += 1
+            if self._read_disabled == 1 and self._reading():
+                cast(asyncio.Transport, self._transport).pause_reading()
+            return
+        if self._read_disabled == 0:
+            raise AssertionError("read_disable(False) without its True")
+        self._read_disabled -= 1
+        if self._read_disabled == 0 and self._reading():
+            self._resume_reading()
+
+    def set_delayed_close_timeout(self, seconds: float) -> None:
+        """How long FLUSH_WRITE_AND_DELAY waits for the peer after the flush; 0 closes at once."""
+        self._delayed_close_timeout = seconds
+
+    def close(self, how: CloseType, details: str = "") -> None:
+        """Begin to close; NO_FLUSH and ABORT_RESET are done on return, also after a flush was begun."""
+        if self.closed:
+            return
+        self.close_details = self.close_details or details
+        now = how is CloseType.NO_FLUSH or how is CloseType.ABORT_RESET
+        if now or self._transport is None:
+            self._abort(reset=how is CloseType.ABORT_RESET)
+            self._finish(ConnectionEvent.LOCAL_CLOSE)
+        elif self._closing is None:
+            self._begin_flush(how)
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The TCP connection is up."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.local_address = address_of(transport.get_extra_info("sockname"))
+        self.remote_address = address_of(transport.get_extra_info("peername")) or self.remote_address
+        limit = self._buffer_limit or sys.maxsize
+        self._transport.set_write_buffer_limits(high=limit, low=limit // 2)
+        if self._read_disabled:
+            self._transport.pause_reading()
+        self._transport_ready()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the transport."""
+        self.bytes_received += len(data)
+        try:
+            self._sink(data)
+        except Exception as error:  # noqa: BLE001 whatever the handler did, the loop and the others go on
+            self._handler_failed("on_data", error)
+
+    def eof_received(self) -> bool:
+        """The peer sent FIN. True keeps the transport open for what is still to be sent."""
+        self._peer_ended = True
+        if self._closing is CloseType.FLUSH_WRITE_AND_DELAY:
+            return False
+        if self._closing is None:
+            self._tell("on_eof")
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+        local = self._closing is not None and exc is None
+        self._finish(ConnectionEvent.LOCAL_CLOSE if local else ConnectionEvent.REMOTE_CLOSE)
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is above the high watermark."""
+        if not self.closed:
+            self._tell("on_above_write_buffer_high_watermark")
+
+    def resume_writing(self) -> None:
+        """The transport's buffer is at or below the low watermark."""
+        if not self.closed and self._closing is None:
+            self._tell("on_below_write_buffer_low_watermark")
+
+    # The connector's side.
+
+    def connect_failed(self, reason: str) -> None:
+        """The attempt to connect ended without a connection."""
+        self.failure_reason = reason
+        self.abandon = None
+        self._finish(ConnectionEvent.REMOTE_CLOSE)
+
+    # How it is done; TlsConnection overrides the first four.
+
+    def _transport_ready(self) -> None:
+        self._connected()
+
+    def _resume_reading(self) -> None:
+        cast(asyncio.Transport, self._transport).resume_reading()
+
+    def _end_output(self) -> None:
+        """Put the last bytes of the protocol below the handler's, if it has such, into the transport."""
+        self._flush()
+
+    def _write_through(self, transport: asyncio.Transport) -> Callable[[Bytes], None]:
+        # uvloop gathers writes until the end of the turn by itself.
+        return transport.write if type(transport).__module__.startswith("uvloop") else self._collect_turn
+
+    def _connected(self) -> None:
+        """CONNECTED: what waited goes out, and from now on writes go through."""
+        self.abandon = None
+        transport = cast(asyncio.Transport, self._transport)
+        waiting, self._collected = self._collected, []
+        self._send = self._write_through(transport)
+        for data in waiting:
+            self._send(data)
+        self._event(ConnectionEvent.CONNECTED)
+
+    def _collect(self, data: Bytes) -> None:
+        self._collected.append(data)
+
+    def _collect_turn(self, data: Bytes) -> None:
+        if not self._collected:
+            self._dispatcher.post(self._flush)
+        self._collected.append(data)
+        self._collected_size += len(data)
+        if self._collected_size > FLUSH_NOW:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._collected and self._transport is not None:
+            collected, self._collected, self._collected_size = self._collected, [], 0
+            self._transport.write(b"".join(collected))
+
+    def _reading(self) -> bool:
+        return self._transport is not None and self._closing is None and not self._peer_ended
+
+    def _begin_flush(self, how: CloseType) -> None:
+        """Write what is queued; FLUSH_WRITE_AND_DELAY then sends FIN and reads (and drops) until the peer's."""
+        transport = cast(asyncio.Transport, self._transport)
+        if self._delayed_close_timeout == 0 or self._peer_ended:
+            how = CloseType.FLUSH_WRITE
+        self._end_output()
+        if self.closed:
+            return
+        self._closing = how
+        self._send = self._sink = _discard
+        if how is CloseType.FLUSH_WRITE:
+            transport.close()
+        else:
+            if self._read_disabled:
+                transport.resume_reading()
+            transport.write_eof()
+        self._arm_close_timer()
+
+    def _arm_close_timer(self) -> None:
+        if self.closed:
+            return
+        self._unflushed = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        if self._close_timer is None:
+            self._close_timer = self._dispatcher.create_timer(self._close_timeout)
+        self._close_timer.enable(self._delayed_close_timeout or DELAYED_CLOSE_TIMEOUT)
+
+    def _close_timeout(self) -> None:
+        # While the peer still takes bytes, the wait begins anew, as in Envoy.
+        if self._transport is not None and self._transport.get_write_buffer_size() < self._unflushed:
+            self._arm_close_timer()
+            return
+        self.delayed_close_timed_out = True
+        self._abort(reset=False)
+        self._finish(ConnectionEvent.LOCAL_CLOSE)
+
+    def _abort(self, reset: bool) -> None:
+        if self.abandon is not None:
+            abandon, self.abandon = self.abandon, None
+            abandon()
+        if self._transport is None:
+            return
+        if reset:
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._transport.abort()
+
+    def _finish(self, event: ConnectionEvent) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._send = self._sink = _discard
+        self._transport = None
+        self._collected = []
+        if self._close_timer is not None:
+            self._close_timer.disable()
+            self._close_timer = None
+        handler, self._handler = self._handler, NO_HANDLER
+        on_closed, self.on_closed = self.on_closed, None
+        try:
+            if on_closed is not None:
+                on_closed(self)
+            handler.on_event(event)
+        except Exception as error:  # noqa: BLE001 the connection is gone already
+            self._dispatcher.report(f"{self!r}: on_event of {handler!r}", error)
+
+    def _event(self, event: ConnectionEvent) -> None:
+        try:
+            self._handler.on_event(event)
+        except Exception as error:  # noqa: BLE001 as in data_received
+            self._handler_failed("on_event", error)
+
+    def _tell(self, what: str) -> None:
+        try:
+            getattr(self._handler, what)()
+        except Exception as error:  # noqa: BLE001 as in data_received
+            self._handler_failed(what, error)
+
+    def _handler_failed(self, what: str, error: Exception) -> None:
+        self._dispatcher.report(f"{self!r}: {what} of {self._handler!r}", error)
+        self.close(CloseType.NO_FLUSH, "unexpected_exception")
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "closing" if self._closing else "open" if self._transport else "connecting"
+        return f"<{type(self).__name__} C{self.id} {self.local_address} -> {self.remote_address} {state}>"
