@@ -1,0 +1,1 @@
+"""HTTP filters: one file or folder each, and `registry.py`, which lists them all."""

@@ -1,0 +1,60 @@
+"""The one table that turns an upstream failure into a local reply: status, response flag, details."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from envoymesh.http.codec import StreamResetReason
+from envoymesh.http.stream_info import ResponseFlag
+
+_FLAGS = {
+    StreamResetReason.LOCAL_CONNECTION_FAILURE: ResponseFlag.UPSTREAM_CONNECTION_FAILURE,
+    StreamResetReason.REMOTE_CONNECTION_FAILURE: ResponseFlag.UPSTREAM_CONNECTION_FAILURE,
+    StreamResetReason.CONNECTION_TIMEOUT: ResponseFlag.UPSTREAM_CONNECTION_FAILURE,
+    StreamResetReason.CONNECTION_TERMINATION: ResponseFlag.UPSTREAM_CONNECTION_TERMINATION,
+    StreamResetReason.LOCAL_RESET: ResponseFlag.LOCAL_RESET,
+    StreamResetReason.LOCAL_REFUSED_STREAM_RESET: ResponseFlag.LOCAL_RESET,
+    StreamResetReason.OVERFLOW: ResponseFlag.UPSTREAM_OVERFLOW,
+    StreamResetReason.REMOTE_RESET: ResponseFlag.UPSTREAM_REMOTE_RESET,
+    StreamResetReason.REMOTE_REFUSED_STREAM_RESET: ResponseFlag.UPSTREAM_REMOTE_RESET,
+    StreamResetReason.PROTOCOL_ERROR: ResponseFlag.UPSTREAM_PROTOCOL_ERROR,
+    StreamResetReason.CONNECT_ERROR: ResponseFlag.UPSTREAM_REMOTE_RESET,
+}
+
+_BEFORE = "upstream connect error or disconnect/reset before headers. "
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamFailure:
+    """What the client is told of an upstream failure, and what the log says."""
+
+    status: int
+    body: bytes
+    flag: int
+    details: str
+
+
+def failure_of_reset(reason: StreamResetReason, transport_reason: str, *, started: bool, retried: bool) -> UpstreamFailure:
+    """The answer to a reset.
+
+    Args:
+        started: the response had begun (it is then reset, and only flag and details count).
+        retried: this was not the first try.
+    """
+    when = "after" if started else "before"
+    cause = reason.value if not transport_reason else f"{reason.value}|{transport_reason}"
+    details = f"upstream_reset_{when}_response_started{{{cause}}}".replace(" ", "_")
+    body = _BEFORE + ("retried and the latest " if retried else "") + "reset reason: " + reason.value
+    status = 502 if reason is StreamResetReason.PROTOCOL_ERROR else 503
+    return UpstreamFailure(status, body.encode(), _FLAGS[reason], details)
+
+
+NO_HEALTHY_UPSTREAM = UpstreamFailure(
+    503, b"no healthy upstream", ResponseFlag.NO_HEALTHY_UPSTREAM, "no_healthy_upstream"
+)
+RESPONSE_TIMEOUT = UpstreamFailure(
+    504, b"upstream request timeout", ResponseFlag.UPSTREAM_REQUEST_TIMEOUT, "response_timeout"
+)
+PER_TRY_TIMEOUT = UpstreamFailure(
+    504, b"upstream request timeout", ResponseFlag.UPSTREAM_REQUEST_TIMEOUT, "upstream_per_try_timeout"
+)

@@ -1,0 +1,156 @@
+"""The bookkeeping of one request's retries: what is left, what was sent, when the next try comes.
+
+Decisions are `router.retry.RetryPolicy`'s; the cluster's retry circuit breaker is asked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from envoymesh.http.codec import StreamResetReason
+from envoymesh.http.headers import HeaderMap, ResponseHeaders
+from envoymesh.network.api import Timer
+from envoymesh.router.retry import RetryPolicy, was_rate_limited
+
+if TYPE_CHECKING:
+    from envoymesh.filters.router.filter import RouterFilter
+    from envoymesh.filters.router.upstream_request import UpstreamRequest
+    from envoymesh.upstream.host import Host
+
+_CONNECT_FAILURES = frozenset(
+    {
+        StreamResetReason.LOCAL_CONNECTION_FAILURE,
+        StreamResetReason.REMOTE_CONNECTION_FAILURE,
+        StreamResetReason.CONNECTION_TIMEOUT,
+    }
+)
+
+
+class RetryState:
+    """Retries of one request; also its LoadBalancerContext, which avoids hosts already tried.
+
+    Args:
+        buffer_limit: body bytes kept for the next try; a larger body is not tried again.
+    """
+
+    __slots__ = (
+        "_body",
+        "_body_size",
+        "_buffer_limit",
+        "_holds_resource",
+        "_policy",
+        "_random",
+        "_retries",
+        "_router",
+        "_timer",
+        "_tried",
+        "exhausted",
+    )
+
+    def __init__(
+        self, policy: RetryPolicy, router: RouterFilter, random: Callable[[], float], buffer_limit: int
+    ) -> None:
+        self._policy = policy
+        self._router = router
+        self._random = random
+        self._buffer_limit = buffer_limit
+        self._body: list[bytes] | None = []
+        self._body_size = 0
+        self._retries = 0
+        self._tried: list[Host] = []
+        self._timer: Timer | None = None
+        self._holds_resource = False
+        self.exhausted = False
+
+    # LoadBalancerContext
+
+    def hash_key(self) -> int | None:
+        """No hash policy here."""
+        return None
+
+    def should_select_another_host(self, host: Host) -> bool:
+        """Whether the balancer should look further (the `previous_hosts` predicate)."""
+        return self._policy.avoid_previous_hosts and host in self._tried
+
+    def host_selection_attempts(self) -> int:
+        """How often the balancer may look further (`host_selection_retry_max_attempts`)."""
+        return self._policy.host_selection_attempts
+
+    # The request body
+
+    def keep(self, data: bytes) -> None:
+        """Remember body bytes, up to the limit."""
+        if self._body is None:
+            return
+        self._body_size += len(data)
+        if 0 < self._buffer_limit < self._body_size:
+            self._body = None
+            return
+        self._body.append(data)
+
+    def replay(self, request: UpstreamRequest, host: Host, ended: bool, trailers: HeaderMap | None) -> None:
+        """Give a new try what has come so far."""
+        self._tried.append(host)
+        if self._body:
+            request.send_data(b"".join(self._body), ended and trailers is None)
+        if trailers is not None:
+            request.send_trailers(trailers)
+
+    # Decisions
+
+    def wants_response(self, headers: ResponseHeaders) -> bool:
+        """Whether to drop this response and try again."""
+        if was_rate_limited(headers) or not self._policy.wants_status(headers.status):
+            return False
+        return self._may_retry()
+
+    def wants_reset(self, reason: StreamResetReason, request_started: bool) -> bool:
+        """Whether to try again after a try that ended without a response."""
+        wanted = self._policy.wants_reset(
+            refused=reason is StreamResetReason.REMOTE_REFUSED_STREAM_RESET,
+            connect_failure=reason in _CONNECT_FAILURES,
+            overflow=reason is StreamResetReason.OVERFLOW,
+            request_started=request_started,
+        )
+        return wanted and self._may_retry()
+
+    def _may_retry(self) -> bool:
+        stats = self._router.cluster.stats
+        self._release()
+        if self._retries >= self._policy.num_retries or self._body is None:
+            self.exhausted = self._retries >= self._policy.num_retries
+            stats.upstream_rq_retry_limit_exceeded.inc()
+            return False
+        retries = self._router.cluster.resource_manager().retries
+        if not retries.can_create():
+            stats.upstream_rq_retry_overflow.inc()
+            return False
+        retries.inc()
+        self._holds_resource = True
+        self._retries += 1
+        stats.upstream_rq_retry.inc()
+        return True
+
+    def schedule(self, retry: Callable[[], None]) -> None:
+        """Call `retry` after the back-off."""
+        self._router.cluster.stats.upstream_rq_retry_backoff_exponential.inc()
+        if self._timer is None:
+            self._timer = self._router.dispatcher.create_timer(retry)
+        self._timer.enable(self._policy.backoff(self._retries, self._random))
+
+    def succeeded(self) -> None:
+        """A response was passed on."""
+        if self._retries:
+            self._router.cluster.stats.upstream_rq_retry_success.inc()
+
+    def cancel(self) -> None:
+        """The request is over."""
+        self._release()
+        if self._timer is not None:
+            self._timer.disable()
+
+    def _release(self) -> None:
+        if self._holds_resource:
+            self._holds_resource = False
+            self._router.cluster.resource_manager().retries.dec()

@@ -1,0 +1,51 @@
+"""The timeouts of one request: route settings, overridden by x-envoy-* request headers (FilterUtility::finalTimeout)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from envoymesh.http.headers import RequestHeaders
+from envoymesh.router.retry import RetryPolicy
+from envoymesh.router.table import ClusterAction
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; 0 is no limit."""
+
+    overall: float
+    per_try: float
+
+
+def final_timeouts(
+    action: ClusterAction, policy: RetryPolicy | None, headers: RequestHeaders, respect_expected: bool
+) -> Timeouts:
+    """Timeouts of a request. Consumes the override headers, which are not for the upstream.
+
+    `respect_expected` is the router's `respect_expected_rq_timeout`.
+    """
+    index = headers.index
+    overall = action.timeout
+    per_try = policy.per_try_timeout if policy is not None else 0.0
+    if respect_expected and b"x-envoy-expected-rq-timeout-ms" in index:
+        overall = _milliseconds(headers.get(b"x-envoy-expected-rq-timeout-ms"), overall)
+    elif b"x-envoy-upstream-rq-timeout-ms" in index:
+        overall = _milliseconds(headers.get(b"x-envoy-upstream-rq-timeout-ms"), overall)
+    headers.remove(b"x-envoy-upstream-rq-timeout-ms")
+    if b"x-envoy-upstream-rq-per-try-timeout-ms" in index:
+        per_try = _milliseconds(headers.get(b"x-envoy-upstream-rq-per-try-timeout-ms"), per_try)
+        headers.remove(b"x-envoy-upstream-rq-per-try-timeout-ms")
+    if overall and per_try >= overall:
+        per_try = 0.0
+    return Timeouts(overall, per_try)
+
+
+def _milliseconds(text: bytes | None, otherwise: float) -> float:
+    return int(text) / 1000 if text is not None and text.isdigit() else otherwise
+
+
+def set_expected_timeout(headers: RequestHeaders, timeouts: Timeouts) -> None:
+    """Tell the upstream how long this proxy will wait (x-envoy-expected-rq-timeout-ms)."""
+    expected = timeouts.per_try or timeouts.overall
+    if expected:
+        headers.set(b"x-envoy-expected-rq-timeout-ms", b"%d" % round(expected * 1000))

@@ -1,0 +1,429 @@
+"""One request at the edge of the proxy: between the server codec and the filter chain (Envoy's `ActiveStream`).
+
+It checks and mutates the request as it comes in, runs it through the filters, writes the response out, and
+ends when both directions have, or when either side is reset. It must not know clusters, routes' actions or
+protocol details; what the connection as a whole decides is in `connection_manager.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from envoymesh.http import path as paths
+from envoymesh.http.codec import HttpProtocol, ResponseEncoder, StreamResetReason
+from envoymesh.http.filter import WatermarkCallbacks
+from envoymesh.http.filter_chain import FilterChain
+from envoymesh.http.header_mutation import is_upgrade, mutate_request_headers, mutate_response_headers, set_server
+from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.http.local_reply import make_local_reply
+from envoymesh.http.stream_info import ResponseFlag, StreamInfo
+from envoymesh.network.api import Timer
+from envoymesh.router.table import Route, split_port
+
+if TYPE_CHECKING:
+    from envoymesh.http.connection_manager import ConnectionManager
+
+_UNMATCHED = object()
+_CONTINUE = ResponseHeaders(100)
+
+
+class ActiveStream:
+    """A request and its response. Implements RequestDecoder, StreamCallbacks and FilterChainStream."""
+
+    __slots__ = (
+        "_chain",
+        "_headers_timer",
+        "_high_watermark_calls",
+        "_idle_timeout",
+        "_idle_timer",
+        "_max_duration_timer",
+        "_request_timer",
+        "_route",
+        "_saw_upgrade",
+        "_watermark_callbacks",
+        "buffer_limit",
+        "connection",
+        "destroyed",
+        "dispatcher",
+        "encoder",
+        "info",
+        "local_complete",
+        "manager",
+        "remote_complete",
+        "request_headers",
+        "request_trailers",
+        "reset_reason",
+        "response_headers",
+        "response_trailers",
+    )
+
+    def __init__(self, manager: ConnectionManager, encoder: ResponseEncoder, stream_id: int) -> None:
+        settings = manager.settings
+        dispatcher = manager.dispatcher
+        self.manager = manager
+        self.encoder = encoder
+        self.connection = manager.connection
+        self.dispatcher = dispatcher
+        self.buffer_limit = manager.buffer_limit
+        now = dispatcher.now()
+        self.info = StreamInfo(self.connection, encoder.protocol, now, dispatcher.wall_time(), stream_id)
+        self.request_headers: RequestHeaders | None = None
+        self.request_trailers: HeaderMap | None = None
+        self.response_headers: ResponseHeaders | None = None
+        self.response_trailers: HeaderMap | None = None
+        self.remote_complete = False
+        self.local_complete = False
+        self.destroyed = False
+        self.reset_reason = StreamResetReason.LOCAL_RESET
+        self._chain: FilterChain | None = None
+        self._route: object = _UNMATCHED
+        self._saw_upgrade = False
+        self._high_watermark_calls = 0
+        self._watermark_callbacks: list[WatermarkCallbacks] = []
+        self._idle_timeout = settings.stream_idle_timeout
+        self._idle_timer: Timer | None = None
+        self._request_timer = self._headers_timer = self._max_duration_timer = None
+        if settings.stream_idle_timeout:
+            self._idle_timer = dispatcher.create_timer(self._on_idle_timeout)
+            self._idle_timer.enable(settings.stream_idle_timeout)
+        if manager.has_request_timeouts:
+            self._start_request_timers()
+        encoder.set_callbacks(self)
+
+    def _start_request_timers(self) -> None:
+        settings = self.manager.settings
+        if settings.request_timeout:
+            self._request_timer = self._start_timer(self._on_request_timeout, settings.request_timeout)
+        if settings.request_headers_timeout:
+            self._headers_timer = self._start_timer(self._on_request_headers_timeout, settings.request_headers_timeout)
+        if settings.max_stream_duration:
+            self._max_duration_timer = self._start_timer(self._on_max_duration, settings.max_stream_duration)
+
+    def _start_timer(self, callback: Callable[[], None], seconds: float) -> Timer:
+        timer = self.dispatcher.create_timer(callback)
+        timer.enable(seconds)
+        return timer
+
+    def __repr__(self) -> str:
+        return f"<ActiveStream {self.info.stream_id} {self.request_headers!r}>"
+
+    # RequestDecoder: the request as the codec gives it
+
+    def decode_headers(self, headers: RequestHeaders, end_stream: bool) -> None:
+        """Check, sanitise, make the filters, and start."""
+        self.request_headers = headers
+        if self._headers_timer is not None:
+            self._headers_timer.disable()
+        self.info.last_downstream_rx = self.info.start_time
+        if end_stream:
+            self._on_request_complete()
+        if not headers.scheme:
+            headers.scheme = self.manager.scheme
+        if not self._check_request(headers):
+            return
+        settings = self.manager.settings
+        self._saw_upgrade = headers.method == b"CONNECT" or (b"upgrade" in headers.index and is_upgrade(headers))
+        self.info.trusted_remote = self.manager.trusted_remote(
+            mutate_request_headers(
+                headers, settings, self.connection.remote_address, self.manager.request_ids, self._saw_upgrade
+            )
+        )
+        if self._saw_upgrade and headers.method != b"CONNECT":
+            self.manager.stats.downstream_rq_ws_on_non_ws_route.inc()
+            self.send_local_reply(403, b"", "upgrade_failed")
+            return
+        self.manager.stats.tracing_not_traceable.inc()
+        chain = self._chain = FilterChain(self, self.manager.filter_factories)
+        chain.watermark_callbacks = self._watermark_callbacks
+        chain.decode_headers(headers, end_stream)
+
+    def _check_request(self, headers: RequestHeaders) -> bool:
+        """Envoy's checks of decodeHeaders, in its order; False when a reply has been sent."""
+        if self.encoder.protocol is HttpProtocol.HTTP10 and not self.manager.settings.http1.accept_http_10:
+            self._refuse(426, b"Upgrade Required", "low_version")
+            return False
+        expect = headers.get(b"expect")
+        if expect is not None and expect.lower() == b"100-continue" and not self.manager.settings.proxy_100_continue:
+            headers.remove(b"expect")
+            self.encoder.encode_1xx_headers(_CONTINUE)
+        if headers.authority is None:
+            self._refuse(400, b"", "missing_host_header")
+            return False
+        if headers.method == b"CONNECT" and headers.protocol is None:
+            return True
+        path = headers.path
+        if not path.startswith(b"/") and not (path == b"*" and headers.method == b"OPTIONS"):
+            self.manager.stats.downstream_rq_non_relative_path.inc()
+            self._refuse(404, b"", "missing_path_rejected" if not path else "absolute_path_rejected")
+            return False
+        if self.manager.rewrites_paths:
+            return self._normalize(headers)
+        return True
+
+    def _refuse(self, status: int, body: bytes, details: str) -> None:
+        self.info.flags |= ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR
+        self.manager.close_after_response()
+        self.send_local_reply(status, body, details)
+
+    def _normalize(self, headers: RequestHeaders) -> bool:
+        settings = self.manager.settings
+        if settings.strip_port:
+            self._strip_port(headers)
+        path: bytes | None = headers.path
+        if settings.normalize_path:
+            path = paths.normalize(headers.path)
+        if path is not None and settings.merge_slashes:
+            path = paths.merge_slashes(path)
+        redirect = False
+        if path is not None and settings.path_with_escaped_slashes_action not in (
+            "KEEP_UNCHANGED",
+            "IMPLEMENTATION_SPECIFIC_DEFAULT",
+        ):
+            path, redirect = self._treat_escaped_slashes(path)
+        if path is None:
+            self.manager.stats.downstream_rq_failed_path_normalization.inc()
+            self._refuse(400, b"", "path_normalization_failed")
+            return False
+        headers.path = path
+        if redirect:
+            self.manager.stats.downstream_rq_redirected_with_normalized_path.inc()
+            location = path
+            self.send_local_reply(307, b"", "path_normalization_failed", lambda h: h.set(b"location", location))
+        return not redirect
+
+    def _treat_escaped_slashes(self, path: bytes) -> tuple[bytes | None, bool]:
+        if not paths.has_escaped_slashes(path):
+            return path, False
+        action = self.manager.settings.path_with_escaped_slashes_action
+        if action == "REJECT_REQUEST":
+            return None, False
+        unescaped = paths.unescape_slashes(path)
+        if self.manager.settings.normalize_path:
+            unescaped = paths.normalize(unescaped) or unescaped
+        return unescaped, action == "UNESCAPE_AND_REDIRECT"
+
+    def _strip_port(self, headers: RequestHeaders) -> None:
+        authority = headers.authority or b""
+        host, port = split_port(authority)
+        local = self.connection.local_address
+        if not port or (self.manager.settings.strip_port == "matching" and (local is None or port != b":%d" % local.port)):
+            return
+        headers.authority = host
+
+    def decode_data(self, data: bytes, end_stream: bool) -> None:
+        """Part of the request body."""
+        self.info.bytes_received += len(data)
+        self._note_activity()
+        if end_stream:
+            self._on_request_complete()
+        if self._chain is not None:
+            self._chain.decode_data(data, end_stream)
+
+    def decode_trailers(self, trailers: HeaderMap) -> None:
+        """The request's trailers."""
+        self.request_trailers = trailers
+        self._note_activity()
+        self._on_request_complete()
+        if self._chain is not None:
+            self._chain.decode_trailers(trailers)
+
+    def _on_request_complete(self) -> None:
+        self.remote_complete = True
+        self.info.last_downstream_rx = self.dispatcher.now()
+        if self._request_timer is not None:
+            self._request_timer.disable()
+
+    # Timers
+
+    def _note_activity(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.enable(self._idle_timeout)
+
+    def set_idle_timeout(self, seconds: float) -> None:
+        """A route's idle_timeout takes the place of stream_idle_timeout; 0 disables."""
+        self._idle_timeout = seconds
+        if self._idle_timer is None and seconds:
+            self._idle_timer = self.dispatcher.create_timer(self._on_idle_timeout)
+        if self._idle_timer is not None:
+            if seconds:
+                self._idle_timer.enable(seconds)
+            else:
+                self._idle_timer.disable()
+                self._idle_timer = None
+
+    def _on_idle_timeout(self) -> None:
+        self.manager.stats.downstream_rq_idle_timeout.inc()
+        self.info.flags |= ResponseFlag.STREAM_IDLE_TIMEOUT
+        self._time_out(504 if self.remote_complete else 408, b"stream timeout", "stream_idle_timeout")
+
+    def _on_request_timeout(self) -> None:
+        self.manager.stats.downstream_rq_timeout.inc()
+        self._time_out(408, b"request timeout", "request_overall_timeout")
+
+    def _on_request_headers_timeout(self) -> None:
+        self.manager.stats.downstream_rq_header_timeout.inc()
+        self._time_out(408, b"request header timeout", "request_header_timeout")
+
+    def _on_max_duration(self) -> None:
+        self.manager.stats.downstream_rq_max_duration_reached.inc()
+        self.info.flags |= ResponseFlag.DURATION_TIMEOUT
+        self._time_out(408, b"downstream duration timeout", "max_duration_timeout")
+
+    def _time_out(self, status: int, body: bytes, details: str) -> None:
+        self.send_local_reply(status, body, details)
+        self.manager.check_for_deferred_close()
+
+    # StreamCallbacks: what becomes of the downstream side
+
+    def on_reset_stream(self, reason: StreamResetReason, details: str) -> None:
+        """The codec or the connection ended the stream."""
+        if self.destroyed:
+            return
+        if reason in (StreamResetReason.REMOTE_RESET, StreamResetReason.REMOTE_REFUSED_STREAM_RESET):
+            self.manager.stats.downstream_rq_rx_reset.inc()
+            self.info.flags |= ResponseFlag.DOWNSTREAM_REMOTE_RESET
+            self.info.response_code_details = self.info.response_code_details or "downstream_remote_reset"
+        elif reason is StreamResetReason.PROTOCOL_ERROR:
+            self.info.flags |= ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR
+        if details:
+            self.info.response_code_details = details
+        self.manager.end_stream(self, reset=False)
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        """The downstream write buffer is full: hold the upstream."""
+        self._high_watermark_calls += 1
+        for callbacks in self._watermark_callbacks:
+            callbacks.on_above_write_buffer_high_watermark()
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        """The downstream write buffer has room."""
+        self._high_watermark_calls -= 1
+        for callbacks in self._watermark_callbacks:
+            callbacks.on_below_write_buffer_low_watermark()
+
+    # FilterChainStream: what filters ask for
+
+    @property
+    def route(self) -> Route | None:
+        """The matched route, looked up once."""
+        if self._route is _UNMATCHED and self.request_headers is not None:
+            route = self.manager.route_table.route(self.request_headers)
+            self._route = route
+            if route is not None:
+                self.info.route_name = route.name
+                self.info.virtual_host_name = route.virtual_host.name
+        return self._route  # type: ignore[return-value]  # _UNMATCHED only without headers, when no filter runs
+
+    def clear_route_cache(self) -> None:
+        """Match again at the next look."""
+        self._route = _UNMATCHED
+
+    def reset(self, reason: StreamResetReason, details: str) -> None:
+        """Abort downstream: RST_STREAM, or the connection's close for HTTP/1."""
+        self.info.response_code_details = details or self.info.response_code_details
+        self.reset_reason = reason
+        self.manager.stats.downstream_rq_tx_reset.inc()
+        self.manager.end_stream(self)
+
+    def request_read_disable(self, disable: bool) -> None:
+        """Counted: stop and resume reading the request."""
+        stats = self.manager.stats
+        if disable:
+            stats.downstream_flow_control_paused_reading_total.inc()
+        else:
+            stats.downstream_flow_control_resumed_reading_total.inc()
+        self.encoder.read_disable(disable)
+
+    def add_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
+        """Hear of the downstream write buffer, and of its present state."""
+        self._watermark_callbacks.append(callbacks)
+        for _ in range(self._high_watermark_calls):
+            callbacks.on_above_write_buffer_high_watermark()
+
+    def send_local_reply(
+        self,
+        status: int,
+        body: bytes,
+        details: str,
+        modify_headers: Callable[[ResponseHeaders], None] | None = None,
+    ) -> None:
+        """Answer here; when a response has begun, reset instead."""
+        if self.destroyed:
+            return
+        if self.response_headers is not None:
+            self.reset(StreamResetReason.LOCAL_RESET, details)
+            return
+        headers, body = make_local_reply(status, body, self.request_headers, modify_headers)
+        self.begin_response(headers, details)
+        if self._chain is None:
+            self.write_headers(headers, not body)
+            if body:
+                self.write_data(body, True)
+            return
+        self._chain.encode_headers(headers, not body)
+        if body and not self.destroyed:
+            self._chain.encode_data(body, True)
+
+    def begin_response(self, headers: ResponseHeaders, details: str) -> None:
+        """Note the response that is about to pass the encoder filters."""
+        self.info.response_code_details = details
+        self.response_headers = headers
+
+    # The response, behind the last filter
+
+    def write_1xx_headers(self, headers: ResponseHeaders) -> None:
+        """An interim response goes out only where `proxy_100_continue` asks for it."""
+        if self.manager.settings.proxy_100_continue and headers.status == 100 and not self.destroyed:
+            self.encoder.encode_1xx_headers(headers)
+
+    def write_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
+        """Final touches, then out."""
+        manager = self.manager
+        info = self.info
+        settings = manager.settings
+        mutate_response_headers(headers, settings, self.request_headers, is_upgrade=False)
+        headers.set(b"date", manager.dates.value())
+        set_server(headers, settings)
+        manager.before_response(self)
+        if manager.closing and not manager.multiplexed:
+            headers.set(b"connection", b"close")
+        self._note_activity()
+        info.response_code = headers.status
+        manager.charge_response(headers.status)
+        info.first_downstream_tx = self.dispatcher.now()
+        self.encoder.encode_headers(headers, end_stream)
+        if end_stream:
+            self._on_response_complete()
+
+    def write_data(self, data: bytes, end_stream: bool) -> None:
+        """Part of the response body."""
+        self.info.bytes_sent += len(data)
+        self._note_activity()
+        self.encoder.encode_data(data, end_stream)
+        if end_stream:
+            self._on_response_complete()
+
+    def write_trailers(self, trailers: HeaderMap) -> None:
+        """The response's trailers."""
+        self.response_trailers = trailers
+        self.encoder.encode_trailers(trailers)
+        self._on_response_complete()
+
+    def _on_response_complete(self) -> None:
+        self.local_complete = True
+        if not self.destroyed:
+            self.manager.end_stream(self)
+
+    def disable_timers(self) -> None:
+        """The stream is ending."""
+        if self._idle_timer is not None:
+            self._idle_timer.disable()
+        for timer in (self._request_timer, self._headers_timer, self._max_duration_timer):
+            if timer is not None:
+                timer.disable()
+
+    def destroy_filters(self) -> None:
+        """Tell the filters; the last thing that happens to a stream."""
+        if self._chain is not None:
+            self._chain.destroy()

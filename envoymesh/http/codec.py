@@ -1,0 +1,218 @@
+"""The vocabulary that HTTP/1 and HTTP/2 codecs share with what is above them.
+
+Rules:
+- A codec is sans-I/O: `dispatch(bytes)` in, `CodecConnection.write(bytes)` out. No socket, clock, logger or
+  settings look-up; limits come in as plain values at construction.
+- Nothing above a codec asks which protocol it is (except to count it or to name it in a log).
+- `decode_*` is what arrives, `encode_*` what leaves. Exactly one call of a direction carries `end_stream=True`
+  (`decode_trailers` and `encode_trailers` imply it).
+- A call into a decoder may call back into the same codec (answer, reset, close) before it returns;
+  codecs must bear that.
+
+This module must not import anything but header maps and errors.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+
+
+class HttpProtocol(enum.Enum):
+    """The protocol of a stream; the value is what %PROTOCOL% prints."""
+
+    HTTP10 = "HTTP/1.0"
+    HTTP11 = "HTTP/1.1"
+    HTTP2 = "HTTP/2"
+
+
+class StreamResetReason(enum.Enum):
+    """Why a stream ended early; the value is Envoy's text (`Utility::resetReasonToString`)."""
+
+    LOCAL_RESET = "local reset"
+    LOCAL_REFUSED_STREAM_RESET = "local refused stream reset"
+    REMOTE_RESET = "remote reset"
+    REMOTE_REFUSED_STREAM_RESET = "remote refused stream reset"
+    LOCAL_CONNECTION_FAILURE = "local connection failure"
+    REMOTE_CONNECTION_FAILURE = "remote connection failure"
+    CONNECTION_TIMEOUT = "connection timeout"
+    CONNECTION_TERMINATION = "connection termination"
+    OVERFLOW = "overflow"
+    CONNECT_ERROR = "remote error with CONNECT request"
+    PROTOCOL_ERROR = "protocol error"
+
+
+class StreamCallbacks(Protocol):
+    """Events of one stream that are not data; held by whoever encodes on it."""
+
+    def on_reset_stream(self, reason: StreamResetReason, details: str) -> None:
+        """The stream is gone (by the peer, by the connection, or by `reset_stream`). No call follows."""
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        """What was encoded is piling up: stop producing. Counted: may come more than once."""
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        """The pile is gone: one for each call of the above."""
+
+
+class StreamDecoder(Protocol):
+    """The receiver of a message's body and end."""
+
+    def decode_data(self, data: bytes, end_stream: bool) -> None:
+        """Part of a body; `data` may be empty only with `end_stream`."""
+
+    def decode_trailers(self, trailers: HeaderMap) -> None:
+        """Trailers; the message ends with them."""
+
+
+class RequestDecoder(StreamDecoder, Protocol):
+    """Receives one request; made by `ServerCodecCallbacks.new_stream`."""
+
+    def decode_headers(self, headers: RequestHeaders, end_stream: bool) -> None:
+        """The complete request headers."""
+
+    def send_local_reply(self, status: int, body: bytes, details: str) -> None:
+        """Answer in the place of an upstream, because the codec refuses the request.
+
+        Called by a codec with a malformed message, possibly before `decode_headers`; the codec then
+        raises CodecProtocolError when the connection cannot go on.
+        """
+
+
+class ResponseDecoder(StreamDecoder, Protocol):
+    """Receives one response; given to `ClientCodec.new_stream`."""
+
+    def decode_1xx_headers(self, headers: ResponseHeaders) -> None:
+        """An interim response other than 101 (RFC 9110 section 15.2)."""
+
+    def decode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
+        """The final response headers (101 included)."""
+
+
+class StreamEncoder(Protocol):
+    """The sender of one direction of a stream."""
+
+    def encode_data(self, data: bytes, end_stream: bool) -> None:
+        """Part of a body; may be empty with `end_stream`."""
+
+    def encode_trailers(self, trailers: HeaderMap) -> None:
+        """Trailers; ends the direction."""
+
+    def reset_stream(self, reason: StreamResetReason) -> None:
+        """End the stream both ways now. HTTP/2 sends RST_STREAM; HTTP/1 asks for the connection's close.
+        `StreamCallbacks.on_reset_stream` is called from within."""
+
+    def read_disable(self, disable: bool) -> None:
+        """Counted: True asks the peer to stop sending on this stream, as many False let it go on."""
+
+    def set_callbacks(self, callbacks: StreamCallbacks | None) -> None:
+        """Who hears of resets and watermarks; None forgets them (the stream's owner is gone)."""
+
+
+class ResponseEncoder(StreamEncoder, Protocol):
+    """The server's side of a stream."""
+
+    def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
+        """An interim response; dropped for HTTP/1.0 peers."""
+
+    def encode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
+        """The final response headers. The codec decides the framing (content-length, chunked, close)."""
+
+    @property
+    def protocol(self) -> HttpProtocol:
+        """What the request came in as."""
+
+    @property
+    def close_connection_after_response(self) -> bool:
+        """Whether the request's protocol version or headers ask for a close (HTTP/1 only)."""
+
+
+class RequestEncoder(StreamEncoder, Protocol):
+    """The client's side of a stream."""
+
+    def encode_headers(self, headers: RequestHeaders, end_stream: bool) -> None:
+        """The request headers. The codec decides the framing."""
+
+
+class CodecConnection(Protocol):
+    """What a codec needs of its connection; `network.connection.Connection` is one."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes. Never blocks; batched with other writes of this loop turn."""
+
+    def read_disable(self, disable: bool) -> None:
+        """Counted: stop and resume reading from the peer."""
+
+    def on_codec_reset(self) -> None:
+        """HTTP/1 only: a stream was reset, so the connection cannot be used again; its owner closes it."""
+
+
+class ServerCodecCallbacks(Protocol):
+    """The connection manager, as a server codec sees it."""
+
+    def new_stream(self, encoder: ResponseEncoder) -> RequestDecoder:
+        """A request begins."""
+
+    def on_go_away(self, error_code: int) -> None:
+        """The peer sent GOAWAY (HTTP/2)."""
+
+
+class ClientCodecCallbacks(Protocol):
+    """A pooled upstream connection, as a client codec sees it."""
+
+    def on_go_away(self, error_code: int) -> None:
+        """The peer sent GOAWAY: no new streams here; those it will not process have been reset already."""
+
+    def on_settings(self, max_concurrent_streams: int | None) -> None:
+        """The peer's SETTINGS arrived or changed (HTTP/2); None is no limit."""
+
+    def on_stream_complete(self) -> None:
+        """A stream ended regularly in both directions; its slot is free (`can_take_stream` says if reusable)."""
+
+    def on_stream_reset(self) -> None:
+        """A stream ended by a reset; its slot is free."""
+
+
+class Codec(Protocol):
+    """What both roles have in common. One object for each connection."""
+
+    protocol: HttpProtocol
+
+    def dispatch(self, data: bytes) -> None:
+        """Take bytes from the peer. Errors: CodecProtocolError when the connection must be closed
+        (the codec has written or asked for what the peer should still see: a local reply, GOAWAY)."""
+
+    def on_eof(self) -> None:
+        """The peer sent FIN. Ends a read-until-close body; anything else unfinished is reset by the owner."""
+
+    def go_away(self) -> None:
+        """No new streams after those under way: HTTP/2 GOAWAY with the last id; HTTP/1: nothing."""
+
+    def shutdown_notice(self) -> None:
+        """Announce `go_away`: HTTP/2 GOAWAY with id 2^31-1 (RFC 9113 section 6.8); HTTP/1: nothing."""
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        """The connection's write buffer is full: tell all streams."""
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        """The connection's write buffer has room: tell all streams."""
+
+
+class ServerCodec(Codec, Protocol):
+    """The codec of a downstream connection."""
+
+
+class ClientCodec(Codec, Protocol):
+    """The codec of an upstream connection."""
+
+    def new_stream(self, decoder: ResponseDecoder) -> RequestEncoder:
+        """Begin a request. The caller has asked `can_take_stream` first."""
+
+    @property
+    def can_take_stream(self) -> bool:
+        """Whether a stream can begin now (limits, GOAWAY, connection: close, one at a time for HTTP/1)."""
+
+    def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
+        """The connection is gone: reset what is under way. Called once by the owner."""

@@ -1,0 +1,235 @@
+"""envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager -> settings.
+
+Each function reads one message through a `Reader`; a field that is not read here is refused by its path.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from envoymesh.config.reader import Reader
+from envoymesh.http.access_log import DEFAULT_FORMAT, AccessLog, AccessLogFile
+from envoymesh.http.filter import FilterFactory
+from envoymesh.http.formatter import Formatter
+from envoymesh.http.http1 import Http1Settings
+from envoymesh.http.http2 import Http2Settings
+from envoymesh.http.settings import HttpConnectionManagerSettings, Network
+from envoymesh.router.config import read_route_table
+from envoymesh.router.table import RouteTable
+
+ACCESS_LOG_PATHS = {
+    "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog": "/dev/stdout",
+    "envoy.extensions.access_loggers.stream.v3.StderrAccessLog": "/dev/stderr",
+}
+FILE_ACCESS_LOG = "envoy.extensions.access_loggers.file.v3.FileAccessLog"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConfigContext:
+    """What settings need from the server.
+
+    Args:
+        read_filters: reads `http_filters`, terminal filter last.
+        open_log: gives the access log file of a path.
+        local_address: shown for loopback peers in x-forwarded-for.
+        service_cluster: for `add_user_agent`.
+    """
+
+    read_filters: Callable[[Sequence[Reader]], Sequence[FilterFactory]]
+    open_log: Callable[[str], AccessLogFile]
+    local_address: str
+    service_cluster: str
+
+
+def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpConnectionManagerSettings:
+    """Read one connection manager filter. Errors: ConfigError with the field's path."""
+    common = reader.message_("common_http_protocol_options")
+    forwarding = _read_forwarding(reader)
+    return HttpConnectionManagerSettings(
+        stat_prefix=reader.string("stat_prefix"),
+        route_table=_read_routes(reader),
+        filter_factories=tuple(context.read_filters(reader.repeated("http_filters"))),
+        codec_type=_read_codec_type(reader),
+        server_name=(reader.string("server_name") or "envoy").encode(),
+        server_header_transformation=reader.enum("server_header_transformation"),
+        via=reader.string("via").encode(),
+        use_remote_address=forwarding.use_remote_address,
+        xff_num_trusted_hops=forwarding.trusted_hops,
+        skip_xff_append=reader.boolean("skip_xff_append"),
+        append_x_forwarded_port=reader.boolean("append_x_forwarded_port"),
+        internal_networks=forwarding.internal_networks,
+        local_address=context.local_address,
+        generate_request_id=reader.boolean("generate_request_id", True),
+        preserve_external_request_id=reader.boolean("preserve_external_request_id"),
+        always_set_request_id_in_response=reader.boolean("always_set_request_id_in_response"),
+        user_agent=context.service_cluster.encode() if reader.boolean("add_user_agent") else b"",
+        proxy_100_continue=reader.boolean("proxy_100_continue"),
+        normalize_path=reader.boolean("normalize_path"),
+        merge_slashes=reader.boolean("merge_slashes"),
+        path_with_escaped_slashes_action=reader.enum("path_with_escaped_slashes_action"),
+        strip_port=_read_strip_port(reader),
+        stream_idle_timeout=_seconds(reader, "stream_idle_timeout", 300.0),
+        request_timeout=_seconds(reader, "request_timeout", 0.0),
+        request_headers_timeout=_seconds(reader, "request_headers_timeout", 0.0),
+        idle_timeout=_seconds(common, "idle_timeout", 3600.0),
+        max_connection_duration=_seconds(common, "max_connection_duration", 0.0),
+        max_stream_duration=_seconds(common, "max_stream_duration", 0.0),
+        max_requests_per_connection=common.integer("max_requests_per_connection") if common else 0,
+        drain_timeout=_seconds(reader, "drain_timeout", 5.0),
+        delayed_close_timeout=_seconds(reader, "delayed_close_timeout", 1.0),
+        access_logs=tuple(read_access_log(log, context.open_log) for log in reader.repeated("access_log")),
+        http1=_read_http1(reader, common),
+        http2=_read_http2(reader, common),
+    )
+
+
+def _seconds(reader: Reader | None, field: str, default: float) -> float:
+    value = None if reader is None else reader.duration(field)
+    return default if value is None else value
+
+
+def _read_routes(reader: Reader) -> RouteTable:
+    if reader.which("route_specifier") != "route_config":
+        field = reader.which("route_specifier") or "route_config"
+        raise reader.error(field, "only an inline route_config is supported by envoymesh")
+    return read_route_table(reader.required("route_config"))
+
+
+def _read_codec_type(reader: Reader) -> str:
+    kind = reader.enum("codec_type")
+    if kind == "HTTP3":
+        raise reader.error("codec_type", "HTTP/3 is not supported by envoymesh")
+    return kind
+
+
+def _read_strip_port(reader: Reader) -> str:
+    if reader.boolean("strip_matching_host_port"):
+        return "matching"
+    return "any" if reader.boolean("strip_any_host_port") else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Forwarding:
+    use_remote_address: bool
+    trusted_hops: int
+    internal_networks: Sequence[Network]
+
+
+def _read_forwarding(reader: Reader) -> _Forwarding:
+    networks: list[Network] = []
+    internal = reader.message_("internal_address_config")
+    if internal is not None:
+        internal.refuse("unix_sockets")
+        networks = [_read_cidr(cidr) for cidr in internal.repeated("cidr_ranges")]
+    return _Forwarding(reader.boolean("use_remote_address"), reader.integer("xff_num_trusted_hops"), networks)
+
+
+def _read_cidr(reader: Reader) -> Network:
+    text = f"{reader.string('address_prefix')}/{reader.integer('prefix_len')}"
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise reader.error("address_prefix", f"invalid ip/mask combo '{text}': {error}") from None
+
+
+def _read_http1(reader: Reader, common: Reader | None) -> Http1Settings:
+    options = reader.message_("http_protocol_options")
+    values: dict[str, object] = {
+        "max_request_headers_kb": reader.integer("max_request_headers_kb", 60),
+        "max_headers_count": common.integer("max_headers_count", 100) if common else 100,
+        "headers_with_underscores_action": common.enum("headers_with_underscores_action") if common else "ALLOW",
+    }
+    if options is not None:
+        values.update(
+            accept_http_10=options.boolean("accept_http_10"),
+            default_host_for_http_10=options.string("default_host_for_http_10").encode(),
+            allow_chunked_length=options.boolean("allow_chunked_length"),
+            enable_trailers=options.boolean("enable_trailers"),
+            allow_absolute_url=options.boolean("allow_absolute_url", True),
+            proper_case_words=_read_key_format(options),
+        )
+    return Http1Settings(**values)  # type: ignore[arg-type]  # the names are checked by the class itself
+
+
+def _read_key_format(options: Reader) -> bool:
+    key_format = options.message_("header_key_format")
+    if key_format is None:
+        return False
+    if key_format.which("header_format") != "proper_case_words":
+        raise key_format.error("stateful_formatter", "only proper_case_words is supported by envoymesh")
+    key_format.message_("proper_case_words")
+    return True
+
+
+def _read_http2(reader: Reader, common: Reader | None) -> Http2Settings:
+    return read_http2_options(
+        reader.message_("http2_protocol_options"),
+        max_headers_kb=reader.integer("max_request_headers_kb", 60),
+        max_headers_count=common.integer("max_headers_count", 100) if common else 100,
+    )
+
+
+def read_http2_options(options: Reader | None, *, max_headers_kb: int, max_headers_count: int) -> Http2Settings:
+    """Read an envoy.config.core.v3.Http2ProtocolOptions (None for the defaults)."""
+    values: dict[str, object] = {"max_request_headers_kb": max_headers_kb, "max_headers_count": max_headers_count}
+    if options is not None:
+        for field in HTTP2_INTEGERS:
+            if options.has(field):
+                values[field] = options.integer(field)
+        values["allow_connect"] = options.boolean("allow_connect")
+        if options.has("override_stream_error_on_invalid_http_message"):
+            field = "override_stream_error_on_invalid_http_message"
+            values[field] = options.boolean(field)
+    return Http2Settings(**values)  # type: ignore[arg-type]  # the names are checked by the class itself
+
+
+HTTP2_INTEGERS = (
+    "hpack_table_size",
+    "max_concurrent_streams",
+    "initial_stream_window_size",
+    "initial_connection_window_size",
+    "max_outbound_frames",
+    "max_outbound_control_frames",
+    "max_consecutive_inbound_frames_with_empty_payload",
+    "max_inbound_priority_frames_per_stream",
+    "max_inbound_window_update_frames_per_data_frame_sent",
+)
+
+
+def read_access_log(reader: Reader, open_log: Callable[[str], AccessLogFile]) -> AccessLog:
+    """Read an envoy.config.accesslog.v3.AccessLog: file, stdout or stderr with a text format."""
+    # The name says which extension is meant; the type of typed_config is what decides, as in Envoy.
+    reader.accept("name")
+    config = reader.any_()
+    if config is None:
+        raise reader.error("typed_config", "an access log needs a typed_config")
+    if config.type_name == FILE_ACCESS_LOG:
+        path = config.string("path")
+    elif config.type_name in ACCESS_LOG_PATHS:
+        path = ACCESS_LOG_PATHS[config.type_name]
+    else:
+        raise reader.error("typed_config", f"access logger {config.type_name} is not supported by envoymesh")
+    return AccessLog(_read_format(config), open_log(path))
+
+
+def _read_format(config: Reader) -> Formatter:
+    if config.has("format"):
+        return _compile(config, "format", config.string("format"))
+    log_format = config.message_("log_format")
+    if log_format is None:
+        return Formatter(DEFAULT_FORMAT)
+    if log_format.which("format") == "text_format_source":
+        text = log_format.data_source("text_format_source").decode()
+        return _compile(log_format, "text_format_source", text)
+    if log_format.which("format") != "text_format":
+        raise log_format.error(log_format.which("format") or "format", "only text formats are supported by envoymesh")
+    return _compile(log_format, "text_format", log_format.string("text_format"))
+
+
+def _compile(reader: Reader, field: str, text: str) -> Formatter:
+    try:
+        return Formatter(text)
+    except ValueError as error:
+        raise reader.error(field, str(error)) from None

@@ -1,0 +1,389 @@
+"""The HTTP connection manager: one downstream connection, its codec and its requests.
+
+It picks the codec, makes an `ActiveStream` for each request, and owns what concerns the connection as a
+whole: its timers, draining, and how and when it closes. It must not look into messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from envoymesh.errors import CodecProtocolError
+from envoymesh.http.active_stream import ActiveStream
+from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, ServerCodec
+from envoymesh.http.date import DateProvider
+from envoymesh.http.http1 import Http1ServerCodec, Http1Stats
+from envoymesh.http.http2 import Http2ServerCodec, Http2Stats
+from envoymesh.http.request_id import RequestIdGenerator
+from envoymesh.http.settings import HttpConnectionManagerSettings
+from envoymesh.http.stats import HttpConnectionManagerStats, ListenerHttpStats, response_class_counters
+from envoymesh.http.stream_info import ResponseFlag
+from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent, Dispatcher
+
+HTTP2_PREFACE_START = b"PRI * HTTP/2"
+"""Enough of the connection preface (RFC 9113 section 3.4) to tell HTTP/2 from HTTP/1."""
+
+
+class HttpContext:
+    """What all connections of one connection manager filter share.
+
+    Args:
+        drain_close: whether the server wants connections to end; asked at each response.
+        next_stream_id: gives process-wide unique request numbers.
+    """
+
+    __slots__ = (
+        "dates",
+        "dispatcher",
+        "drain_close",
+        "http1_stats",
+        "http2_stats",
+        "listener_classes",
+        "listener_stats",
+        "managers",
+        "next_stream_id",
+        "request_ids",
+        "response_classes",
+        "settings",
+        "stats",
+    )
+
+    def __init__(
+        self,
+        *,
+        settings: HttpConnectionManagerSettings,
+        stats: HttpConnectionManagerStats,
+        listener_stats: ListenerHttpStats,
+        http1_stats: Http1Stats,
+        http2_stats: Http2Stats,
+        dispatcher: Dispatcher,
+        dates: DateProvider,
+        request_ids: RequestIdGenerator,
+        drain_close: Callable[[], bool],
+        next_stream_id: Callable[[], int],
+    ) -> None:
+        self.settings = settings
+        self.stats = stats
+        self.listener_stats = listener_stats
+        self.http1_stats = http1_stats
+        self.http2_stats = http2_stats
+        self.dispatcher = dispatcher
+        self.dates = dates
+        self.request_ids = request_ids
+        self.drain_close = drain_close
+        self.next_stream_id = next_stream_id
+        self.response_classes = response_class_counters(stats)
+        self.listener_classes = response_class_counters(listener_stats)
+        self.managers: set[ConnectionManager] = set()
+
+
+class ConnectionManager:
+    """One downstream connection's ConnectionHandler, CodecConnection and ServerCodecCallbacks."""
+
+    __slots__ = (
+        "_accumulated_requests",
+        "_codec",
+        "_connection_started",
+        "_context",
+        "_drain_timer",
+        "_draining",
+        "_duration_timer",
+        "_idle_timer",
+        "_peeked",
+        "_remote_closed",
+        "_streams",
+        "buffer_limit",
+        "closing",
+        "connection",
+        "dates",
+        "dispatcher",
+        "filter_factories",
+        "has_request_timeouts",
+        "multiplexed",
+        "request_ids",
+        "rewrites_paths",
+        "route_table",
+        "scheme",
+        "settings",
+        "stats",
+    )
+
+    def __init__(self, context: HttpContext, connection: Connection, buffer_limit: int) -> None:
+        settings = context.settings
+        self._context = context
+        self.settings = settings
+        self.stats = context.stats
+        self.dispatcher = context.dispatcher
+        self.dates = context.dates
+        self.request_ids = context.request_ids
+        self.connection = connection
+        self.buffer_limit = buffer_limit
+        self.scheme = b"https" if connection.tls is not None else b"http"
+        self.route_table = settings.route_table
+        self.filter_factories = settings.filter_factories
+        self.rewrites_paths = settings.rewrites_paths
+        self.has_request_timeouts = settings.has_request_timeouts
+        self.multiplexed = False
+        self.closing = False
+        self._codec: ServerCodec | None = None
+        self._peeked = b""
+        self._streams: set[ActiveStream] = set()
+        self._accumulated_requests = 0
+        self._draining = False
+        self._remote_closed = False
+        self._connection_started = self.dispatcher.now()
+        self._drain_timer = self.dispatcher.create_timer(self._on_drain_timeout)
+        self._idle_timer = self.dispatcher.create_timer(self._on_idle_timeout)
+        self._duration_timer = self.dispatcher.create_timer(self._on_duration_timeout)
+        context.managers.add(self)
+        self._count_new_connection()
+        connection.set_delayed_close_timeout(settings.delayed_close_timeout)
+        if settings.idle_timeout:
+            self._idle_timer.enable(settings.idle_timeout)
+        if settings.max_connection_duration:
+            self._duration_timer.enable(settings.max_connection_duration)
+
+    def __repr__(self) -> str:
+        return f"<ConnectionManager {self.connection.id} streams={len(self._streams)} closing={self.closing}>"
+
+    def _count_new_connection(self) -> None:
+        stats = self.stats
+        stats.downstream_cx_total.inc()
+        stats.downstream_cx_active.inc()
+        if self.connection.tls is not None:
+            stats.downstream_cx_ssl_total.inc()
+            stats.downstream_cx_ssl_active.inc()
+
+    # ConnectionHandler
+
+    def on_data(self, data: bytes) -> None:
+        """Bytes from the peer."""
+        self.stats.downstream_cx_rx_bytes_total.add(len(data))
+        codec = self._codec
+        if codec is None:
+            data = self._peeked + data
+            codec = self._choose_codec(data)
+            if codec is None:
+                self._peeked = data
+                return
+            self._codec = codec
+            self._peeked = b""
+        try:
+            codec.dispatch(data)
+        except CodecProtocolError as error:
+            self._on_codec_error(error)
+
+    def on_eof(self) -> None:
+        """The peer will send no more: as in Envoy, the connection ends, and requests under way with it."""
+        self._remote_closed = True
+        self.connection.close(CloseType.NO_FLUSH)
+
+    def on_event(self, event: ConnectionEvent) -> None:
+        """The connection is closed."""
+        if event is ConnectionEvent.CONNECTED:
+            return
+        remote = self._remote_closed or event is ConnectionEvent.REMOTE_CLOSE
+        self._count_closed_connection(remote)
+        for timer in (self._drain_timer, self._idle_timer, self._duration_timer):
+            timer.disable()
+        self._context.managers.discard(self)
+        for stream in list(self._streams):
+            info = stream.info
+            if remote:
+                info.flags |= ResponseFlag.DOWNSTREAM_CONNECTION_TERMINATION
+            if not info.response_code_details or stream.response_headers is None:
+                info.response_code_details = "downstream_remote_disconnect" if remote else "downstream_local_disconnect"
+            self.end_stream(stream, reset=False)
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        """The connection's write buffer is full."""
+        if self._codec is not None:
+            self._codec.on_above_write_buffer_high_watermark()
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        """The connection's write buffer has room."""
+        if self._codec is not None:
+            self._codec.on_below_write_buffer_low_watermark()
+
+    def _choose_codec(self, data: bytes) -> ServerCodec | None:
+        """The codec by `codec_type`, ALPN, or the first bytes; None when there are too few to tell."""
+        kind = self.settings.codec_type
+        if kind == "HTTP2" or (kind == "AUTO" and self._speaks_http2(data)):
+            return self._make_http2()
+        if kind == "AUTO" and len(data) < len(HTTP2_PREFACE_START) and HTTP2_PREFACE_START.startswith(data):
+            return None
+        self.stats.downstream_cx_http1_total.inc()
+        self.stats.downstream_cx_http1_active.inc()
+        return Http1ServerCodec(self, self, self.settings.http1, self._context.http1_stats)
+
+    def _speaks_http2(self, data: bytes) -> bool:
+        tls = self.connection.tls
+        return (tls is not None and tls.alpn == "h2") or data.startswith(HTTP2_PREFACE_START)
+
+    def _make_http2(self) -> ServerCodec:
+        self.multiplexed = True
+        self.stats.downstream_cx_http2_total.inc()
+        self.stats.downstream_cx_http2_active.inc()
+        return Http2ServerCodec(self, self, self.settings.http2, self._context.http2_stats)
+
+    def _on_codec_error(self, error: CodecProtocolError) -> None:
+        self.stats.downstream_cx_protocol_error.inc()
+        for stream in list(self._streams):
+            stream.info.flags |= ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR
+            stream.info.response_code_details = stream.info.response_code_details or error.details
+            self.end_stream(stream, reset=False)
+        self._idle_timer.disable()
+        self.connection.close(CloseType.FLUSH_WRITE_AND_DELAY, error.details)
+
+    # CodecConnection
+
+    def write(self, data: bytes) -> None:
+        """Bytes from the codec."""
+        self.stats.downstream_cx_tx_bytes_total.add(len(data))
+        self.connection.write(data)
+
+    def read_disable(self, disable: bool) -> None:
+        """The codec stops or resumes reading the connection."""
+        self.connection.read_disable(disable)
+
+    def on_codec_reset(self) -> None:
+        """An HTTP/1 request ended midway: the connection cannot be used again."""
+        self.closing = True
+
+    # ServerCodecCallbacks
+
+    def new_stream(self, encoder: ResponseEncoder) -> RequestDecoder:
+        """A request begins."""
+        stats = self.stats
+        stats.downstream_rq_total.inc()
+        stats.downstream_rq_active.inc()
+        if encoder.protocol is HttpProtocol.HTTP2:
+            stats.downstream_rq_http2_total.inc()
+        else:
+            stats.downstream_rq_http1_total.inc()
+        self._accumulated_requests += 1
+        self._idle_timer.disable()
+        stream = ActiveStream(self, encoder, self._context.next_stream_id())
+        self._streams.add(stream)
+        return stream
+
+    def on_go_away(self, error_code: int) -> None:
+        """The client will open no more streams; it closes when it has its answers."""
+
+    # What streams ask for
+
+    def trusted_remote(self, host: str) -> Address | None:
+        """The address that logs show, from the trusted client's host."""
+        remote = self.connection.remote_address
+        return remote if remote is None or remote.host == host else Address(host, 0)
+
+    def close_after_response(self) -> None:
+        """The request was such that the connection is not to be used again (HTTP/1)."""
+        if not self.multiplexed:
+            self.closing = True
+
+    def before_response(self, stream: ActiveStream) -> None:
+        """Decide, as response headers go out, whether the connection ends after this response."""
+        if stream.encoder.close_connection_after_response:
+            self.closing = True
+        elif not self._draining and not self.closing and self._wants_to_drain():
+            if self.multiplexed:
+                self.start_drain()
+            else:
+                self.closing = True
+        if not stream.remote_complete:
+            self.stats.downstream_rq_response_before_rq_complete.inc()
+            self.close_after_response()
+
+    def _wants_to_drain(self) -> bool:
+        limit = self.settings.max_requests_per_connection
+        if limit and self._accumulated_requests >= limit:
+            self.stats.downstream_cx_max_requests_reached.inc()
+            return True
+        if self._context.drain_close():
+            self.stats.downstream_cx_drain_close.inc()
+            return True
+        return False
+
+    def charge_response(self, status: int) -> None:
+        """Count a response by its class."""
+        context = self._context
+        group = status // 100
+        stats = context.stats
+        stats.downstream_rq_completed.inc()
+        context.listener_stats.downstream_rq_completed.inc()
+        counter = context.response_classes[group]
+        if counter is not None:
+            counter.inc()
+            context.listener_classes[group].inc()  # type: ignore[union-attr]  # both tuples have the same holes
+
+    def end_stream(self, stream: ActiveStream, reset: bool = True) -> None:
+        """Both directions are done, or the stream is given up; `reset` tells the peer where it must know."""
+        if stream.destroyed:
+            return
+        stream.destroyed = True
+        stream.encoder.set_callbacks(None)
+        if reset and not (stream.remote_complete and stream.local_complete):
+            stream.encoder.reset_stream(stream.reset_reason)
+        self._finish(stream)
+        close_at_once = stream.encoder.close_connection_after_response and stream.remote_complete
+        self.check_for_deferred_close(skip_delay=close_at_once)
+        if not self._streams and self.settings.idle_timeout and not self.connection.closed:
+            self._idle_timer.enable(self.settings.idle_timeout)
+
+    def _finish(self, stream: ActiveStream) -> None:
+        info = stream.info
+        info.end_time = self.dispatcher.now()
+        stream.disable_timers()
+        stream.destroy_filters()
+        self._streams.discard(stream)
+        self.stats.downstream_rq_active.dec()
+        self.stats.downstream_rq_time.record((info.end_time - info.start_time) * 1000)
+        for access_log in self.settings.access_logs:
+            access_log.log(info, stream.request_headers, stream.response_headers, stream.response_trailers)
+
+    # Draining and closing
+
+    def check_for_deferred_close(self, skip_delay: bool = False) -> None:
+        """Close when that was decided and no request is left."""
+        if self.closing and not self._streams:
+            self.connection.close(CloseType.FLUSH_WRITE if skip_delay else CloseType.FLUSH_WRITE_AND_DELAY)
+
+    def start_drain(self, timeout: float | None = None) -> None:
+        """Announce the end (GOAWAY), and end `timeout` seconds later (default: `drain_timeout`)."""
+        if self._draining or self.closing:
+            return
+        self._draining = True
+        if self._codec is None or (not self.multiplexed and not self._streams):
+            self.connection.close(CloseType.FLUSH_WRITE)
+            return
+        self._codec.shutdown_notice()
+        self._drain_timer.enable(self.settings.drain_timeout if timeout is None else timeout)
+
+    def _on_drain_timeout(self) -> None:
+        if self._codec is not None:
+            self._codec.go_away()
+        self.closing = True
+        self.check_for_deferred_close()
+
+    def _on_idle_timeout(self) -> None:
+        self.stats.downstream_cx_idle_timeout.inc()
+        self.start_drain()
+
+    def _on_duration_timeout(self) -> None:
+        self.stats.downstream_cx_max_duration_reached.inc()
+        self.start_drain()
+
+    def _count_closed_connection(self, remote: bool) -> None:
+        stats = self.stats
+        stats.downstream_cx_destroy.inc()
+        stats.downstream_cx_active.dec()
+        stats.downstream_cx_length_ms.record((self.dispatcher.now() - self._connection_started) * 1000)
+        if self.connection.tls is not None:
+            stats.downstream_cx_ssl_active.dec()
+        if self._codec is not None:
+            (stats.downstream_cx_http2_active if self.multiplexed else stats.downstream_cx_http1_active).dec()
+        (stats.downstream_cx_destroy_remote if remote else stats.downstream_cx_destroy_local).inc()
+        if self._streams:
+            stats.downstream_cx_destroy_active_rq.inc()
+            (stats.downstream_cx_destroy_remote_active_rq if remote else stats.downstream_cx_destroy_local_active_rq).inc()

@@ -1,0 +1,419 @@
+"""Walks one stream through its filters (Envoy's `FilterManager`).
+
+Rules:
+- `decode_*` goes first to last, `encode_*` last to first; the stream itself is behind both ends.
+- A filter that stopped gets the data that follows, until it continues; what it asked to buffer is passed on
+  to the filters behind it when it does, headers first, then data, then trailers.
+- After every call into a filter the stream may be gone: nothing is touched then.
+
+Each filter has a handle, which is its callbacks and holds its place. This module knows no codec and no route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from envoymesh.http.codec import StreamResetReason
+from envoymesh.http.filter import (
+    FilterDataStatus,
+    FilterFactory,
+    FilterHeadersStatus,
+    FilterTrailersStatus,
+    StreamDecoderFilter,
+    StreamEncoderFilter,
+    WatermarkCallbacks,
+)
+from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+
+if TYPE_CHECKING:
+    from envoymesh.http.stream_info import StreamInfo
+    from envoymesh.network.api import Connection, Dispatcher
+
+
+class FilterChainStream(Protocol):
+    """The stream that a chain belongs to."""
+
+    connection: Connection
+    dispatcher: Dispatcher
+    info: StreamInfo
+    buffer_limit: int
+    destroyed: bool
+
+    @property
+    def route(self) -> Any:
+        """The matched route or None."""
+
+    def clear_route_cache(self) -> None:
+        """Match again at the next look."""
+
+    def reset(self, reason: StreamResetReason, details: str) -> None:
+        """Abort downstream."""
+
+    def send_local_reply(
+        self, status: int, body: bytes, details: str, modify_headers: Callable[[ResponseHeaders], None] | None = None
+    ) -> None:
+        """Answer in an upstream's place."""
+
+    def begin_response(self, headers: ResponseHeaders, details: str) -> None:
+        """A response begins to pass the encoder filters."""
+
+    def write_1xx_headers(self, headers: ResponseHeaders) -> None:
+        """An interim response has passed all filters."""
+
+    def write_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
+        """Response headers have passed all filters."""
+
+    def write_data(self, data: bytes, end_stream: bool) -> None:
+        """Response data has passed all filters."""
+
+    def write_trailers(self, trailers: HeaderMap) -> None:
+        """Response trailers have passed all filters."""
+
+    def request_read_disable(self, disable: bool) -> None:
+        """Counted: stop reading the request."""
+
+    def add_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
+        """Hear of the downstream write buffer."""
+
+    def set_idle_timeout(self, seconds: float) -> None:
+        """Replace stream_idle_timeout."""
+
+
+class _Handle:
+    """What filters of both directions may ask; holds a filter's place and what it has kept back."""
+
+    __slots__ = ("_over_limit", "buffered", "chain", "end_held", "headers_held", "index", "stopped", "stream")
+
+    def __init__(self, chain: FilterChain, index: int) -> None:
+        self.chain = chain
+        self.stream = chain.stream
+        self.index = index
+        self.stopped = False
+        self.headers_held = False
+        self.end_held = False
+        self.buffered = b""
+        self._over_limit = False
+
+    @property
+    def connection(self) -> Connection:
+        return self.stream.connection
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        return self.stream.dispatcher
+
+    @property
+    def stream_info(self) -> StreamInfo:
+        return self.stream.info
+
+    @property
+    def route(self) -> Any:
+        return self.stream.route
+
+    def clear_route_cache(self) -> None:
+        self.stream.clear_route_cache()
+
+    def reset_stream(self, reason: StreamResetReason, details: str) -> None:
+        self.stream.reset(reason, details)
+
+    def send_local_reply(
+        self, status: int, body: bytes, details: str, modify_headers: Callable[[ResponseHeaders], None] | None = None
+    ) -> None:
+        self.stream.send_local_reply(status, body, details, modify_headers)
+
+    def _is_over_limit(self) -> bool:
+        limit = self.stream.buffer_limit
+        return 0 < limit < len(self.buffered)
+
+
+class DecoderHandle(_Handle):
+    """A decoder filter's place; its `StreamDecoderFilterCallbacks`."""
+
+    __slots__ = ("filter",)
+
+    def __init__(self, chain: FilterChain, index: int, filter_: StreamDecoderFilter) -> None:
+        super().__init__(chain, index)
+        self.filter = filter_
+
+    @property
+    def decoding_buffer(self) -> bytes:
+        return self.buffered
+
+    @property
+    def decoder_buffer_limit(self) -> int:
+        return self.stream.buffer_limit
+
+    def continue_decoding(self) -> None:
+        self.chain.continue_decoding(self)
+
+    def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
+        self.stream.write_1xx_headers(headers)
+
+    def encode_headers(self, headers: ResponseHeaders, end_stream: bool, details: str) -> None:
+        self.stream.begin_response(headers, details)
+        self.chain.encode_headers(headers, end_stream)
+
+    def encode_data(self, data: bytes, end_stream: bool) -> None:
+        self.chain.encode_data(data, end_stream)
+
+    def encode_trailers(self, trailers: HeaderMap) -> None:
+        self.chain.encode_trailers(trailers)
+
+    def on_decoder_filter_above_write_buffer_high_watermark(self) -> None:
+        self.stream.request_read_disable(True)
+
+    def on_decoder_filter_below_write_buffer_low_watermark(self) -> None:
+        self.stream.request_read_disable(False)
+
+    def set_idle_timeout(self, seconds: float) -> None:
+        self.stream.set_idle_timeout(seconds)
+
+    def add_downstream_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
+        self.stream.add_watermark_callbacks(callbacks)
+
+    def keep(self, data: bytes, watermark: bool) -> None:
+        """Buffer request data; over the limit, pause the sender or answer 413."""
+        self.buffered += data
+        if not self._is_over_limit():
+            return
+        if not watermark:
+            self.stream.send_local_reply(413, b"Payload Too Large", "request_payload_too_large")
+        elif not self._over_limit:
+            self._over_limit = True
+            self.stream.request_read_disable(True)
+
+    def take(self) -> bytes:
+        """Give up what was kept."""
+        data, self.buffered = self.buffered, b""
+        if self._over_limit:
+            self._over_limit = False
+            self.stream.request_read_disable(False)
+        return data
+
+
+class EncoderHandle(_Handle):
+    """An encoder filter's place; its `StreamEncoderFilterCallbacks`."""
+
+    __slots__ = ("filter",)
+
+    def __init__(self, chain: FilterChain, index: int, filter_: StreamEncoderFilter) -> None:
+        super().__init__(chain, index)
+        self.filter = filter_
+
+    @property
+    def encoding_buffer(self) -> bytes:
+        return self.buffered
+
+    def continue_encoding(self) -> None:
+        self.chain.continue_encoding(self)
+
+    def keep(self, data: bytes, watermark: bool) -> None:
+        """Buffer response data; over the limit, pause the upstream or give up with 500."""
+        self.buffered += data
+        if not self._is_over_limit():
+            return
+        if not watermark:
+            self.stream.send_local_reply(500, b"Internal Server Error", "response_payload_too_large")
+        elif not self._over_limit:
+            self._over_limit = True
+            self.chain.pause_upstream(True)
+
+    def take(self) -> bytes:
+        """Give up what was kept."""
+        data, self.buffered = self.buffered, b""
+        if self._over_limit:
+            self._over_limit = False
+            self.chain.pause_upstream(False)
+        return data
+
+
+class FilterChain:
+    """The filters of one stream and where each direction stands."""
+
+    __slots__ = (
+        "_request_ended",
+        "_request_headers",
+        "_request_trailers",
+        "_response_ended",
+        "_response_headers",
+        "_response_trailers",
+        "decoders",
+        "encoders",
+        "stream",
+        "watermark_callbacks",
+    )
+
+    def __init__(self, stream: FilterChainStream, factories: list[FilterFactory] | tuple[FilterFactory, ...]) -> None:
+        self.stream = stream
+        self.decoders: list[DecoderHandle] = []
+        self.encoders: list[EncoderHandle] = []
+        self.watermark_callbacks: list[WatermarkCallbacks] = []
+        self._request_headers: RequestHeaders | None = None
+        self._request_trailers: HeaderMap | None = None
+        self._request_ended = False
+        self._response_headers: ResponseHeaders | None = None
+        self._response_trailers: HeaderMap | None = None
+        self._response_ended = False
+        for factory in factories:
+            factory(self)
+
+    def add_decoder_filter(self, filter_: StreamDecoderFilter) -> None:
+        """Append a request-side filter."""
+        handle = DecoderHandle(self, len(self.decoders), filter_)
+        self.decoders.append(handle)
+        filter_.set_decoder_filter_callbacks(handle)
+
+    def add_encoder_filter(self, filter_: StreamEncoderFilter) -> None:
+        """Append a response-side filter: the last added sees the response first."""
+        handle = EncoderHandle(self, 0, filter_)
+        self.encoders.insert(0, handle)
+        for index, other in enumerate(self.encoders):
+            other.index = index
+        filter_.set_encoder_filter_callbacks(handle)
+
+    def pause_upstream(self, pause: bool) -> None:
+        """An encoder filter's buffer is full, or has room again."""
+        for callbacks in self.watermark_callbacks:
+            if pause:
+                callbacks.on_above_write_buffer_high_watermark()
+            else:
+                callbacks.on_below_write_buffer_low_watermark()
+
+    def destroy(self) -> None:
+        """Tell every filter that the stream is gone."""
+        for handle in self.decoders:
+            handle.filter.on_destroy()
+        for encoder in self.encoders:
+            encoder.filter.on_destroy()
+
+    # Request direction
+
+    def decode_headers(self, headers: RequestHeaders, end_stream: bool, start: int = 0) -> None:
+        """Pass request headers on, from the filter at `start`."""
+        self._request_headers = headers
+        self._request_ended = end_stream
+        for handle in self.decoders[start:] if start else self.decoders:
+            status = handle.filter.decode_headers(headers, end_stream)
+            if self.stream.destroyed:
+                return
+            if status is not FilterHeadersStatus.CONTINUE:
+                handle.stopped = handle.headers_held = True
+                return
+
+    def decode_data(self, data: bytes, end_stream: bool, start: int = 0) -> None:
+        """Pass request data on, from the filter at `start`."""
+        self._request_ended = self._request_ended or end_stream
+        for handle in self.decoders[start:] if start else self.decoders:
+            status = handle.filter.decode_data(data, end_stream)
+            if self.stream.destroyed:
+                return
+            if status is FilterDataStatus.CONTINUE and not handle.stopped:
+                continue
+            handle.stopped = True
+            handle.end_held = end_stream
+            if status is not FilterDataStatus.STOP_NO_BUFFER:
+                handle.keep(data, status is FilterDataStatus.STOP_AND_WATERMARK)
+            if status is FilterDataStatus.CONTINUE:
+                self.continue_decoding(handle)
+            return
+
+    def decode_trailers(self, trailers: HeaderMap, start: int = 0) -> None:
+        """Pass request trailers on, from the filter at `start`."""
+        self._request_trailers = trailers
+        for handle in self.decoders[start:] if start else self.decoders:
+            status = handle.filter.decode_trailers(trailers)
+            if self.stream.destroyed:
+                return
+            if status is FilterTrailersStatus.CONTINUE and not handle.stopped:
+                continue
+            handle.stopped = True
+            if status is FilterTrailersStatus.CONTINUE:
+                self.continue_decoding(handle)
+            return
+
+    def continue_decoding(self, handle: DecoderHandle) -> None:
+        """Resume behind a filter that stopped: headers, kept data, trailers, as far as each is there."""
+        if not handle.stopped or self.stream.destroyed:
+            return
+        handle.stopped = False
+        following = handle.index + 1
+        data, trailers, ended = handle.take(), self._request_trailers, self._request_ended
+        if handle.headers_held and self._request_headers is not None:
+            handle.headers_held = False
+            headers_end = ended and not data and trailers is None
+            self.decode_headers(self._request_headers, headers_end, following)
+            self._request_ended = ended
+            handle.end_held = handle.end_held and not headers_end
+        if (data or handle.end_held) and not self.stream.destroyed:
+            handle.end_held = False
+            self.decode_data(data, ended and trailers is None, following)
+        if trailers is not None and not self.stream.destroyed:
+            self.decode_trailers(trailers, following)
+
+    # Response direction
+
+    def encode_headers(self, headers: ResponseHeaders, end_stream: bool, start: int = 0) -> None:
+        """Pass response headers on, from the encoder filter at `start`, then to the stream."""
+        self._response_headers = headers
+        self._response_ended = end_stream
+        for handle in self.encoders[start:] if start else self.encoders:
+            status = handle.filter.encode_headers(headers, end_stream)
+            if self.stream.destroyed:
+                return
+            if status is not FilterHeadersStatus.CONTINUE:
+                handle.stopped = handle.headers_held = True
+                return
+        self.stream.write_headers(headers, end_stream)
+
+    def encode_data(self, data: bytes, end_stream: bool, start: int = 0) -> None:
+        """Pass response data on, from the encoder filter at `start`, then to the stream."""
+        self._response_ended = self._response_ended or end_stream
+        for handle in self.encoders[start:] if start else self.encoders:
+            status = handle.filter.encode_data(data, end_stream)
+            if self.stream.destroyed:
+                return
+            if status is FilterDataStatus.CONTINUE and not handle.stopped:
+                continue
+            handle.stopped = True
+            handle.end_held = end_stream
+            if status is not FilterDataStatus.STOP_NO_BUFFER:
+                handle.keep(data, status is FilterDataStatus.STOP_AND_WATERMARK)
+            if status is FilterDataStatus.CONTINUE:
+                self.continue_encoding(handle)
+            return
+        self.stream.write_data(data, end_stream)
+
+    def encode_trailers(self, trailers: HeaderMap, start: int = 0) -> None:
+        """Pass response trailers on, from the encoder filter at `start`, then to the stream."""
+        self._response_trailers = trailers
+        for handle in self.encoders[start:] if start else self.encoders:
+            status = handle.filter.encode_trailers(trailers)
+            if self.stream.destroyed:
+                return
+            if status is FilterTrailersStatus.CONTINUE and not handle.stopped:
+                continue
+            handle.stopped = True
+            if status is FilterTrailersStatus.CONTINUE:
+                self.continue_encoding(handle)
+            return
+        self.stream.write_trailers(trailers)
+
+    def continue_encoding(self, handle: EncoderHandle) -> None:
+        """Resume behind an encoder filter that stopped."""
+        if not handle.stopped or self.stream.destroyed:
+            return
+        handle.stopped = False
+        following = handle.index + 1
+        data, trailers, ended = handle.take(), self._response_trailers, self._response_ended
+        if handle.headers_held and self._response_headers is not None:
+            handle.headers_held = False
+            headers_end = ended and not data and trailers is None
+            self.encode_headers(self._response_headers, headers_end, following)
+            self._response_ended = ended
+            handle.end_held = handle.end_held and not headers_end
+        if (data or handle.end_held) and not self.stream.destroyed:
+            handle.end_held = False
+            self.encode_data(data, ended and trailers is None, following)
+        if trailers is not None and not self.stream.destroyed:
+            self.encode_trailers(trailers, following)

@@ -1,0 +1,214 @@
+"""What the connection manager does to headers at the edge (Envoy's `ConnectionManagerUtility`).
+
+Pure functions on header maps and settings. The common request and response carry none of the special
+names; one set operation finds that out.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.http.request_id import RequestIdGenerator
+from envoymesh.http.settings import HttpConnectionManagerSettings
+from envoymesh.network.api import Address
+
+HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
+"""RFC 9110 section 7.6.1; `te` is treated apart, trailers are announced end to end."""
+
+INTERNAL_HEADERS = frozenset(
+    b"x-envoy-" + name
+    for name in (
+        b"retriable-status-codes", b"retriable-header-names", b"retry-on", b"retry-grpc-on", b"max-retries",
+        b"upstream-alt-stat-name", b"upstream-rq-timeout-ms", b"upstream-rq-per-try-timeout-ms",
+        b"upstream-rq-timeout-alt-response", b"expected-rq-timeout-ms", b"force-trace", b"ip-tags",
+        b"original-url", b"hedge-on-per-try-timeout", b"internal",
+    )
+)  # fmt: skip
+"""Removed from requests that are not internal (`cleanInternalHeaders`)."""
+
+EDGE_HEADERS = frozenset(
+    b"x-envoy-" + name
+    for name in (b"decorator-operation", b"downstream-service-cluster", b"downstream-service-node", b"original-path")
+)
+"""Removed as well from external requests at the edge, where `use_remote_address` is set."""
+
+_REQUEST_SPECIAL = HOP_BY_HOP | INTERNAL_HEADERS | {b"te"}
+_RESPONSE_SPECIAL = HOP_BY_HOP
+_DEFAULT_PORTS = {b"http": b"80", b"https": b"443"}
+
+
+def list_tokens(value: bytes) -> list[bytes]:
+    """The lower-case tokens of a comma-separated list."""
+    return [token.strip().lower() for token in value.split(b",")]
+
+
+def mutate_request_headers(
+    headers: RequestHeaders,
+    settings: HttpConnectionManagerSettings,
+    remote: Address | None,
+    request_ids: RequestIdGenerator,
+    is_upgrade: bool,
+) -> str:
+    """Sanitise a request and add what Envoy adds; gives the trusted client address."""
+    index = headers.index
+    trusted = remote.host if remote is not None else ""
+    single_xff = True
+    if settings.use_remote_address:
+        trusted, single_xff = _note_remote_address(headers, settings, trusted)
+    elif b"x-forwarded-for" in index:
+        trusted, single_xff = _last_forwarded(headers, settings.xff_num_trusted_hops, trusted)
+    internal = single_xff and settings.is_internal(trusted)
+    edge = settings.use_remote_address and not internal
+    _set_forwarded_proto(headers, settings)
+    if edge or not _REQUEST_SPECIAL.isdisjoint(index):
+        _sanitise(headers, settings, internal=internal, edge=edge, keep_upgrade=is_upgrade)
+    if internal:
+        headers.set(b"x-envoy-internal", b"true")
+    elif edge:
+        headers.set(b"x-envoy-external-address", trusted.encode())
+    if settings.user_agent:
+        _set_user_agent(headers, settings)
+    _set_request_id(headers, settings, request_ids, edge)
+    if settings.via:
+        append(headers, b"via", settings.via)
+    return trusted
+
+
+def _set_forwarded_proto(headers: RequestHeaders, settings: HttpConnectionManagerSettings) -> None:
+    if settings.use_remote_address and settings.xff_num_trusted_hops == 0:
+        headers.set(b"x-forwarded-proto", headers.scheme)
+        if settings.append_x_forwarded_port:
+            headers.set(b"x-forwarded-port", _DEFAULT_PORTS.get(headers.scheme, b""))
+    elif b"x-forwarded-proto" not in headers.index:
+        headers.add(b"x-forwarded-proto", headers.scheme)
+
+
+def _set_user_agent(headers: RequestHeaders, settings: HttpConnectionManagerSettings) -> None:
+    headers.set(b"x-envoy-downstream-service-cluster", settings.user_agent)
+    if b"user-agent" not in headers.index:
+        headers.add(b"user-agent", settings.user_agent)
+
+
+def _set_request_id(
+    headers: RequestHeaders, settings: HttpConnectionManagerSettings, request_ids: RequestIdGenerator, edge: bool
+) -> None:
+    if not settings.generate_request_id:
+        return
+    if b"x-request-id" not in headers.index:
+        headers.add(b"x-request-id", request_ids.generate())
+    elif edge and not settings.preserve_external_request_id:
+        headers.set(b"x-request-id", request_ids.generate())
+
+
+def _note_remote_address(
+    headers: RequestHeaders, settings: HttpConnectionManagerSettings, remote: str
+) -> tuple[str, bool]:
+    """Append the peer to x-forwarded-for; gives the trusted address, and whether it is the only one."""
+    had_xff = b"x-forwarded-for" in headers.index
+    trusted = remote
+    if settings.xff_num_trusted_hops > 0 and had_xff:
+        trusted, _ = _last_forwarded(headers, settings.xff_num_trusted_hops - 1, remote)
+    if not settings.skip_xff_append:
+        # A loopback peer would say nothing to whoever reads the header: Envoy gives the machine's address instead.
+        shown = settings.local_address if _is_loopback(remote) else remote
+        append(headers, b"x-forwarded-for", shown.encode())
+    return trusted, not had_xff
+
+
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host == "::1"
+
+
+def _last_forwarded(headers: RequestHeaders, skip: int, fallback: str) -> tuple[str, bool]:
+    """The address `skip` places before the end of x-forwarded-for, and whether the list has one entry."""
+    entries = (headers.joined(b"x-forwarded-for") or b"").split(b",")
+    if skip >= len(entries):
+        return fallback, False
+    text = entries[-1 - skip].strip().decode("latin-1")
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return fallback, False
+    return text, len(entries) == 1
+
+
+def append(headers: HeaderMap, name: bytes, value: bytes) -> None:
+    """Append to a comma-separated header, as Envoy's `appendCopy` (no space after the comma)."""
+    present = headers.joined(name)
+    headers.set(name, value if present is None else present + b"," + value)
+
+
+def _sanitise(
+    headers: RequestHeaders,
+    settings: HttpConnectionManagerSettings,
+    *,
+    internal: bool,
+    edge: bool,
+    keep_upgrade: bool,
+) -> None:
+    gone: set[bytes] = set()
+    if not internal:
+        gone |= INTERNAL_HEADERS
+    if edge:
+        gone |= EDGE_HEADERS
+        gone.update(settings.route_table.internal_only_headers)
+    gone |= HOP_BY_HOP
+    if keep_upgrade:
+        gone -= {b"connection", b"upgrade"}
+    nominated = headers.joined(b"connection")
+    if nominated is not None:
+        _remove_nominated(headers, nominated)
+    _keep_only_trailers(headers)
+    remove_all(headers, gone)
+
+
+def _remove_nominated(headers: RequestHeaders, nominated: bytes) -> None:
+    """RFC 9110 section 7.6.1: a field that Connection names stays on that hop."""
+    names = {name for name in list_tokens(nominated) if name not in (b"te", b"upgrade", b"close", b"keep-alive")}
+    remove_all(headers, names - {b"host", b"content-length", b"x-forwarded-for", b"x-forwarded-proto", b"x-request-id"})
+
+
+def _keep_only_trailers(headers: RequestHeaders) -> None:
+    te = headers.joined(b"te")
+    if te is None:
+        return
+    tokens = [token.partition(b";")[0].strip() for token in list_tokens(te)]
+    if b"trailers" in tokens:
+        headers.set(b"te", b"trailers")
+    else:
+        headers.remove(b"te")
+
+
+def remove_all(headers: HeaderMap, names: set[bytes] | frozenset[bytes]) -> None:
+    """Remove several names in one pass."""
+    if not names.isdisjoint(headers.index):
+        headers.replace([field for field in headers.fields if field[0] not in names])
+
+
+def mutate_response_headers(
+    headers: ResponseHeaders, settings: HttpConnectionManagerSettings, request: RequestHeaders | None, is_upgrade: bool
+) -> None:
+    """Drop hop-by-hop headers and set the request id and via where asked for."""
+    if not _RESPONSE_SPECIAL.isdisjoint(headers.index):
+        gone = HOP_BY_HOP - {b"connection", b"upgrade"} if is_upgrade else HOP_BY_HOP
+        remove_all(headers, gone)
+    if settings.always_set_request_id_in_response and request is not None:
+        request_id = request.get(b"x-request-id")
+        if request_id is not None:
+            headers.set(b"x-request-id", request_id)
+    if settings.via:
+        append(headers, b"via", settings.via)
+
+
+def set_server(headers: ResponseHeaders, settings: HttpConnectionManagerSettings) -> None:
+    """The `server` header by `server_header_transformation`."""
+    how = settings.server_header_transformation
+    if how == "OVERWRITE" or (how == "APPEND_IF_ABSENT" and b"server" not in headers.index):
+        headers.set(b"server", settings.server_name)
+
+
+def is_upgrade(headers: HeaderMap) -> bool:
+    """Whether Connection names `upgrade` and there is an Upgrade (Utility::isUpgrade)."""
+    connection = headers.joined(b"connection")
+    return connection is not None and b"upgrade" in list_tokens(connection) and b"upgrade" in headers.index

@@ -1,0 +1,154 @@
+"""Header maps: what codecs produce, filters change and codecs write.
+
+Rules of this module:
+- Names are lower-case bytes, values are bytes without surrounding white space; codecs see to both.
+- Pseudo-headers are attributes (`RequestHeaders.path`), never entries of `fields`.
+- Order is kept, duplicates are kept: what a peer sent is what the next one gets.
+
+It must not know of any protocol version, socket or setting.
+"""
+
+from __future__ import annotations
+
+HeaderField = tuple[bytes, bytes]
+
+
+class HeaderMap:
+    """An ordered multi-map of header fields; also what trailers are.
+
+    `fields` may be read directly, and is on the hot path; it is changed only through the methods,
+    which keep the index (first value by name, made at the first look-up) in step.
+    """
+
+    __slots__ = ("_index", "fields")
+
+    def __init__(self, fields: list[HeaderField] | None = None) -> None:
+        self.fields: list[HeaderField] = [] if fields is None else fields
+        self._index: dict[bytes, bytes] | None = None
+
+    @property
+    def index(self) -> dict[bytes, bytes]:
+        """First value by name. Read only."""
+        index = self._index
+        return self._make_index() if index is None else index
+
+    def _make_index(self) -> dict[bytes, bytes]:
+        index = dict(self.fields)
+        if len(index) != len(self.fields):
+            index = dict(reversed(self.fields))
+        self._index = index
+        return index
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first value of a name, or None."""
+        index = self._index
+        return (self._make_index() if index is None else index).get(name)
+
+    def get_all(self, name: bytes) -> list[bytes]:
+        """All values of a name, in order."""
+        return [value for key, value in self.fields if key == name]
+
+    def joined(self, name: bytes) -> bytes | None:
+        """All values of a name joined with commas, or None (Envoy's `getAllOfHeaderAsString`)."""
+        values = self.get_all(name)
+        return b",".join(values) if values else None
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self.index
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+    def add(self, name: bytes, value: bytes) -> None:
+        """Append one more field."""
+        self.fields.append((name, value))
+        if self._index is not None:
+            self._index.setdefault(name, value)
+
+    def set(self, name: bytes, value: bytes) -> None:
+        """Make `value` the only value of a name, in the place of its first one, else at the end."""
+        index = self.index
+        if name not in index:
+            self.add(name, value)
+            return
+        fields = self.fields
+        place = next(i for i, field in enumerate(fields) if field[0] == name)
+        fields[place] = (name, value)
+        index[name] = value
+        if len(index) != len(fields):
+            fields[place + 1 :] = [field for field in fields[place + 1 :] if field[0] != name]
+
+    def remove(self, name: bytes) -> bool:
+        """Take all fields of a name out; tells whether there were any."""
+        if name not in self.index:
+            return False
+        self.fields[:] = [field for field in self.fields if field[0] != name]
+        self._index = None
+        return True
+
+    def replace(self, fields: list[HeaderField]) -> None:
+        """Take other fields in the place of all."""
+        self.fields = fields
+        self._index = None
+
+    def byte_size(self) -> int:
+        """Bytes of all names and values (Envoy's `HeaderMap::byteSize`, without pseudo-headers)."""
+        return sum(len(name) + len(value) for name, value in self.fields)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.fields!r}>"
+
+
+class RequestHeaders(HeaderMap):
+    """A request's headers.
+
+    Attributes:
+        method: as sent, such as b"GET".
+        scheme: b"http" or b"https"; the HTTP/1 codec leaves b"" and the connection manager fills it in.
+        authority: HTTP/1's Host or HTTP/2's :authority; None when absent.
+        path: path and query as sent; b"" for CONNECT.
+        protocol: HTTP/2 extended CONNECT's :protocol (RFC 8441), else None.
+    """
+
+    __slots__ = ("authority", "method", "path", "protocol", "scheme")
+
+    def __init__(
+        self,
+        method: bytes,
+        path: bytes,
+        authority: bytes | None = None,
+        scheme: bytes = b"",
+        fields: list[HeaderField] | None = None,
+        protocol: bytes | None = None,
+    ) -> None:
+        self.fields = [] if fields is None else fields
+        self._index = None
+        self.method = method
+        self.path = path
+        self.authority = authority
+        self.scheme = scheme
+        self.protocol = protocol
+
+    def copy(self) -> RequestHeaders:
+        """An independent copy, for a retry or a shadow request."""
+        return RequestHeaders(self.method, self.path, self.authority, self.scheme, list(self.fields), self.protocol)
+
+    def __repr__(self) -> str:
+        return f"<RequestHeaders {self.method!r} {self.authority!r} {self.path!r} {self.fields!r}>"
+
+
+class ResponseHeaders(HeaderMap):
+    """A response's headers; `status` is the three-digit code as an int."""
+
+    __slots__ = ("status",)
+
+    def __init__(self, status: int, fields: list[HeaderField] | None = None) -> None:
+        self.fields = [] if fields is None else fields
+        self._index = None
+        self.status = status
+
+    def __repr__(self) -> str:
+        return f"<ResponseHeaders {self.status} {self.fields!r}>"
+
+
+Trailers = HeaderMap

@@ -1,0 +1,69 @@
+"""Path normalisation at the edge (HttpConnectionManager's `normalize_path`, `merge_slashes`,
+`path_with_escaped_slashes_action`). Pure functions on bytes; the query is never touched.
+"""
+
+from __future__ import annotations
+
+import re
+
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
+_BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_ESCAPED_SLASH = re.compile(rb"%(2[fF]|5[cC])")
+_SLASHES = re.compile(rb"/{2,}")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+def split_query(path: bytes) -> tuple[bytes, bytes]:
+    """The path proper, and the query with its question mark (or empty)."""
+    at = path.find(b"?")
+    return (path, b"") if at < 0 else (path[:at], path[at:])
+
+
+def normalize(path: bytes) -> bytes | None:
+    """RFC 3986 section 6 normalisation as Envoy's `canonicalPath`; None where the path cannot be normalised.
+
+    Decodes escaped unreserved characters, turns ``\\`` into ``/``, and removes dot segments. A path that
+    climbs above the root stays at the root.
+    """
+    bare, query = split_query(path)
+    if _BAD_PERCENT.search(bare) or b"\x00" in bare or b"%00" in bare:
+        return None
+    bare = _PERCENT.sub(_decode_unreserved, bare).replace(b"\\", b"/")
+    return _remove_dot_segments(bare) + query
+
+
+def _decode_unreserved(match: re.Match[bytes]) -> bytes:
+    value = int(match[1], 16)
+    return bytes([value]) if value in _UNRESERVED else match[0]
+
+
+def _remove_dot_segments(path: bytes) -> bytes:
+    """RFC 3986 section 5.2.4, for an absolute path."""
+    output: list[bytes] = []
+    segments = path.split(b"/")[1:]
+    for segment in segments:
+        if segment == b"..":
+            if output:
+                output.pop()
+        elif segment != b".":
+            output.append(segment)
+    if segments and segments[-1] in (b".", b".."):
+        output.append(b"")
+    return b"/" + b"/".join(output)
+
+
+def merge_slashes(path: bytes) -> bytes:
+    """Runs of slashes become one."""
+    bare, query = split_query(path)
+    return _SLASHES.sub(b"/", bare) + query
+
+
+def has_escaped_slashes(path: bytes) -> bool:
+    """Whether the path holds %2F or %5C."""
+    return _ESCAPED_SLASH.search(split_query(path)[0]) is not None
+
+
+def unescape_slashes(path: bytes) -> bytes:
+    """%2F becomes ``/`` and %5C becomes ``\\``."""
+    bare, query = split_query(path)
+    return _ESCAPED_SLASH.sub(lambda m: b"/" if m[1][:1] == b"2" else b"\\", bare) + query

@@ -1,0 +1,92 @@
+"""Stats of the HTTP connection manager, by Envoy's names (``http.<stat_prefix>.``)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from envoymesh.stats import Counter, Gauge, Histogram, Named, StatsStruct, stats_struct
+
+
+@stats_struct
+class HttpConnectionManagerStats(StatsStruct):
+    """Everything under ``http.<stat_prefix>.`` that the connection manager counts."""
+
+    downstream_cx_active: Gauge
+    downstream_cx_delayed_close_timeout: Counter
+    downstream_cx_destroy: Counter
+    downstream_cx_destroy_active_rq: Counter
+    downstream_cx_destroy_local: Counter
+    downstream_cx_destroy_local_active_rq: Counter
+    downstream_cx_destroy_remote: Counter
+    downstream_cx_destroy_remote_active_rq: Counter
+    downstream_cx_drain_close: Counter
+    downstream_cx_http1_active: Gauge
+    downstream_cx_http1_total: Counter
+    downstream_cx_http2_active: Gauge
+    downstream_cx_http2_total: Counter
+    downstream_cx_idle_timeout: Counter
+    downstream_cx_length_ms: Annotated[Histogram, "ms"]
+    downstream_cx_max_duration_reached: Counter
+    downstream_cx_max_requests_reached: Counter
+    downstream_cx_protocol_error: Counter
+    downstream_cx_rx_bytes_total: Counter
+    downstream_cx_ssl_active: Gauge
+    downstream_cx_ssl_total: Counter
+    downstream_cx_total: Counter
+    downstream_cx_tx_bytes_total: Counter
+    downstream_flow_control_paused_reading_total: Counter
+    downstream_flow_control_resumed_reading_total: Counter
+    downstream_rq_1xx: Counter
+    downstream_rq_2xx: Counter
+    downstream_rq_3xx: Counter
+    downstream_rq_4xx: Counter
+    downstream_rq_5xx: Counter
+    downstream_rq_active: Gauge
+    downstream_rq_completed: Counter
+    downstream_rq_failed_path_normalization: Counter
+    downstream_rq_header_timeout: Counter
+    downstream_rq_http1_total: Counter
+    downstream_rq_http2_total: Counter
+    downstream_rq_idle_timeout: Counter
+    downstream_rq_max_duration_reached: Counter
+    downstream_rq_non_relative_path: Counter
+    downstream_rq_redirected_with_normalized_path: Counter
+    downstream_rq_response_before_rq_complete: Counter
+    downstream_rq_rx_reset: Counter
+    downstream_rq_time: Annotated[Histogram, "ms"]
+    downstream_rq_timeout: Counter
+    downstream_rq_too_large: Counter
+    downstream_rq_too_many_premature_resets: Counter
+    downstream_rq_total: Counter
+    downstream_rq_tx_reset: Counter
+    downstream_rq_ws_on_non_ws_route: Counter
+    rs_too_large: Counter
+    tracing_not_traceable: Annotated[Counter, Named("tracing.not_traceable")]
+
+
+@stats_struct
+class ListenerHttpStats(StatsStruct):
+    """The same responses counted by listener (``listener.<address>.http.<stat_prefix>.``)."""
+
+    downstream_rq_1xx: Counter
+    downstream_rq_2xx: Counter
+    downstream_rq_3xx: Counter
+    downstream_rq_4xx: Counter
+    downstream_rq_5xx: Counter
+    downstream_rq_completed: Counter
+
+
+def response_class_counters(stats: HttpConnectionManagerStats | ListenerHttpStats) -> tuple[Counter | None, ...]:
+    """Counters indexed by a status's first digit."""
+    return (
+        None,
+        stats.downstream_rq_1xx,
+        stats.downstream_rq_2xx,
+        stats.downstream_rq_3xx,
+        stats.downstream_rq_4xx,
+        stats.downstream_rq_5xx,
+        None,
+        None,
+        None,
+        None,
+    )

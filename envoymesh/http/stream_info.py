@@ -1,0 +1,129 @@
+"""Facts about one request, for access logs, stats and filters (Envoy's `StreamInfo`).
+
+A plain record: whoever learns a fact writes it here. It must not act.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from envoymesh.http.codec import HttpProtocol
+    from envoymesh.network.api import Address, Connection
+
+
+class ResponseFlag:
+    """Response flags (%RESPONSE_FLAGS%) as bits of `StreamInfo.flags`."""
+
+    NO_HEALTHY_UPSTREAM = 1 << 0
+    UPSTREAM_CONNECTION_FAILURE = 1 << 1
+    UPSTREAM_OVERFLOW = 1 << 2
+    NO_ROUTE_FOUND = 1 << 3
+    UPSTREAM_RETRY_LIMIT_EXCEEDED = 1 << 4
+    NO_CLUSTER_FOUND = 1 << 5
+    DURATION_TIMEOUT = 1 << 6
+    DOWNSTREAM_CONNECTION_TERMINATION = 1 << 7
+    FAILED_LOCAL_HEALTH_CHECK = 1 << 8
+    UPSTREAM_REQUEST_TIMEOUT = 1 << 9
+    LOCAL_RESET = 1 << 10
+    UPSTREAM_REMOTE_RESET = 1 << 11
+    UPSTREAM_CONNECTION_TERMINATION = 1 << 12
+    STREAM_IDLE_TIMEOUT = 1 << 13
+    DOWNSTREAM_PROTOCOL_ERROR = 1 << 14
+    UPSTREAM_PROTOCOL_ERROR = 1 << 15
+    UPSTREAM_MAX_STREAM_DURATION_REACHED = 1 << 16
+    DOWNSTREAM_REMOTE_RESET = 1 << 17
+
+
+FLAG_NAMES = (
+    (ResponseFlag.NO_HEALTHY_UPSTREAM, "UH", "NoHealthyUpstream"),
+    (ResponseFlag.UPSTREAM_CONNECTION_FAILURE, "UF", "UpstreamConnectionFailure"),
+    (ResponseFlag.UPSTREAM_OVERFLOW, "UO", "UpstreamOverflow"),
+    (ResponseFlag.NO_ROUTE_FOUND, "NR", "NoRouteFound"),
+    (ResponseFlag.UPSTREAM_RETRY_LIMIT_EXCEEDED, "URX", "UpstreamRetryLimitExceeded"),
+    (ResponseFlag.NO_CLUSTER_FOUND, "NC", "NoClusterFound"),
+    (ResponseFlag.DURATION_TIMEOUT, "DT", "DurationTimeout"),
+    (ResponseFlag.DOWNSTREAM_CONNECTION_TERMINATION, "DC", "DownstreamConnectionTermination"),
+    (ResponseFlag.FAILED_LOCAL_HEALTH_CHECK, "LH", "FailedLocalHealthCheck"),
+    (ResponseFlag.UPSTREAM_REQUEST_TIMEOUT, "UT", "UpstreamRequestTimeout"),
+    (ResponseFlag.LOCAL_RESET, "LR", "LocalReset"),
+    (ResponseFlag.UPSTREAM_REMOTE_RESET, "UR", "UpstreamRemoteReset"),
+    (ResponseFlag.UPSTREAM_CONNECTION_TERMINATION, "UC", "UpstreamConnectionTermination"),
+    (ResponseFlag.STREAM_IDLE_TIMEOUT, "SI", "StreamIdleTimeout"),
+    (ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR, "DPE", "DownstreamProtocolError"),
+    (ResponseFlag.UPSTREAM_PROTOCOL_ERROR, "UPE", "UpstreamProtocolError"),
+    (ResponseFlag.UPSTREAM_MAX_STREAM_DURATION_REACHED, "UMSDR", "UpstreamMaxStreamDurationReached"),
+    (ResponseFlag.DOWNSTREAM_REMOTE_RESET, "DR", "DownstreamRemoteReset"),
+)
+"""Bit, short name, long name, in the order in which logs print them."""
+
+
+class StreamInfo:
+    """One request's facts. Times are monotonic seconds of the dispatcher, 0.0 where it has not happened."""
+
+    __slots__ = (
+        "attempt_count",
+        "bytes_received",
+        "bytes_sent",
+        "downstream",
+        "end_time",
+        "first_downstream_tx",
+        "first_upstream_rx",
+        "first_upstream_tx",
+        "flags",
+        "last_downstream_rx",
+        "last_upstream_rx",
+        "last_upstream_tx",
+        "protocol",
+        "response_code",
+        "response_code_details",
+        "route_name",
+        "start_time",
+        "start_wall_time",
+        "stream_id",
+        "termination_details",
+        "trusted_remote",
+        "upstream_cluster",
+        "upstream_connection",
+        "upstream_failure_reason",
+        "upstream_host",
+        "upstream_protocol",
+        "virtual_host_name",
+    )
+
+    def __init__(
+        self, downstream: Connection, protocol: HttpProtocol, start_time: float, start_wall_time: float, stream_id: int
+    ) -> None:
+        self.downstream = downstream
+        self.protocol = protocol
+        self.start_time = start_time
+        self.start_wall_time = start_wall_time
+        self.stream_id = stream_id
+        self.trusted_remote: Address | None = downstream.remote_address
+        self.response_code: int | None = None
+        self.response_code_details = ""
+        self.termination_details = ""
+        self.flags = 0
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self.attempt_count = 0
+        self.route_name = ""
+        self.virtual_host_name = ""
+        self.upstream_cluster = ""
+        self.upstream_host: Address | None = None
+        self.upstream_connection: Connection | None = None
+        self.upstream_protocol: HttpProtocol | None = None
+        self.upstream_failure_reason = ""
+        self.last_downstream_rx = 0.0
+        self.first_upstream_tx = 0.0
+        self.last_upstream_tx = 0.0
+        self.first_upstream_rx = 0.0
+        self.last_upstream_rx = 0.0
+        self.first_downstream_tx = 0.0
+        self.end_time = 0.0
+
+    def flag_names(self) -> str:
+        """Short names of the set flags joined with commas, or ``-``."""
+        if not self.flags:
+            return "-"
+        return ",".join(short for bit, short, _ in FLAG_NAMES if self.flags & bit)

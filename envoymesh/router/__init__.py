@@ -1,0 +1,1 @@
+"""Routing decisions: pure functions on settings. No I/O, no clusters, no clock."""

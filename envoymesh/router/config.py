@@ -1,0 +1,242 @@
+"""envoy.config.route.v3.RouteConfiguration -> RouteTable.
+
+Each function reads one message through a `Reader`; a field that is not read here is refused by its path.
+"""
+
+from __future__ import annotations
+
+from envoymesh.config.reader import Reader
+from envoymesh.router.matchers import (
+    BytesMatcher,
+    HeaderMatcher,
+    QueryParameterMatcher,
+    RangeMatcher,
+    RegexMatcher,
+    StringMatcher,
+)
+from envoymesh.router.retry import KNOWN_CONDITIONS, RetryPolicy
+from envoymesh.router.table import (
+    Action,
+    ClusterAction,
+    DirectResponseAction,
+    ExactPath,
+    PathMatcher,
+    PrefixPath,
+    RedirectAction,
+    RegexPath,
+    Route,
+    RouteTable,
+    VirtualHost,
+)
+
+REDIRECT_STATUS = {
+    "MOVED_PERMANENTLY": 301,
+    "FOUND": 302,
+    "SEE_OTHER": 303,
+    "TEMPORARY_REDIRECT": 307,
+    "PERMANENT_REDIRECT": 308,
+}
+CLUSTER_NOT_FOUND_STATUS = {"SERVICE_UNAVAILABLE": 503, "NOT_FOUND": 404, "INTERNAL_SERVER_ERROR": 500}
+
+
+def read_route_table(reader: Reader) -> RouteTable:
+    """Read a RouteConfiguration. Errors: ConfigError with the field's path."""
+    hosts = [read_virtual_host(host) for host in reader.repeated("virtual_hosts")]
+    # Whether clusters exist is checked by the server room for every route; Envoy's switch only turns that off.
+    reader.accept("validate_clusters")
+    try:
+        return RouteTable(
+            reader.string("name"),
+            hosts,
+            ignore_port=reader.boolean("ignore_port_in_host_matching"),
+            internal_only=[name.lower().encode() for name in reader.strings("internal_only_headers")],
+        )
+    except ValueError as error:
+        raise reader.error("virtual_hosts", str(error)) from None
+
+
+def read_virtual_host(reader: Reader) -> VirtualHost:
+    """Read one virtual host."""
+    return VirtualHost(
+        name=reader.string("name"),
+        domains=[domain.encode() for domain in reader.strings("domains")],
+        routes=[read_route(route) for route in reader.repeated("routes")],
+        require_tls=reader.enum("require_tls"),
+        retry=read_retry_policy(reader),
+        include_request_attempt_count=reader.boolean("include_request_attempt_count"),
+        include_attempt_count_in_response=reader.boolean("include_attempt_count_in_response"),
+    )
+
+
+def read_route(reader: Reader) -> Route:
+    """Read one route."""
+    match = reader.required("match")
+    headers = [read_header_matcher(header) for header in match.repeated("headers")]
+    parameters = [_read_query_parameter(parameter) for parameter in match.repeated("query_parameters")]
+    grpc = match.message_("grpc") is not None
+    return Route(
+        name=reader.string("name"),
+        path=_read_path(match),
+        action=_read_action(reader),
+        headers=headers,
+        query_parameters=parameters,
+        grpc=grpc,
+    )
+
+
+def _read_path(match: Reader) -> PathMatcher:
+    ignore_case = not match.boolean("case_sensitive", True)
+    kind = match.which("path_specifier")
+    if kind == "prefix":
+        return PrefixPath(match.string("prefix").encode(), ignore_case)
+    if kind == "path":
+        return ExactPath(match.string("path").encode(), ignore_case)
+    if kind == "path_separated_prefix":
+        return PrefixPath(match.string("path_separated_prefix").encode(), ignore_case, separated=True)
+    if kind == "safe_regex":
+        return RegexPath(read_regex(match, "safe_regex"))
+    raise match.error(kind or "path_specifier", "path specifier is not supported by envoymesh")
+
+
+def _read_action(reader: Reader) -> Action:
+    kind = reader.which("action")
+    if kind == "route":
+        return _read_cluster_action(reader.required("route"))
+    if kind == "redirect":
+        return _read_redirect(reader.required("redirect"))
+    if kind == "direct_response":
+        return _read_direct_response(reader.required("direct_response"))
+    raise reader.error(kind or "action", "route action is not supported by envoymesh")
+
+
+def _read_cluster_action(reader: Reader) -> ClusterAction:
+    if reader.which("cluster_specifier") != "cluster":
+        raise reader.error(reader.which("cluster_specifier") or "cluster", "only `cluster` is supported by envoymesh")
+    return ClusterAction(
+        cluster=reader.string("cluster"),
+        timeout=reader.duration("timeout", 15.0) or 0.0,
+        idle_timeout=reader.duration("idle_timeout"),
+        cluster_not_found_status=CLUSTER_NOT_FOUND_STATUS[reader.enum("cluster_not_found_response_code")],
+        retry=read_retry_policy(reader),
+    )
+
+
+def read_retry_policy(parent: Reader) -> RetryPolicy | None:
+    """Read `retry_policy` of a route action or a virtual host. Errors: ConfigError, unknown conditions included."""
+    reader = parent.message_("retry_policy")
+    if reader is None:
+        return None
+    conditions = frozenset(item.strip() for item in reader.string("retry_on").split(",") if item.strip())
+    unknown = sorted(conditions - KNOWN_CONDITIONS)
+    if unknown:
+        raise reader.error("retry_on", f"retry condition is not supported by envoymesh: {unknown[0]}")
+    base, longest = _read_back_off(reader)
+    return RetryPolicy(
+        retry_on=conditions,
+        num_retries=reader.integer("num_retries", 1),
+        per_try_timeout=reader.duration("per_try_timeout", 0.0) or 0.0,
+        retriable_status_codes=frozenset(int(code) for code in reader.strings("retriable_status_codes")),
+        base_interval=base,
+        max_interval=longest,
+        avoid_previous_hosts=_read_host_predicates(reader),
+        host_selection_attempts=reader.integer("host_selection_retry_max_attempts", 1) or 1,
+    )
+
+
+def _read_back_off(reader: Reader) -> tuple[float, float]:
+    back_off = reader.message_("retry_back_off")
+    if back_off is None:
+        return 0.025, 0.25
+    base = back_off.duration("base_interval", 0.025) or 0.025
+    return base, back_off.duration("max_interval", base * 10) or base * 10
+
+
+def _read_host_predicates(reader: Reader) -> bool:
+    for predicate in reader.repeated("retry_host_predicate"):
+        config = predicate.any_("typed_config")
+        kind = predicate.string("name") if config is None else config.type_name
+        if "previous_hosts" not in kind:
+            raise predicate.error("name", "only the previous_hosts predicate is supported by envoymesh")
+        return True
+    return False
+
+
+def _read_direct_response(reader: Reader) -> DirectResponseAction:
+    body = reader.data_source("body") if reader.has("body") else b""
+    return DirectResponseAction(reader.integer("status"), body)
+
+
+def _read_redirect(reader: Reader) -> RedirectAction:
+    scheme = b"https" if reader.boolean("https_redirect") else reader.string("scheme_redirect").encode()
+    rewrite = reader.string("prefix_rewrite").encode() if reader.which("path_rewrite_specifier") == "prefix_rewrite" else None
+    return RedirectAction(
+        status=REDIRECT_STATUS[reader.enum("response_code")],
+        scheme=scheme,
+        host=reader.string("host_redirect").encode(),
+        port=reader.integer("port_redirect"),
+        path=reader.string("path_redirect").encode(),
+        prefix_rewrite=rewrite,
+        strip_query=reader.boolean("strip_query"),
+    )
+
+
+def read_regex(reader: Reader, field: str) -> RegexMatcher:
+    """Read an envoy.type.matcher.v3.RegexMatcher field. Errors: ConfigError with RE2's reason."""
+    regex = reader.required(field)
+    # RE2 is the only engine there is; max_program_size is deprecated in Envoy and of no effect there either.
+    regex.accept("google_re2")
+    try:
+        return RegexMatcher(regex.string("regex"))
+    except ValueError as error:
+        raise regex.error("regex", f"invalid regex: {error}") from None
+
+
+def read_string_matcher(reader: Reader) -> BytesMatcher:
+    """Read an envoy.type.matcher.v3.StringMatcher."""
+    kind = reader.which("match_pattern")
+    if kind == "safe_regex":
+        return read_regex(reader, "safe_regex")
+    if kind not in ("exact", "prefix", "suffix", "contains"):
+        raise reader.error(kind or "match_pattern", "string matcher is not supported by envoymesh")
+    pattern = reader.string(kind).encode()
+    ignore_case = reader.boolean("ignore_case")
+    return StringMatcher(kind, pattern.lower() if ignore_case else pattern, ignore_case)
+
+
+def read_header_matcher(reader: Reader) -> HeaderMatcher:
+    """Read an envoy.config.route.v3.HeaderMatcher."""
+    value, present = _read_header_value(reader)
+    return HeaderMatcher(
+        name=reader.string("name").lower().encode(),
+        value=value,
+        present=present,
+        invert=reader.boolean("invert_match"),
+        missing_as_empty=reader.boolean("treat_missing_header_as_empty"),
+    )
+
+
+def _read_header_value(reader: Reader) -> tuple[BytesMatcher | None, bool]:
+    kind = reader.which("header_match_specifier")
+    if kind is None:
+        return None, True
+    if kind == "present_match":
+        return None, reader.boolean("present_match")
+    if kind == "string_match":
+        return read_string_matcher(reader.required("string_match")), True
+    if kind == "range_match":
+        limits = reader.required("range_match")
+        return RangeMatcher(limits.integer("start"), limits.integer("end")), True
+    if kind == "safe_regex_match":
+        return read_regex(reader, "safe_regex_match"), True
+    pattern = reader.string(kind).encode()
+    return StringMatcher(kind.removesuffix("_match"), pattern), True
+
+
+def _read_query_parameter(reader: Reader) -> QueryParameterMatcher:
+    name = reader.string("name").encode()
+    kind = reader.which("query_parameter_match_specifier")
+    if kind == "string_match":
+        return QueryParameterMatcher(name, read_string_matcher(reader.required("string_match")))
+    if kind == "present_match":
+        return QueryParameterMatcher(name, present=reader.boolean("present_match"))
+    return QueryParameterMatcher(name)

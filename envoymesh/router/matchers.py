@@ -1,0 +1,165 @@
+"""String, header and query parameter matchers (envoy.type.matcher.v3, envoy.config.route.v3).
+
+A matcher is built once and asked many times; each is a small object with a `matches` method, so that a
+table of routes can be printed and compared. Nothing here may allocate more than the answer needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import re2
+
+from envoymesh.http.headers import RequestHeaders
+
+PSEUDO_HEADERS: dict[bytes, Callable[[RequestHeaders], bytes | None]] = {
+    b":method": lambda h: h.method,
+    b":path": lambda h: h.path,
+    b":authority": lambda h: h.authority,
+    b":scheme": lambda h: h.scheme,
+    b":protocol": lambda h: h.protocol,
+    b"host": lambda h: h.authority,
+}
+
+
+def request_header_value(headers: RequestHeaders, name: bytes) -> bytes | None:
+    """A header's value, several joined with commas; pseudo-headers and Host included."""
+    pseudo = PSEUDO_HEADERS.get(name)
+    if pseudo is not None:
+        return pseudo(headers)
+    return headers.joined(name)
+
+
+class BytesMatcher(Protocol):
+    """Decides on one value."""
+
+    def matches(self, value: bytes) -> bool:
+        """Whether the value fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class StringMatcher:
+    """envoy.type.matcher.v3.StringMatcher without safe_regex.
+
+    Args:
+        kind: ``exact``, ``prefix``, ``suffix`` or ``contains``.
+        pattern: what to compare with; already lower-case where `ignore_case`.
+    """
+
+    kind: str
+    pattern: bytes
+    ignore_case: bool = False
+
+    def matches(self, value: bytes) -> bool:
+        """Whether the value fits."""
+        if self.ignore_case:
+            value = value.lower()
+        if self.kind == "exact":
+            return value == self.pattern
+        if self.kind == "prefix":
+            return value.startswith(self.pattern)
+        if self.kind == "suffix":
+            return value.endswith(self.pattern)
+        return self.pattern in value
+
+
+class RegexMatcher:
+    """envoy.type.matcher.v3.RegexMatcher: RE2, the whole value must match."""
+
+    __slots__ = ("_fullmatch", "pattern")
+
+    def __init__(self, pattern: str) -> None:
+        """Errors: ValueError with RE2's text for a bad pattern."""
+        self.pattern = pattern
+        options = re2.Options()
+        options.encoding = re2.Options.Encoding.LATIN1
+        options.log_errors = False
+        try:
+            self._fullmatch = re2.compile(pattern.encode(), options).fullmatch
+        except re2.error as error:
+            reason = error.args[0]
+            raise ValueError(reason.decode() if isinstance(reason, bytes) else str(reason)) from None
+
+    def matches(self, value: bytes) -> bool:
+        """Whether the whole value fits."""
+        return self._fullmatch(value) is not None
+
+    def __repr__(self) -> str:
+        return f"RegexMatcher({self.pattern!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class RangeMatcher:
+    """envoy.type.v3.Int64Range: start inclusive, end exclusive, decimal values only."""
+
+    start: int
+    end: int
+
+    def matches(self, value: bytes) -> bool:
+        """Whether the value is a number in the range."""
+        digits = value[1:] if value[:1] in (b"-", b"+") else value
+        return digits.isdigit() and self.start <= int(value) < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMatcher:
+    """envoy.config.route.v3.HeaderMatcher.
+
+    Args:
+        value: decides on the value; None matches presence alone.
+        present: with `value` None, whether the header must be there or must not.
+        missing_as_empty: `treat_missing_header_as_empty`.
+    """
+
+    name: bytes
+    value: BytesMatcher | None = None
+    present: bool = True
+    invert: bool = False
+    missing_as_empty: bool = False
+
+    def matches(self, headers: RequestHeaders) -> bool:
+        """Whether the headers fit."""
+        found = request_header_value(headers, self.name)
+        if found is None and self.missing_as_empty:
+            found = b""
+        if self.value is None:
+            return ((found is not None) == self.present) != self.invert
+        if found is None:
+            # An absent header never matches a value, and inverting does match it (HeaderUtility::matchHeaders).
+            return self.invert
+        return self.value.matches(found) != self.invert
+
+
+@dataclass(frozen=True, slots=True)
+class QueryParameterMatcher:
+    """envoy.config.route.v3.QueryParameterMatcher; `value` None matches presence."""
+
+    name: bytes
+    value: BytesMatcher | None = None
+    present: bool = True
+
+    def matches(self, parameters: dict[bytes, bytes]) -> bool:
+        """Whether the parameters (first value by name) fit."""
+        found = parameters.get(self.name)
+        if self.value is None:
+            return (found is not None) == self.present
+        return found is not None and self.value.matches(found)
+
+
+def parse_query(path: bytes) -> dict[bytes, bytes]:
+    """First value of each query parameter, undecoded (Envoy's QueryParamsMulti::parseQueryString)."""
+    _, _, query = path.partition(b"?")
+    found: dict[bytes, bytes] = {}
+    for pair in query.partition(b"#")[0].split(b"&"):
+        name, _, value = pair.partition(b"=")
+        found.setdefault(name, value)
+    return found
+
+
+def all_match(matchers: Sequence[HeaderMatcher], headers: RequestHeaders) -> bool:
+    """Whether every header matcher fits; true for none."""
+    return all(matcher.matches(headers) for matcher in matchers)
+
+

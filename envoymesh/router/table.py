@@ -1,0 +1,305 @@
+"""The compiled route table: which route a request takes (envoy.config.route.v3.RouteConfiguration).
+
+`RouteTable.route` is a pure function of the request's headers; what the route then does is up to the
+router filter. Order of domains: exact, longest suffix wildcard, longest prefix wildcard, ``*``.
+Order of routes: as configured, the first that matches wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from envoymesh.http.headers import RequestHeaders
+from envoymesh.router.matchers import HeaderMatcher, QueryParameterMatcher, RegexMatcher, all_match, parse_query
+from envoymesh.router.retry import RetryPolicy
+
+
+class PathMatcher(Protocol):
+    """Decides on a path without its query."""
+
+    def matches(self, path: bytes) -> bool:
+        """Whether the path fits."""
+
+    def rewritten(self, path: bytes, replacement: bytes) -> bytes:
+        """The path with its matched part replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixPath:
+    """`prefix`, and `path_separated_prefix` where `separated`."""
+
+    prefix: bytes
+    ignore_case: bool = False
+    separated: bool = False
+
+    def matches(self, path: bytes) -> bool:
+        """Whether the path begins so (and, if separated, goes on with ``/`` or ends)."""
+        if not path.startswith(self.prefix):
+            if not (self.ignore_case and path.lower().startswith(self.prefix.lower())):
+                return False
+        return not self.separated or path[len(self.prefix) : len(self.prefix) + 1] in (b"", b"/")
+
+    def rewritten(self, path: bytes, replacement: bytes) -> bytes:
+        """The path with the prefix replaced."""
+        return replacement + path[len(self.prefix) :]
+
+
+@dataclass(frozen=True, slots=True)
+class ExactPath:
+    """`path`."""
+
+    path: bytes
+    ignore_case: bool = False
+
+    def matches(self, path: bytes) -> bool:
+        """Whether the path is this one."""
+        return path == self.path or (self.ignore_case and path.lower() == self.path.lower())
+
+    def rewritten(self, path: bytes, replacement: bytes) -> bytes:
+        """The replacement alone."""
+        return replacement
+
+
+@dataclass(frozen=True, slots=True)
+class RegexPath:
+    """`safe_regex`: the whole path must match."""
+
+    regex: RegexMatcher
+
+    def matches(self, path: bytes) -> bool:
+        """Whether the whole path fits."""
+        return self.regex.matches(path)
+
+    def rewritten(self, path: bytes, replacement: bytes) -> bytes:
+        """The replacement alone (a regex matches the whole path)."""
+        return replacement
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAction:
+    """`route`: send the request to a cluster.
+
+    Args:
+        timeout: seconds for the whole response; 0 is no limit (`RouteAction.timeout`, default 15 s).
+        idle_timeout: seconds without progress, replaces the connection manager's; None leaves that in force.
+        cluster_not_found_status: answer when the cluster does not exist.
+    """
+
+    cluster: str
+    timeout: float = 15.0
+    idle_timeout: float | None = None
+    cluster_not_found_status: int = 503
+    retry: RetryPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectResponseAction:
+    """`direct_response`: answer here."""
+
+    status: int
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class RedirectAction:
+    """`redirect`: answer with a location (envoy.config.route.v3.RedirectAction). Empty values leave a part as it is."""
+
+    status: int = 301
+    scheme: bytes = b""
+    host: bytes = b""
+    port: int = 0
+    path: bytes = b""
+    prefix_rewrite: bytes | None = None
+    strip_query: bool = False
+
+    def location(self, headers: RequestHeaders, matcher: PathMatcher | None) -> bytes:
+        """The new URI, as Envoy builds it (RouteEntryImplBase::newUri)."""
+        scheme = self.scheme or headers.scheme
+        port = b":%d" % self.port if self.port else b""
+        host = self.host or self._request_host(headers, scheme, port)
+        return scheme + b"://" + host + port + self._new_path(headers.path, matcher)
+
+    def _request_host(self, headers: RequestHeaders, scheme: bytes, port: bytes) -> bytes:
+        host = headers.authority or b""
+        bare, port_in_host = split_port(host)
+        if not port_in_host:
+            return host
+        was = headers.get(b"x-forwarded-proto") or headers.scheme
+        default = b":443" if was == b"https" else b":80"
+        drop = bool(port) or (scheme != was and port_in_host == default)
+        return bare if drop else host
+
+    def _new_path(self, path: bytes, matcher: PathMatcher | None) -> bytes:
+        bare, mark, query = path.partition(b"?")
+        if self.path:
+            bare = self.path
+            mark = b"" if b"?" in bare else mark
+        elif self.prefix_rewrite is not None and matcher is not None:
+            bare = matcher.rewritten(bare, self.prefix_rewrite)
+        if self.strip_query or not mark:
+            return bare
+        return bare + mark + query
+
+
+Action = ClusterAction | DirectResponseAction | RedirectAction
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route: when it matches and what it does."""
+
+    name: str
+    path: PathMatcher | None
+    action: Action
+    headers: Sequence[HeaderMatcher] = ()
+    query_parameters: Sequence[QueryParameterMatcher] = ()
+    grpc: bool = False
+    virtual_host: VirtualHost = field(default=None, repr=False, compare=False)  # type: ignore[assignment]  # set by VirtualHost
+
+    def matches(self, headers: RequestHeaders, path: bytes) -> bool:
+        """Whether a request takes this route; `path` is without the query."""
+        if self.path is not None and not self.path.matches(path):
+            return False
+        if self.headers and not all_match(self.headers, headers):
+            return False
+        if self.grpc and not is_grpc(headers):
+            return False
+        if not self.query_parameters:
+            return True
+        parameters = parse_query(headers.path)
+        return all(matcher.matches(parameters) for matcher in self.query_parameters)
+
+
+@dataclass(slots=True)
+class VirtualHost:
+    """A group of routes for a group of domains (envoy.config.route.v3.VirtualHost).
+
+    Args:
+        require_tls: ``NONE``, ``EXTERNAL_ONLY`` or ``ALL``; requests without TLS are redirected.
+    """
+
+    name: str
+    domains: Sequence[bytes]
+    routes: Sequence[Route]
+    require_tls: str = "NONE"
+    retry: RetryPolicy | None = None
+    include_request_attempt_count: bool = False
+    include_attempt_count_in_response: bool = False
+    tls_redirect: Route | None = None
+
+    def __post_init__(self) -> None:
+        for route in self.routes:
+            object.__setattr__(route, "virtual_host", self)
+        if self.require_tls != "NONE":
+            self.tls_redirect = Route("", None, RedirectAction(scheme=b"https"))
+            object.__setattr__(self.tls_redirect, "virtual_host", self)
+
+    def route(self, headers: RequestHeaders) -> Route | None:
+        """The first route that matches, or the redirect to TLS."""
+        if self.tls_redirect is not None and self._needs_tls(headers):
+            return self.tls_redirect
+        path = headers.path
+        if b"?" in path or b"#" in path:
+            path = path.partition(b"?")[0].partition(b"#")[0]
+        for route in self.routes:
+            if route.matches(headers, path):
+                return route
+        return None
+
+    def _needs_tls(self, headers: RequestHeaders) -> bool:
+        if headers.get(b"x-forwarded-proto") == b"https":
+            return False
+        return self.require_tls == "ALL" or headers.get(b"x-envoy-internal") != b"true"
+
+
+class RouteTable:
+    """Virtual hosts by domain.
+
+    Errors: ValueError where a domain stands twice.
+    """
+
+    def __init__(
+        self, name: str, virtual_hosts: Sequence[VirtualHost], *, ignore_port: bool = False, internal_only: Sequence[bytes] = ()
+    ) -> None:
+        self.name = name
+        self.virtual_hosts = virtual_hosts
+        self.ignore_port = ignore_port
+        self.internal_only_headers = tuple(internal_only)
+        self._exact: dict[bytes, VirtualHost] = {}
+        self._default: VirtualHost | None = None
+        suffixes: dict[bytes, VirtualHost] = {}
+        prefixes: dict[bytes, VirtualHost] = {}
+        for host in virtual_hosts:
+            for domain in host.domains:
+                self._add(domain.lower(), host, suffixes, prefixes)
+        self._suffixes = _longest_first(suffixes)
+        self._prefixes = _longest_first(prefixes)
+        self._only_default = not (self._exact or suffixes or prefixes)
+
+    def _add(
+        self, domain: bytes, host: VirtualHost, suffixes: dict[bytes, VirtualHost], prefixes: dict[bytes, VirtualHost]
+    ) -> None:
+        if domain == b"*":
+            if self._default is not None:
+                raise ValueError("Only a single wildcard domain is permitted in route " + self.name)
+            self._default = host
+            return
+        if domain.startswith(b"*"):
+            group, key = suffixes, domain[1:]
+        elif domain.endswith(b"*"):
+            group, key = prefixes, domain[:-1]
+        else:
+            group, key = self._exact, domain
+        if key in group:
+            shown = domain.decode("latin-1")
+            raise ValueError(f"Only unique values for domains are permitted. Duplicate entry of domain {shown}")
+        group[key] = host
+
+    def virtual_host(self, authority: bytes) -> VirtualHost | None:
+        """The virtual host that a request's authority names."""
+        if self._only_default:
+            return self._default
+        name = authority.lower()
+        if self.ignore_port:
+            name = split_port(name)[0]
+        found = self._exact.get(name)
+        if found is not None:
+            return found
+        for suffix, host in self._suffixes:
+            if len(name) > len(suffix) and name.endswith(suffix):
+                return host
+        for prefix, host in self._prefixes:
+            if len(name) > len(prefix) and name.startswith(prefix):
+                return host
+        return self._default
+
+    def route(self, headers: RequestHeaders) -> Route | None:
+        """The route of a request, or None."""
+        host = self.virtual_host(headers.authority or b"")
+        return None if host is None else host.route(headers)
+
+    def routes(self) -> list[Route]:
+        """All routes of all virtual hosts, for checks and dumps."""
+        return [route for host in self.virtual_hosts for route in host.routes]
+
+
+def _longest_first(group: dict[bytes, VirtualHost]) -> list[tuple[bytes, VirtualHost]]:
+    return sorted(group.items(), key=lambda item: -len(item[0]))
+
+
+def split_port(host: bytes) -> tuple[bytes, bytes]:
+    """Split ``name:80`` into (``name``, ``:80``); the second is empty without a port. IPv6 literals keep brackets."""
+    colon = host.rfind(b":")
+    if colon < 0 or not host[colon + 1 :].isdigit() or host.find(b"]", colon) >= 0:
+        return host, b""
+    if b":" in host[:colon] and not host.startswith(b"["):
+        return host, b""
+    return host[:colon], host[colon:]
+
+
+def is_grpc(headers: RequestHeaders) -> bool:
+    """Whether the content-type names gRPC (Grpc::Common::isGrpcRequestHeaders)."""
+    kind = headers.get(b"content-type") or b""
+    return kind == b"application/grpc" or kind.startswith(b"application/grpc+")
