@@ -24,7 +24,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(STAMP): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 run: $(STAMP) ## Run the mesh as local processes until Ctrl-C (installs first)
@@ -44,6 +44,6 @@ fix: $(STAMP) ## Format and mend what ruff can mend
 	$(BIN)/ruff format .
 
 clean: ## Remove .venv, caches, generated certificates and the mesh's state
-	@if [ -x $(BIN)/envoymesh ]; then $(BIN)/envoymesh down || true; fi
+	@if [ -d .envoymesh ] && [ -x $(BIN)/envoymesh ]; then $(BIN)/envoymesh down || true; fi
 	rm -rf $(VENV) .envoymesh .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info certs/*.key certs/*.crt certs/*.pem
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

