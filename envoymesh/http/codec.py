@@ -108,7 +108,8 @@ class StreamEncoder(Protocol):
         """Counted: True asks the peer to stop sending on this stream, as many False let it go on."""
 
     def set_callbacks(self, callbacks: StreamCallbacks | None) -> None:
-        """Who hears of resets and watermarks; None forgets them (the stream's owner is gone)."""
+        """Who hears of resets and watermarks; None forgets them (the stream's owner is gone). When the write buffer
+        is above its high watermark already, an HTTP/1 stream says so from within."""
 
 
 class ResponseEncoder(StreamEncoder, Protocol):
@@ -158,6 +159,10 @@ class ServerCodecCallbacks(Protocol):
     def on_go_away(self, error_code: int) -> None:
         """The peer sent GOAWAY (HTTP/2)."""
 
+    def on_held_data(self) -> None:
+        """HTTP/1: a response is complete, and pipelined bytes wait behind it. Call `dispatch(b"")` in a later
+        turn of the loop (unless the connection closes), so that the finished stream is out of the way first."""
+
 
 class ClientCodecCallbacks(Protocol):
     """A pooled upstream connection, as a client codec sees it."""
@@ -185,7 +190,8 @@ class Codec(Protocol):
         (the codec has written or asked for what the peer should still see: a local reply, GOAWAY)."""
 
     def on_eof(self) -> None:
-        """The peer sent FIN. Ends a read-until-close body; anything else unfinished is reset by the owner."""
+        """The peer sent FIN. Ends a read-until-close body; anything else unfinished is reset by the owner.
+        A client codec raises CodecProtocolError, as `dispatch` does, when a response breaks off in the middle."""
 
     def go_away(self) -> None:
         """No new streams after those under way: HTTP/2 GOAWAY with the last id; HTTP/1: nothing."""

@@ -1,0 +1,247 @@
+"""The state machine that both roles share: which receiver takes the next bytes.
+
+    head -> length | chunked | raw -> (end of the message) -> the role decides
+
+A receiver is a function (codec, data, pos) -> the position behind what it took; being plain functions, they make no
+reference cycle. The first malformed byte moves the codec to `discard`, for good. This module must not know of roles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar
+
+from envoymesh.errors import CodecProtocolError
+from envoymesh.http.codec import CodecConnection, HttpProtocol, StreamDecoder, StreamResetReason
+from envoymesh.http.headers import HeaderField, HeaderMap
+from envoymesh.http.http1.chunked import ChunkedDecoder
+from envoymesh.http.http1.head import CODEC_ERROR, INVALID_TRANSFER_ENCODING, HeadParser
+from envoymesh.http.http1.settings import Http1Settings
+from envoymesh.http.http1.stream import Http1Stream, lists_token
+
+Receiver = Callable[[Any, bytes, int], int]
+Names = dict[bytes, bytes]
+StreamT = TypeVar("StreamT", bound=Http1Stream)
+DecoderT = TypeVar("DecoderT", bound=StreamDecoder)
+
+
+class Http1Connection(Generic[StreamT, DecoderT]):
+    """What a server codec and a client codec are made of; see `envoymesh.http.codec.Codec`."""
+
+    receive_head: ClassVar[Receiver]
+
+    __slots__ = (
+        "_chunks",
+        "_connection",
+        "_decoder",
+        "_head",
+        "_left",
+        "_max_trailer_bytes",
+        "_receive",
+        "_settings",
+        "_stream",
+        "above_high_watermark",
+        "enable_trailers",
+        "proper_case_words",
+        "protocol",
+        "read_disable",
+        "write",
+    )
+
+    def __init__(
+        self, connection: CodecConnection, settings: Http1Settings, head: HeadParser, max_trailer_bytes: int
+    ) -> None:
+        self.protocol = HttpProtocol.HTTP11
+        self._connection = connection
+        self._settings = settings
+        self._head = head
+        self._max_trailer_bytes = max_trailer_bytes
+        self._stream: StreamT | None = None
+        self._decoder: DecoderT | None = None
+        self._receive: Receiver = type(self).receive_head
+        self._left = 0
+        self._chunks: ChunkedDecoder | None = None
+        self.write = connection.write
+        self.read_disable = connection.read_disable
+        self.enable_trailers = settings.enable_trailers
+        self.proper_case_words = settings.proper_case_words
+        self.above_high_watermark = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._receive.__name__} stream={self._stream!r}>"
+
+    # Codec
+
+    def dispatch(self, data: bytes) -> None:
+        """Take bytes from the peer. Raises CodecProtocolError when the connection must be closed."""
+        try:
+            pos, size = 0, len(data)
+            while pos < size:
+                pos = self._receive(self, data, pos)
+        except CodecProtocolError as error:
+            self._receive = discard
+            self._on_malformed(error)
+            raise
+
+    def go_away(self) -> None:
+        """HTTP/1 has no word for it: `connection: close` on the last response is the owner's."""
+
+    def shutdown_notice(self) -> None:
+        """HTTP/1 has no word for it."""
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        """The connection's write buffer is full."""
+        self._on_watermark(True)
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        """The connection's write buffer has room."""
+        self._on_watermark(False)
+
+    def _on_watermark(self, above: bool) -> None:
+        self.above_high_watermark = above
+        if self._stream is not None:
+            self._stream.on_watermark(above)
+
+    def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
+        """The connection is gone: reset what is under way."""
+        self._receive = discard
+        stream = self._stream
+        if stream is not None:
+            self._forget_stream()
+            stream.abandon(reason, details)
+
+    # For the stream
+
+    def on_stream_reset(self, stream: StreamT) -> None:
+        """The stream was given up; the connection goes with it."""
+        self._receive = discard
+        if self._stream is stream:
+            self._forget_stream()
+        self._connection.on_codec_reset()
+
+    def on_stream_done(self, stream: StreamT) -> None:
+        """Both directions have ended regularly."""
+        raise NotImplementedError
+
+    # For the two roles
+
+    def _on_malformed(self, error: CodecProtocolError) -> None:
+        raise NotImplementedError
+
+    def _forget_stream(self) -> None:
+        self._stream = None
+        self._decoder = None
+
+    def _begin_chunks(self) -> None:
+        self._chunks = ChunkedDecoder(self._max_trailer_bytes, self._settings.max_headers_count)
+        self._receive = receive_chunked
+
+    def _end_message(self, stream: StreamT, more: bool) -> None:
+        """The last byte of the incoming message is here, and is about to be delivered; `more` bytes are behind it."""
+        raise NotImplementedError
+
+    def _deliver_end(self, data: bytes, trailers: list[HeaderField], more: bool) -> None:
+        """Hand the end of the message over, with the body's last bytes."""
+        stream, decoder = self._stream, self._decoder
+        if stream is None or decoder is None:
+            return
+        self._end_message(stream, more)
+        if trailers and self.enable_trailers:
+            if data:
+                decoder.decode_data(data, False)
+            if not stream.closed:
+                decoder.decode_trailers(HeaderMap(trailers))
+        else:
+            decoder.decode_data(data, True)
+        self._after_message(stream)
+
+    def _after_message(self, stream: StreamT) -> None:
+        if stream.local_done and not stream.closed:
+            self.on_stream_done(stream)
+
+
+AnyHttp1Connection = Http1Connection[Any, Any]
+
+
+def receive_length(codec: AnyHttp1Connection, data: bytes, pos: int) -> int:
+    """A body with Content-Length."""
+    piece = data[pos : pos + codec._left]
+    pos += len(piece)
+    codec._left -= len(piece)
+    if not codec._left:
+        codec._deliver_end(piece, [], pos < len(data))
+    elif codec._decoder is not None:
+        codec._decoder.decode_data(piece, False)
+    return pos
+
+
+def receive_chunked(codec: AnyHttp1Connection, data: bytes, pos: int) -> int:
+    """A chunked body: all that these bytes hold of it is delivered at once."""
+    chunks = codec._chunks
+    if chunks is None:
+        raise CodecProtocolError(CODEC_ERROR)
+    piece, pos = chunks.feed(data, pos)
+    if chunks.done:
+        codec._chunks = None
+        codec._deliver_end(piece, chunks.trailers, pos < len(data))
+    elif piece and codec._decoder is not None:
+        codec._decoder.decode_data(piece, False)
+    return pos
+
+
+def receive_raw(codec: AnyHttp1Connection, data: bytes, pos: int) -> int:
+    """A tunnel, or a body that the connection's end ends."""
+    if codec._decoder is not None:
+        codec._decoder.decode_data(data[pos:], False)
+    return len(data)
+
+
+def discard(codec: AnyHttp1Connection, data: bytes, pos: int) -> int:
+    """The connection is to be closed; nothing of it is looked at any more."""
+    return len(data)
+
+
+def parse_content_length(value: bytes) -> int:
+    """RFC 9110 section 8.6, one value. Raises CodecProtocolError."""
+    if not value.isdigit() or len(value) > 18:
+        raise CodecProtocolError(CODEC_ERROR)
+    return int(value)
+
+
+def require_chunked(value: bytes) -> None:
+    """Refuse all transfer codings but `chunked`. Raises CodecProtocolError."""
+    if value.lower() != b"chunked":
+        raise CodecProtocolError(INVALID_TRANSFER_ENCODING, 501)
+
+
+def index_of(fields: list[HeaderField]) -> Names:
+    """Values by name, a Connection that comes more than once joined to one list.
+
+    Raises:
+        CodecProtocolError: a field that frames or routes the message comes more than once.
+    """
+    names = dict(fields)
+    if len(names) != len(fields):
+        present = [name for name, _ in fields]
+        if present.count(b"host") > 1:
+            raise CodecProtocolError("http.invalid_authority")
+        if present.count(b"content-length") > 1:
+            raise CodecProtocolError(CODEC_ERROR)
+        if present.count(b"transfer-encoding") > 1:
+            raise CodecProtocolError(INVALID_TRANSFER_ENCODING, 501)
+        for name in (b"connection", b"proxy-connection", b"upgrade"):
+            if present.count(name) > 1:
+                names[name] = b",".join([value for key, value in fields if key == name])
+    return names
+
+
+def asks_for_close(names: Names, is_http_10: bool) -> bool:
+    """Whether the connection ends after this message (RFC 9112 section 9.3)."""
+    connection = names.get(b"connection", b"")
+    proxy_connection = names.get(b"proxy-connection", b"")
+    if connection or proxy_connection:
+        if lists_token(connection, b"close") or lists_token(proxy_connection, b"close"):
+            return True
+        keep_alive = lists_token(connection, b"keep-alive") or lists_token(proxy_connection, b"keep-alive")
+        return is_http_10 and not keep_alive
+    return is_http_10

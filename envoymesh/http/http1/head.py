@@ -1,0 +1,180 @@
+"""The head of a message: start line and header fields, read with llhttp (httptools), once for each message.
+
+A parser sees exactly one head and is then thrown away: llhttp never learns of bodies, pipelining, HEAD or upgrades,
+where its state would have to be kept in step with ours. This module must not know of streams or connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+
+from envoymesh.errors import CodecProtocolError
+from envoymesh.http.headers import HeaderField
+
+HEAD_END = b"\r\n\r\n"
+CODEC_ERROR = "http1.codec_error"
+INVALID_TRANSFER_ENCODING = "http1.invalid_transfer_encoding"
+LOW_VERSION = "low_version"
+
+_TRAILER_PREFIX = b"GET / HTTP/1.1\r\n"
+# Fields that say how a message is framed or routed mean nothing, or harm, behind it (RFC 9110 section 6.5.1).
+_NEVER_TRAILERS = frozenset({b"content-length", b"host", b"transfer-encoding"})
+
+
+class HeadParser:
+    """Collects one head after another; `complete` tells when one has ended.
+
+    Args:
+        make_parser: httptools' HttpRequestParser or HttpResponseParser.
+        max_bytes: of the whole head, white space and line ends included.
+        max_count: header fields.
+        allow_chunked_length: let Content-Length stand beside Transfer-Encoding.
+    """
+
+    __slots__ = (
+        "_allow_chunked_length",
+        "_make_parser",
+        "_max_bytes",
+        "_max_count",
+        "_parser",
+        "_tail",
+        "complete",
+        "fields",
+        "method",
+        "size",
+        "status",
+        "url",
+        "version",
+    )
+
+    def __init__(
+        self, make_parser: Callable[[object], Any], max_bytes: int, max_count: int, allow_chunked_length: bool = False
+    ) -> None:
+        self._make_parser = make_parser
+        self._max_bytes = max_bytes
+        self._max_count = max_count
+        self._allow_chunked_length = allow_chunked_length
+        self._parser: Any = None
+        self._tail = b""
+        self.complete = False
+        self.fields: list[HeaderField] = []
+        self.size = 0
+        self.url = b""
+        self.method = b""
+        self.status = 0
+        self.version = ""
+
+    def __repr__(self) -> str:
+        return f"<HeadParser size={self.size} complete={self.complete}>"
+
+    @property
+    def started(self) -> bool:
+        """Whether part of a head has arrived."""
+        return self._parser is not None
+
+    def feed(self, data: bytes, pos: int) -> int:
+        """Take `data[pos:]` up to the head's end; returns the position behind what was taken.
+
+        Raises:
+            CodecProtocolError: malformed or too large; do not feed again.
+        """
+        parser = self._parser
+        if parser is None:
+            parser = self._begin()
+        tail = self._tail
+        end = self._find_end(data, pos) if tail else data.find(HEAD_END, pos)
+        stop = len(data) if end < 0 else end + 4
+        piece = data[pos:stop]
+        self.size += len(piece)
+        if self.size > self._max_bytes:
+            raise CodecProtocolError("http1.headers_too_large", 431)
+        try:
+            parser.feed_data(piece)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self.complete:
+                raise refusal(str(error)) from None
+        if self.complete:
+            self._finish(piece, bool(tail))
+        elif end < 0:
+            self._tail = (tail + piece)[-3:]
+        else:
+            self._skip_empty_lines(piece)
+        return stop
+
+    def _begin(self) -> Any:
+        self.fields = []
+        self.url = b""
+        self.size = 0
+        self.complete = False
+        parser = self._parser = self._make_parser(self)
+        if self._allow_chunked_length:
+            parser.set_dangerous_leniencies(lenient_chunked_length=True)
+        return parser
+
+    def _find_end(self, data: bytes, pos: int) -> int:
+        """Like data.find(HEAD_END, pos), for an end that may have begun in earlier bytes."""
+        tail = self._tail
+        place = (tail + data[pos : pos + 3]).find(HEAD_END)
+        return data.find(HEAD_END, pos) if place < 0 else pos + place - len(tail)
+
+    def _skip_empty_lines(self, piece: bytes) -> None:
+        # RFC 9112 section 2.2: empty lines before a request line are to be ignored.
+        if piece.strip(b"\r\n"):
+            raise CodecProtocolError(CODEC_ERROR)
+        self._tail = b""
+
+    def _finish(self, piece: bytes, in_parts: bool) -> None:
+        parser = self._parser
+        self._parser = None
+        self._tail = b""
+        self.version = parser.get_http_version()
+        if len(self.fields) > self._max_count:
+            raise CodecProtocolError("http1.too_many_headers", 431)
+        # llhttp leaves optional white space behind a value.
+        if in_parts or b" \r\n" in piece or b"\t\r\n" in piece:
+            self.fields = [(name, value.rstrip(b" \t")) for name, value in self.fields]
+        if self.url:
+            self.method = parser.get_method()
+        else:
+            self.status = parser.get_status_code()
+
+    # Called by httptools
+
+    def on_url(self, url: bytes) -> None:
+        """Part of the request target."""
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One field."""
+        self.fields.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The empty line behind the fields."""
+        self.complete = True
+
+
+def refusal(reason: str) -> CodecProtocolError:
+    """Envoy's answer to what llhttp complains of."""
+    if "Transfer-Encoding" in reason:
+        if "Content-Length" in reason:
+            return CodecProtocolError("http1.content_length_and_chunked_not_allowed")
+        return CodecProtocolError(INVALID_TRANSFER_ENCODING, 501)
+    if reason == "Invalid header value char":
+        return CodecProtocolError("http1.invalid_characters")
+    if reason == "Invalid HTTP version":
+        return CodecProtocolError(LOW_VERSION, 426)
+    return CodecProtocolError(CODEC_ERROR)
+
+
+def parse_trailers(lines: bytes, max_count: int) -> list[HeaderField]:
+    """The fields of a trailer section, given as whole lines without the empty one that ends it.
+
+    Raises:
+        CodecProtocolError: not header fields, or too many.
+    """
+    parser = HeadParser(httptools.HttpRequestParser, len(lines) + 64, max_count, allow_chunked_length=True)
+    parser.feed(_TRAILER_PREFIX + lines + b"\r\n", 0)
+    return [field for field in parser.fields if field[0] not in _NEVER_TRAILERS]

@@ -1,0 +1,319 @@
+"""The server's side: requests in, responses out, one after the other.
+
+Requests that arrive behind an unanswered one are held as bytes, unread, while reading is disabled, and go on when the
+answer is complete. A request that is refused here is answered through its decoder's `send_local_reply`, so that it is
+logged and counted as any other. This module must not decide what a request is answered with otherwise.
+"""
+
+from __future__ import annotations
+
+import httptools
+
+from envoymesh.errors import CodecProtocolError
+from envoymesh.http.codec import CodecConnection, HttpProtocol, RequestDecoder, ServerCodecCallbacks
+from envoymesh.http.headers import HeaderField, RequestHeaders, ResponseHeaders
+from envoymesh.http.http1.connection import (
+    Http1Connection,
+    Names,
+    asks_for_close,
+    discard,
+    index_of,
+    parse_content_length,
+    receive_length,
+    receive_raw,
+    require_chunked,
+)
+from envoymesh.http.http1.head import CODEC_ERROR, LOW_VERSION, HeadParser
+from envoymesh.http.http1.reason import STATUS_LINES_10, STATUS_LINES_11, reason_phrase
+from envoymesh.http.http1.settings import HeadersWithUnderscoresAction, Http1Settings, Http1Stats
+from envoymesh.http.http1.stream import (
+    CHUNKED_FIELD,
+    NO_CONTENT_FIELD,
+    Http1Stream,
+    framing_fields_removed,
+    lists_token,
+)
+from envoymesh.http.http1.target import is_valid_authority, parse_target
+
+# llhttp knows more methods than Envoy lets in.
+_METHODS = frozenset(
+    b"ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE M-SEARCH "
+    b"NOTIFY OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND "
+    b"UNLINK UNLOCK UNSUBSCRIBE".split()
+)
+_FRAGMENT_IN_PATH = "path_normalization_failed"
+
+
+class Http1ResponseEncoder(Http1Stream):
+    """One request's answer.
+
+    Attributes:
+        protocol: what the request came in as.
+        close_connection_after_response: the request's version or headers, or the response's framing, ask for it.
+    """
+
+    __slots__ = ("_codec", "close_connection_after_response", "is_connect", "is_head", "is_upgrade", "protocol")
+
+    def __init__(self, codec: Http1ServerCodec) -> None:
+        super().__init__(codec)
+        self._codec = codec
+        self.protocol = HttpProtocol.HTTP11
+        self.close_connection_after_response = False
+        self.is_head = False
+        self.is_connect = False
+        self.is_upgrade = False
+
+    def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
+        """An interim response; HTTP/1.0 has none."""
+        if not (self.closed or self.started) and self.protocol is HttpProtocol.HTTP11:
+            self._send_head(STATUS_LINES_11[headers.status], framing_fields_removed(headers.fields), False)
+            self.started = False
+
+    def encode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
+        """The final response headers."""
+        if self.closed or self.started:
+            return
+        fields = headers.fields
+        index = headers.index
+        if len(index) != len(fields) or b"transfer-encoding" in index:
+            fields = framing_fields_removed(fields)
+        connection = index.get(b"connection")
+        if connection is not None and lists_token(connection, b"close"):
+            self.close_connection_after_response = True
+        status = headers.status
+        fields = self._frame(status, fields, index.get(b"content-length"), end_stream)
+        http_10 = self.protocol is HttpProtocol.HTTP10
+        self._send_head((STATUS_LINES_10 if http_10 else STATUS_LINES_11)[status], fields, end_stream)
+
+    def _frame(
+        self, status: int, fields: list[HeaderField], content_length: bytes | None, end_stream: bool
+    ) -> list[HeaderField]:
+        """Decide how the peer will know the body's end, in Envoy's order; returns the fields to send."""
+        if status < 200 or status == 204 or (self.is_connect and status < 300):
+            # RFC 9110 sections 6.4.1 and 9.3.6: no body, or a tunnel.
+            self._silent = not (self.is_connect or (self.is_upgrade and status == 101))
+            return fields if content_length is None else framing_fields_removed(fields, drop_content_length=True)
+        self._silent = self.is_head or status == 304
+        if content_length is not None:
+            self._expect_content(content_length)
+            return fields
+        if status == 304:
+            return fields
+        if end_stream and not self.is_head:
+            return [*fields, NO_CONTENT_FIELD]
+        if self.protocol is HttpProtocol.HTTP10:
+            self.close_connection_after_response = True
+            return fields
+        self._chunked = not self.is_head
+        return [*fields, CHUNKED_FIELD]
+
+    def _end_local(self) -> None:
+        super()._end_local()
+        if not self.remote_done:
+            self._codec.on_early_response()
+
+
+class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder]):
+    """The codec of a downstream HTTP/1 connection; see `envoymesh.http.codec.ServerCodec`.
+
+    When bytes are held and can go on, `callbacks.on_held_data` is called; `dispatch(b"")` takes them then.
+    """
+
+    __slots__ = ("_authority", "_callbacks", "_held", "_stats")
+
+    def __init__(
+        self, connection: CodecConnection, callbacks: ServerCodecCallbacks, settings: Http1Settings, stats: Http1Stats
+    ) -> None:
+        limit = settings.max_request_headers_kb * 1024
+        head = HeadParser(httptools.HttpRequestParser, limit, settings.max_headers_count, settings.allow_chunked_length)
+        super().__init__(connection, settings, head, limit)
+        self._callbacks = callbacks
+        self._stats = stats
+        self._held = b""
+        self._authority = b""  # the last one found valid: mostly the next one too
+
+    def dispatch(self, data: bytes) -> None:
+        """Take bytes from the peer; none to go on with held ones. See `Codec.dispatch`."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+            if self._stream is not None:
+                self._held = data
+                return
+        super().dispatch(data)
+
+    def on_eof(self) -> None:
+        """The peer sent FIN: the end of a tunnel's request side. Anything else unfinished is the owner's."""
+        stream, decoder = self._stream, self._decoder
+        if self._receive is receive_raw and stream is not None and decoder is not None:
+            self._receive = discard
+            stream.remote_done = True
+            decoder.decode_data(b"", True)
+            self._after_message(stream)
+
+    def receive_head(self, data: bytes, pos: int) -> int:
+        """The receiver of request heads."""
+        pos = self._head.feed(data, pos)
+        if self._head.complete:
+            self._on_head()
+        return pos
+
+    def _on_head(self) -> None:
+        head = self._head
+        head.complete = False
+        stream = Http1ResponseEncoder(self)
+        self._stream = stream
+        names = self._check_head(head, stream)
+        headers = self._make_headers(head, names)
+        end_stream = self._frame(headers, names, stream)
+        decoder = self._callbacks.new_stream(stream)
+        self._decoder = decoder
+        if end_stream:
+            self._end_message(stream, False)
+        decoder.decode_headers(headers, end_stream)
+
+    def _check_head(self, head: HeadParser, stream: Http1ResponseEncoder) -> Names:
+        is_http_10 = head.version != "1.1"
+        if is_http_10:
+            if head.version != "1.0" or not self._settings.accept_http_10:
+                raise CodecProtocolError(LOW_VERSION, 426)
+            stream.protocol = HttpProtocol.HTTP10
+        self.protocol = stream.protocol
+        if head.method not in _METHODS:
+            raise CodecProtocolError(CODEC_ERROR)
+        if self._settings.headers_with_underscores_action is not HeadersWithUnderscoresAction.ALLOW:
+            self._treat_underscores(head)
+        names = index_of(head.fields)
+        stream.close_connection_after_response = asks_for_close(names, is_http_10)
+        return names
+
+    def _treat_underscores(self, head: HeadParser) -> None:
+        kept = [field for field in head.fields if b"_" not in field[0]]
+        dropped = len(head.fields) - len(kept)
+        if not dropped:
+            return
+        if self._settings.headers_with_underscores_action is HeadersWithUnderscoresAction.REJECT_REQUEST:
+            self._stats.requests_rejected_with_underscores_in_headers.inc()
+            raise CodecProtocolError("http1.unexpected_underscore")
+        head.fields = kept
+        for _ in range(dropped):
+            self._stats.dropped_headers_with_underscores.inc()
+
+    def _make_headers(self, head: HeadParser, names: Names) -> RequestHeaders:
+        fields = head.fields
+        authority = names.get(b"host")
+        if authority is not None:
+            if authority != self._authority:
+                if not is_valid_authority(authority):
+                    raise CodecProtocolError("http.invalid_authority")
+                self._authority = authority
+            fields.remove((b"host", authority))
+        elif self.protocol is HttpProtocol.HTTP10 and self._settings.default_host_for_http_10:
+            authority = self._settings.default_host_for_http_10
+        path = head.url
+        if b"#" in path:
+            raise CodecProtocolError(_FRAGMENT_IN_PATH)
+        if path[0] == 47 and head.method != b"CONNECT":
+            return RequestHeaders(head.method, path, authority, b"", fields)
+        target = parse_target(head.method, path, self._settings.allow_absolute_url)
+        if target.authority is not None:
+            authority = target.authority
+        return RequestHeaders(head.method, target.path, authority, target.scheme, fields)
+
+    def _frame(self, headers: RequestHeaders, names: Names, stream: Http1ResponseEncoder) -> bool:
+        """Find out how the body ends, and set its receiver; returns whether there is none."""
+        method = headers.method
+        stream.is_head = method == b"HEAD"
+        coding = names.get(b"transfer-encoding")
+        if coding is not None:
+            self._check_coding(coding, headers, names)
+        if method == b"CONNECT" or (b"upgrade" in names and self._is_upgrade(headers, names)):
+            return self._begin_tunnel(method == b"CONNECT", names, stream)
+        if coding is not None:
+            self._begin_chunks()
+            return False
+        length = names.get(b"content-length")
+        if length is None:
+            return True
+        self._left = parse_content_length(length)
+        self._receive = receive_length
+        return not self._left
+
+    def _check_coding(self, coding: bytes, headers: RequestHeaders, names: Names) -> None:
+        # RFC 9112 section 6.1: Transfer-Encoding on HTTP/1.0 is a framing fault.
+        if self.protocol is HttpProtocol.HTTP10:
+            raise CodecProtocolError(CODEC_ERROR)
+        if headers.method == b"CONNECT":
+            raise CodecProtocolError("http1.invalid_transfer_encoding", 501)
+        require_chunked(coding)
+        headers.remove(b"transfer-encoding")
+        if b"content-length" in names:
+            if not self._settings.allow_chunked_length:
+                raise CodecProtocolError("http1.content_length_and_chunked_not_allowed")
+            headers.remove(b"content-length")
+
+    def _is_upgrade(self, headers: RequestHeaders, names: Names) -> bool:
+        """Whether an upgrade is asked for; one to h2c is taken out, as Envoy does, and does not count."""
+        connection = names.get(b"connection", b"")
+        if not lists_token(connection, b"upgrade"):
+            return False
+        if names[b"upgrade"].lower() != b"h2c":
+            return True
+        headers.remove(b"upgrade")
+        headers.remove(b"http2-settings")
+        tokens = [token.strip(b" \t") for token in connection.split(b",")]
+        kept = [token for token in tokens if token.lower() not in (b"upgrade", b"http2-settings")]
+        if kept:
+            headers.set(b"connection", b",".join(kept))
+        else:
+            headers.remove(b"connection")
+        return False
+
+    def _begin_tunnel(self, is_connect: bool, names: Names, stream: Http1ResponseEncoder) -> bool:
+        length = parse_content_length(names.get(b"content-length", b"0"))
+        if is_connect and length:
+            raise CodecProtocolError("http1.body_disallowed")
+        if b"transfer-encoding" in names:
+            raise CodecProtocolError(CODEC_ERROR)
+        stream.is_connect = is_connect
+        stream.is_upgrade = not is_connect
+        self._receive = receive_raw
+        return False
+
+    def _end_message(self, stream: Http1ResponseEncoder, more: bool) -> None:
+        stream.remote_done = True
+        self._receive = _hold
+
+    def on_stream_done(self, stream: Http1ResponseEncoder) -> None:
+        """The response is complete: the next request may come."""
+        stream.close()
+        self._forget_stream()
+        if stream.close_connection_after_response:
+            self._receive = discard
+        else:
+            self._receive = Http1ServerCodec.receive_head
+        if self._held:
+            self.read_disable(False)
+            self._callbacks.on_held_data()
+
+    def on_early_response(self) -> None:
+        """The response is complete before the request: what is left of it is of no interest."""
+        self._receive = discard
+
+    def _on_malformed(self, error: CodecProtocolError) -> None:
+        stream = self._stream
+        if stream is None:
+            self._stream = stream = Http1ResponseEncoder(self)
+        decoder = self._decoder
+        if decoder is None:
+            self._decoder = decoder = self._callbacks.new_stream(stream)
+        if not stream.started:
+            body = b"" if error.details == _FRAGMENT_IN_PATH else reason_phrase(error.status).encode()
+            decoder.send_local_reply(error.status, body, error.details)
+
+
+def _hold(codec: Http1ServerCodec, data: bytes, pos: int) -> int:
+    """The receiver behind an unanswered request."""
+    codec._held = data[pos:]
+    codec.read_disable(True)
+    return len(data)

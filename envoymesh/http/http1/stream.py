@@ -1,0 +1,231 @@
+"""What the two encoders have in common: framing a body on its way out, and a stream's end.
+
+A stream is its encoder: there is one at a time on an HTTP/1 connection. This module must not parse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Protocol
+
+from envoymesh.http.codec import StreamCallbacks, StreamResetReason
+from envoymesh.http.headers import HeaderField, HeaderMap
+
+CHUNKED_FIELD = (b"transfer-encoding", b"chunked")
+NO_CONTENT_FIELD = (b"content-length", b"0")
+LAST_CHUNK = b"0\r\n\r\n"
+UNBOUNDED = -1
+
+_LINE_BREAKS = bytes.maketrans(b"\r\n\0", b"   ")
+
+
+class StreamOwner(Protocol):
+    """The codec, as its stream sees it."""
+
+    def write(self, data: bytes) -> None:
+        """To the peer."""
+
+    def read_disable(self, disable: bool) -> None:
+        """Counted: stop and resume reading."""
+
+    def on_stream_done(self, stream: Any) -> None:
+        """Both directions have ended regularly."""
+
+    def on_stream_reset(self, stream: Any) -> None:
+        """The stream was given up: the connection is of no more use."""
+
+    @property
+    def proper_case_words(self) -> bool:
+        """Whether names are written as `Proper-Case`."""
+
+    @property
+    def enable_trailers(self) -> bool:
+        """Whether trailers are written."""
+
+    @property
+    def above_high_watermark(self) -> bool:
+        """Whether the connection's write buffer is full now."""
+
+
+class Http1Stream:
+    """A StreamEncoder.
+
+    Attributes:
+        local_done: nothing more is sent.
+        remote_done: nothing more will come.
+        closed: ended, regularly or by a reset; no call does anything any more.
+        started: the final headers are out.
+    """
+
+    __slots__ = (
+        "_callbacks",
+        "_chunked",
+        "_content_left",
+        "_owner",
+        "_read_disabled",
+        "_silent",
+        "closed",
+        "local_done",
+        "remote_done",
+        "started",
+    )
+
+    def __init__(self, owner: StreamOwner) -> None:
+        self._owner = owner
+        self._callbacks: StreamCallbacks | None = None
+        self._chunked = False
+        self._silent = False
+        self._content_left = UNBOUNDED
+        self._read_disabled = 0
+        self.local_done = False
+        self.remote_done = False
+        self.closed = False
+        self.started = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} local_done={self.local_done} remote_done={self.remote_done}>"
+
+    # StreamEncoder
+
+    def encode_data(self, data: bytes, end_stream: bool) -> None:
+        """Part of a body. One that goes beyond, or ends short of, its Content-Length resets the stream."""
+        if self.local_done or self.closed:
+            return
+        if not self._silent:
+            if self._content_left >= 0:
+                self._content_left -= len(data)
+                if self._content_left < 0 or (end_stream and self._content_left):
+                    self.reset_stream(StreamResetReason.PROTOCOL_ERROR)
+                    return
+            if self._chunked:
+                data = self._chunk(data, end_stream)
+            if data:
+                self._owner.write(data)
+        if end_stream:
+            self._end_local()
+
+    def _chunk(self, data: bytes, end_stream: bool) -> bytes:
+        if not data:
+            return LAST_CHUNK if end_stream else b""
+        if end_stream:
+            return b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)
+        return b"%x\r\n%b\r\n" % (len(data), data)
+
+    def encode_trailers(self, trailers: HeaderMap) -> None:
+        """Trailers end the body; they are written only behind chunks and where the settings say so."""
+        if not (self._chunked and self._owner.enable_trailers and trailers.fields):
+            self.encode_data(b"", True)
+        elif not (self.local_done or self.closed):
+            self._owner.write(head_bytes(b"0\r\n", trailers.fields, self._owner.proper_case_words))
+            self._end_local()
+
+    def reset_stream(self, reason: StreamResetReason) -> None:
+        """Give the stream up; harmless when it has ended."""
+        if not self.closed and not (self.local_done and self.remote_done):
+            self.abandon(reason, "")
+            self._owner.on_stream_reset(self)
+
+    def read_disable(self, disable: bool) -> None:
+        """Counted; what is left of it at the stream's end is taken back."""
+        if not self.closed:
+            self._read_disabled += 1 if disable else -1
+            self._owner.read_disable(disable)
+
+    def set_callbacks(self, callbacks: StreamCallbacks | None) -> None:
+        """Who hears of resets and watermarks; of a write buffer that is full already, at once."""
+        self._callbacks = callbacks
+        if callbacks is not None and self._owner.above_high_watermark:
+            callbacks.on_above_write_buffer_high_watermark()
+
+    # For the codec
+
+    def close(self) -> None:
+        """The stream is no more: give back the reading it held up."""
+        self.closed = True
+        while self._read_disabled > 0:
+            self._read_disabled -= 1
+            self._owner.read_disable(False)
+
+    def abandon(self, reason: StreamResetReason, details: str) -> None:
+        """Close, and say why."""
+        callbacks = self._callbacks
+        self.close()
+        if callbacks is not None:
+            callbacks.on_reset_stream(reason, details)
+
+    def on_watermark(self, above: bool) -> None:
+        """The connection's write buffer filled up, or has room again."""
+        callbacks = self._callbacks
+        if callbacks is None:
+            return
+        if above:
+            callbacks.on_above_write_buffer_high_watermark()
+        else:
+            callbacks.on_below_write_buffer_low_watermark()
+
+    # For the two kinds of it
+
+    def _send_head(self, start: bytes, fields: Iterable[HeaderField], end_stream: bool) -> None:
+        self.started = True
+        self._owner.write(head_bytes(start, fields, self._owner.proper_case_words))
+        if end_stream:
+            if self._content_left > 0 and not self._silent:
+                self.reset_stream(StreamResetReason.PROTOCOL_ERROR)
+            else:
+                self._end_local()
+
+    def _expect_content(self, length: bytes) -> None:
+        """Hold the body to the Content-Length that was sent: more of it would be the next message to the peer."""
+        self._content_left = int(length) if length.isdigit() and len(length) < 19 else 0
+
+    def _end_local(self) -> None:
+        self.local_done = True
+        if self.remote_done:
+            self._owner.on_stream_done(self)
+
+
+def head_bytes(start: bytes, fields: Iterable[HeaderField], proper_case_words: bool) -> bytes:
+    """A start line (with its CRLF), header fields and the empty line.
+
+    Line breaks inside a field, which no decoder lets through, become spaces: a head never turns into two.
+    """
+    if proper_case_words:
+        fields = [(_proper_case(name), value) for name, value in fields]
+    lines = list(map(b": ".join, fields))
+    head = b"%b%b\r\n\r\n" % (start, b"\r\n".join(lines)) if lines else start + b"\r\n"
+    breaks = len(lines) + 2
+    if head.count(b"\n") == breaks and head.count(b"\r") == breaks and b"\0" not in head:
+        return head
+    return b"\r\n".join([line.translate(_LINE_BREAKS) for line in (start[:-2], *lines)]) + b"\r\n\r\n"
+
+
+def framing_fields_removed(fields: Iterable[HeaderField], drop_content_length: bool = False) -> list[HeaderField]:
+    """The fields without Transfer-Encoding, which is the codec's own, and with one Content-Length at most."""
+    kept = []
+    for field in fields:
+        if field[0] == b"content-length":
+            if drop_content_length:
+                continue
+            drop_content_length = True
+        if field[0] != b"transfer-encoding":
+            kept.append(field)
+    return kept
+
+
+@lru_cache(maxsize=1024)
+def _proper_case(name: bytes) -> bytes:
+    out = bytearray(name)
+    capitalise = True
+    for place, byte in enumerate(out):
+        char = chr(byte)
+        if capitalise and "a" <= char <= "z":
+            out[place] = byte - 32
+        capitalise = not (char.isascii() and char.isalnum())
+    return bytes(out)
+
+
+def lists_token(value: bytes, token: bytes) -> bool:
+    """Whether a comma-separated list has the token, whatever its case."""
+    value = value.lower()
+    return value == token or (token in value and token in [part.strip(b" \t") for part in value.split(b",")])
