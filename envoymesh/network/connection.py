@@ -33,7 +33,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _ids = itertools.count(1)
 
 
-class _NoHandler:
+class NoHandler:
     """Stands in until `set_handler`; a connection without a handler reads nothing."""
 
     def on_data(self, data: bytes) -> None:
@@ -52,7 +52,7 @@ class _NoHandler:
         """Nobody wants it."""
 
 
-NO_HANDLER = _NoHandler()
+NO_HANDLER = NoHandler()
 
 
 def _discard(_data: Bytes) -> None:
@@ -93,12 +93,14 @@ class TcpConnection(asyncio.Protocol):
         "_sink",
         "_transport",
         "_unflushed",
+        "_waiting",
         "abandon",
         "bytes_received",
         "bytes_sent",
         "close_details",
         "closed",
         "delayed_close_timed_out",
+        "established",
         "failure_reason",
         "id",
         "local_address",
@@ -120,16 +122,18 @@ class TcpConnection(asyncio.Protocol):
         self.closed = False
         self.close_details = ""
         self.delayed_close_timed_out = False
+        self.established = False
         # Called once at the end of the connection, before the handler hears of it: the listener's book-keeping.
         self.on_closed: Callable[[TcpConnection], None] | None = None
         # Ends the attempt to connect, while there is one.
-        self.abandon: Callable[[], None] | None = None
+        self.abandon: Callable[[], object] | None = None
         self._dispatcher = dispatcher
         self._buffer_limit = buffer_limit
         self._handler: ConnectionHandler = NO_HANDLER
         self._transport: asyncio.Transport | None = None
         self._sink: Callable[[bytes], None] = NO_HANDLER.on_data
-        self._send: Callable[[Bytes], None] = self._collect
+        self._send: Callable[[Bytes], None] = self._wait
+        self._waiting: list[Bytes] = []
         self._collected: list[Bytes] = []
         self._collected_size = 0
         self._read_disabled = 0
@@ -179,7 +183,7 @@ class TcpConnection(asyncio.Protocol):
             return
         self.close_details = self.close_details or details
         now = how is CloseType.NO_FLUSH or how is CloseType.ABORT_RESET
-        if now or self._transport is None:
+        if now or not self.established:
             self._abort(reset=how is CloseType.ABORT_RESET)
             self._finish(ConnectionEvent.LOCAL_CLOSE)
         elif self._closing is None:
@@ -194,8 +198,6 @@ class TcpConnection(asyncio.Protocol):
         self.remote_address = address_of(transport.get_extra_info("peername")) or self.remote_address
         limit = self._buffer_limit or sys.maxsize
         self._transport.set_write_buffer_limits(high=limit, low=limit // 2)
-        if self._read_disabled:
-            self._transport.pause_reading()
         self._transport_ready()
 
     def data_received(self, data: bytes) -> None:
@@ -230,7 +232,12 @@ class TcpConnection(asyncio.Protocol):
         if not self.closed and self._closing is None:
             self._tell("on_below_write_buffer_low_watermark")
 
-    # The connector's side.
+    # The connector's and the listener's side.
+
+    def limit_connect(self, seconds: float, on_timeout: Callable[[], None]) -> None:
+        """Call `on_timeout` unless CONNECTED or the end comes within `seconds`."""
+        self._close_timer = self._dispatcher.create_timer(on_timeout)
+        self._close_timer.enable(seconds)
 
     def connect_failed(self, reason: str) -> None:
         """The attempt to connect ended without a connection."""
@@ -252,22 +259,26 @@ class TcpConnection(asyncio.Protocol):
 
     def _write_through(self, transport: asyncio.Transport) -> Callable[[Bytes], None]:
         # uvloop gathers writes until the end of the turn by itself.
-        return transport.write if type(transport).__module__.startswith("uvloop") else self._collect_turn
+        return transport.write if type(transport).__module__.startswith("uvloop") else self._collect
 
     def _connected(self) -> None:
         """CONNECTED: what waited goes out, and from now on writes go through."""
         self.abandon = None
+        self.established = True
+        self._stop_timer()
         transport = cast(asyncio.Transport, self._transport)
-        waiting, self._collected = self._collected, []
+        if self._read_disabled:
+            transport.pause_reading()
+        waiting, self._waiting = self._waiting, []
         self._send = self._write_through(transport)
         for data in waiting:
             self._send(data)
         self._event(ConnectionEvent.CONNECTED)
 
-    def _collect(self, data: Bytes) -> None:
-        self._collected.append(data)
+    def _wait(self, data: Bytes) -> None:
+        self._waiting.append(data)
 
-    def _collect_turn(self, data: Bytes) -> None:
+    def _collect(self, data: Bytes) -> None:
         if not self._collected:
             self._dispatcher.post(self._flush)
         self._collected.append(data)
@@ -281,7 +292,7 @@ class TcpConnection(asyncio.Protocol):
             self._transport.write(b"".join(collected))
 
     def _reading(self) -> bool:
-        return self._transport is not None and self._closing is None and not self._peer_ended
+        return self.established and not self.closed and self._closing is None and not self._peer_ended
 
     def _begin_flush(self, how: CloseType) -> None:
         """Write what is queued; FLUSH_WRITE_AND_DELAY then sends FIN and reads (and drops) until the peer's."""
@@ -318,6 +329,11 @@ class TcpConnection(asyncio.Protocol):
         self._abort(reset=False)
         self._finish(ConnectionEvent.LOCAL_CLOSE)
 
+    def _stop_timer(self) -> None:
+        if self._close_timer is not None:
+            self._close_timer.disable()
+            self._close_timer = None
+
     def _abort(self, reset: bool) -> None:
         if self.abandon is not None:
             abandon, self.abandon = self.abandon, None
@@ -335,10 +351,8 @@ class TcpConnection(asyncio.Protocol):
         self.closed = True
         self._send = self._sink = _discard
         self._transport = None
-        self._collected = []
-        if self._close_timer is not None:
-            self._close_timer.disable()
-            self._close_timer = None
+        self._waiting = self._collected = []
+        self._stop_timer()
         handler, self._handler = self._handler, NO_HANDLER
         on_closed, self.on_closed = self.on_closed, None
         try:

@@ -58,7 +58,10 @@ class ValidationSettings:
 
 @dataclass(frozen=True, slots=True)
 class CommonTlsSettings:
-    """One CommonTlsContext. Versions are the enum's names, TLS_AUTO for the side's default."""
+    """One CommonTlsContext. Versions are the enum's names, TLS_AUTO for the side's default.
+
+    `where` is the field path, for errors that show only when the context is made.
+    """
 
     certificates: tuple[CertificateSettings, ...] = ()
     validation: ValidationSettings | None = None
@@ -67,6 +70,7 @@ class CommonTlsSettings:
     maximum_version: str = "TLS_AUTO"
     cipher_suites: tuple[str, ...] = ()
     ecdh_curves: tuple[str, ...] = ()
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)

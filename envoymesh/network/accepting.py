@@ -1,0 +1,138 @@
+"""What an accepted connection is before it is usable: just accepted, under inspection, or in its TLS handshake.
+
+These are small and short-lived; what they find they tell the listener, and they must not decide anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from envoymesh.network.api import ConnectionEvent, Timer
+from envoymesh.network.client_hello import ClientHello, parse_client_hello
+from envoymesh.network.connection import NoHandler, TcpConnection
+from envoymesh.network.settings import FilterChainSettings, ListenerSettings
+from envoymesh.network.stats import ListenerStats
+
+
+class Accepting(Protocol):
+    """The listener, as seen from here."""
+
+    settings: ListenerSettings
+    stats: ListenerStats
+
+    def admit(self, transport: asyncio.Transport) -> asyncio.Protocol | None:
+        """A connection was accepted."""
+
+    def begin(self, transport: asyncio.Transport, hello: ClientHello | None) -> TcpConnection | None:
+        """Its first bytes are known."""
+
+    def hand_over(self, connection: TcpConnection, chain: FilterChainSettings) -> None:
+        """It is usable."""
+
+    def inspected(self, hello: ClientHello) -> None:
+        """Count what was found."""
+
+    def limit_inspection(self, callback: Callable[[], None]) -> Timer | None:
+        """Start listener_filters_timeout."""
+
+
+class Accepted(asyncio.Protocol):
+    """A connection that was accepted just now; its successor takes the transport over at once.
+
+    Args:
+        listener: who accepted it.
+    """
+
+    __slots__ = ("_listener",)
+
+    def __init__(self, listener: Accepting) -> None:
+        self._listener = listener
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is there."""
+        self._listener.admit(cast(asyncio.Transport, transport))
+
+
+class Inspector(asyncio.Protocol):
+    """Envoy's tls_inspector: holds back a connection's first bytes until they tell whether they are TLS, and for whom.
+
+    Args:
+        listener: who accepted it.
+        transport: the connection's.
+    """
+
+    __slots__ = ("_data", "_listener", "_timer", "_transport")
+
+    def __init__(self, listener: Accepting, transport: asyncio.Transport) -> None:
+        self._listener = listener
+        self._transport: asyncio.Transport | None = transport
+        self._data = bytearray()
+        listener.stats.downstream_pre_cx_active.inc()
+        self._timer = listener.limit_inspection(self._timed_out)
+        transport.set_protocol(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Some of the first bytes."""
+        self._data += data
+        hello = parse_client_hello(bytes(self._data))
+        if hello is None:
+            return
+        self._listener.inspected(hello)
+        if hello.too_large:
+            self._listener.stats.downstream_listener_filter_error.inc()
+            self._close()
+            return
+        self._go_on(hello)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer left before it had shown itself."""
+        if self._transport is not None:
+            self._listener.stats.downstream_listener_filter_remote_close.inc()
+            self._done()
+
+    def _timed_out(self) -> None:
+        self._listener.stats.downstream_pre_cx_timeout.inc()
+        if self._listener.settings.continue_on_listener_filters_timeout:
+            self._go_on(None)
+        else:
+            self._close()
+
+    def _go_on(self, hello: ClientHello | None) -> None:
+        transport = self._done()
+        connection = self._listener.begin(transport, hello)
+        if connection is not None and self._data:
+            connection.data_received(bytes(self._data))
+
+    def _close(self) -> None:
+        self._done().close()
+
+    def _done(self) -> asyncio.Transport:
+        transport, self._transport = cast(asyncio.Transport, self._transport), None
+        self._listener.stats.downstream_pre_cx_active.dec()
+        if self._timer is not None:
+            self._timer.disable()
+        return transport
+
+
+class Handshaking(NoHandler):
+    """The handler of a connection during its TLS handshake.
+
+    Args:
+        listener: who accepted it.
+        connection: the connection.
+        chain: its filter chain.
+    """
+
+    __slots__ = ("_chain", "_connection", "_listener")
+
+    def __init__(self, listener: Accepting, connection: TcpConnection, chain: FilterChainSettings) -> None:
+        self._listener = listener
+        self._connection = connection
+        self._chain = chain
+
+    def on_event(self, event: ConnectionEvent) -> None:
+        """CONNECTED: the handshake is done."""
+        if event is ConnectionEvent.CONNECTED:
+            self._listener.hand_over(self._connection, self._chain)

@@ -1,0 +1,276 @@
+"""A TCP listener: binds, accepts, finds each connection its filter chain, and hands it over when it is usable.
+
+Order of an accepted connection: connection limit, then (with the tls_inspector listener filter) its first bytes, then
+the filter chain, then the TLS handshake, then `on_accept`. A connection counts in downstream_cx_* from the moment its
+filter chain is known; before that it counts in downstream_pre_cx_active. This module must not know what filters do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from envoymesh.errors import BindError
+from envoymesh.network.accepting import Accepted, Handshaking, Inspector
+from envoymesh.network.api import Address, CloseType, Timer
+from envoymesh.network.client_hello import NOT_TLS, ClientHello
+from envoymesh.network.connection import TcpConnection, address_of
+from envoymesh.network.dispatcher import LoopDispatcher
+from envoymesh.network.filter_chain_match import ConnectionFacts, find_filter_chain
+from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings
+from envoymesh.network.sockets import listening_socket
+from envoymesh.network.stats import ListenerStats, SslStats, TlsInspectorStats
+from envoymesh.network.tls import TlsContext, downstream_context
+from envoymesh.network.tls_connection import TlsConnection
+
+OnAccept = Callable[[TcpConnection, FilterChainSettings], None]
+"""Called with a usable connection (TLS handshake done) and its filter chain; it sets the connection's handler."""
+
+HANDSHAKE_TIMEOUT = 3600.0
+"""Seconds for a handshake where transport_socket_connect_timeout is not set: in Envoy the connection manager's idle
+timeout, 1 h, ends a handshake that never does."""
+
+
+def _no_limit() -> int | None:
+    return None
+
+
+class TcpListener:
+    """One listener, on each of its addresses.
+
+    Args:
+        dispatcher: the worker's dispatcher.
+        settings: what to listen on and for.
+        on_accept: gets each usable connection.
+        stats: the listener's.
+        ssl_stats: the listener's ssl. stats, shared by its filter chains; None if no chain has TLS.
+        inspector_stats: the tls_inspector's; None without that listener filter.
+
+    Raises:
+        ConfigError: a filter chain's TLS cannot be set up.
+    """
+
+    __slots__ = (
+        "_contexts",
+        "_dispatcher",
+        "_inspector_stats",
+        "_on_accept",
+        "_open",
+        "_servers",
+        "_sockets",
+        "_unconditional",
+        "addresses",
+        "connection_limit",
+        "global_limit_reached",
+        "settings",
+        "stats",
+    )
+
+    def __init__(
+        self,
+        dispatcher: LoopDispatcher,
+        settings: ListenerSettings,
+        on_accept: OnAccept,
+        stats: ListenerStats,
+        ssl_stats: SslStats | None = None,
+        inspector_stats: TlsInspectorStats | None = None,
+    ) -> None:
+        self.settings = settings
+        self.stats = stats
+        # The addresses as bound, port 0 replaced; as configured before `bind` and without bind_to_port.
+        self.addresses: list[Address] = [settings.address, *(address for address, _ in settings.additional_addresses)]
+        # Asked for each new connection: envoy.resource_limits.listener.NAME.connection_limit, or None.
+        self.connection_limit: Callable[[], int | None] = _no_limit
+        self.global_limit_reached: Callable[[], bool] = lambda: False
+        self._dispatcher = dispatcher
+        self._on_accept = on_accept
+        self._inspector_stats = inspector_stats
+        self._open: dict[TcpConnection, float] = {}
+        self._sockets: list[socket.socket] = []
+        self._servers: list[asyncio.Server] = []
+        self._contexts = {
+            id(chain): downstream_context(chain.tls, ssl_stats) for chain in self._chains() if chain.tls is not None
+        }
+        only = settings.filter_chains[0] if len(settings.filter_chains) == 1 else None
+        self._unconditional = only if only is not None and only.match == FilterChainMatch() else None
+
+    def _chains(self) -> list[FilterChainSettings]:
+        default = self.settings.default_filter_chain
+        return [*self.settings.filter_chains, *([default] if default is not None else [])]
+
+    # Binding, listening, closing.
+
+    def bind(self) -> None:
+        """Take the addresses; nothing is accepted before `listen`.
+
+        Raises:
+            BindError: an address is not to be had; those taken are given back.
+        """
+        settings = self.settings
+        if not settings.bind_to_port:
+            return
+        wanted = [(settings.address, settings.ipv4_compat), *settings.additional_addresses]
+        try:
+            for address, ipv4_compat in wanted:
+                self._sockets.append(
+                    listening_socket(
+                        address, ipv4_compat=ipv4_compat, reuse_port=settings.reuse_port, freebind=settings.freebind
+                    )
+                )
+        except BindError:
+            for sock in self._sockets:
+                sock.close()
+            self._sockets.clear()
+            raise
+        self.addresses = [
+            Address(address.host, sock.getsockname()[1])
+            for (address, _), sock in zip(wanted, self._sockets, strict=True)
+        ]
+
+    async def listen(self) -> None:
+        """Begin to accept."""
+        loop = self._dispatcher.loop
+        while self._sockets:
+            server = await loop.create_server(
+                lambda: Accepted(self), sock=self._sockets.pop(0), backlog=self.settings.tcp_backlog_size
+            )
+            self._servers.append(server)
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets; connections live on."""
+        for server in self._servers:
+            server.close()
+        for sock in self._sockets:
+            sock.close()
+        self._servers.clear()
+        self._sockets.clear()
+
+    def close(self) -> None:
+        """Stop accepting, and close every connection at once."""
+        self.stop_accepting()
+        for connection in list(self._open):
+            connection.close(CloseType.NO_FLUSH, "listener_closed")
+
+    @property
+    def active_connections(self) -> int:
+        """Connections with a filter chain that are not closed."""
+        return len(self._open)
+
+    @property
+    def tls_contexts(self) -> list[TlsContext]:
+        """The TLS of each filter chain that has it, in their order."""
+        return list(self._contexts.values())
+
+    # A new connection's way.
+
+    def admit(self, transport: asyncio.Transport) -> asyncio.Protocol | None:
+        """Say who reads the new connection, which has just been accepted; None if it was turned away."""
+        self.stats.connections_accepted_per_socket_event.record(1)
+        limit = self.connection_limit()
+        if limit is not None and len(self._open) >= limit:
+            self.stats.downstream_cx_overflow.inc()
+        elif self.global_limit_reached():
+            self.stats.downstream_global_cx_overflow.inc()
+        elif self.settings.inspect_tls:
+            return Inspector(self, transport)
+        else:
+            return self.begin(transport, None)
+        transport.close()
+        return None
+
+    def begin(self, transport: asyncio.Transport, hello: ClientHello | None) -> TcpConnection | None:
+        """Choose the filter chain and make the connection; None, and the transport is closed, if no chain matches."""
+        chain = self._unconditional or self._find_chain(transport, hello)
+        if chain is None:
+            self.stats.no_filter_chain_match.inc()
+            transport.close()
+            return None
+        limit = self.settings.per_connection_buffer_limit_bytes
+        connection: TcpConnection
+        context = self._contexts.get(id(chain))
+        if context is None:
+            connection = TcpConnection(self._dispatcher, limit)
+        else:
+            connection = TlsConnection(self._dispatcher, limit, context)
+            self._limit_handshake(connection, chain)
+            connection.set_handler(Handshaking(self, connection, chain))
+        if hello is not None:
+            connection.requested_server_name = hello.server_name
+        self._count_open(connection)
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        if context is None:
+            self.hand_over(connection, chain)
+        return connection
+
+    def hand_over(self, connection: TcpConnection, chain: FilterChainSettings) -> None:
+        """Give a usable connection to whoever runs the chain's filters."""
+        try:
+            self._on_accept(connection, chain)
+        except Exception as error:  # noqa: BLE001 one connection's failure is not the listener's
+            self._dispatcher.report(f"accepting {connection!r}", error)
+            connection.close(CloseType.NO_FLUSH, "unexpected_exception")
+
+    def _limit_handshake(self, connection: TcpConnection, chain: FilterChainSettings) -> None:
+        """Run transport_socket_connect_timeout."""
+        seconds = chain.transport_socket_connect_timeout
+
+        def timed_out() -> None:
+            if seconds:
+                self.stats.downstream_cx_transport_socket_connect_timeout.inc()
+            connection.close(CloseType.NO_FLUSH, "transport_socket_timeout")
+
+        connection.limit_connect(seconds or HANDSHAKE_TIMEOUT, timed_out)
+
+    def inspected(self, hello: ClientHello) -> None:
+        """Count what the tls_inspector saw."""
+        stats = self._inspector_stats
+        if stats is None:
+            return
+        if hello.too_large:
+            stats.client_hello_too_large.inc()
+        if not hello.is_tls:
+            stats.tls_not_found.inc()
+            return
+        stats.tls_found.inc()
+        (stats.sni_found if hello.server_name else stats.sni_not_found).inc()
+        (stats.alpn_found if hello.application_protocols else stats.alpn_not_found).inc()
+
+    def limit_inspection(self, callback: Callable[[], None]) -> Timer | None:
+        """Run listener_filters_timeout for one connection; None when it is 0."""
+        seconds = self.settings.listener_filters_timeout
+        if not seconds:
+            return None
+        timer = self._dispatcher.create_timer(callback)
+        timer.enable(seconds)
+        return timer
+
+    def _find_chain(self, transport: asyncio.Transport, hello: ClientHello | None) -> FilterChainSettings | None:
+        local, remote = (address_of(transport.get_extra_info(name)) for name in ("sockname", "peername"))
+        if local is None or remote is None:
+            return None
+        protocol = "" if hello is None else "tls" if hello.is_tls else "raw_buffer"
+        known = hello or NOT_TLS
+        facts = ConnectionFacts(local, remote, known.server_name, protocol, known.application_protocols)
+        return find_filter_chain(self.settings.filter_chains, self.settings.default_filter_chain, facts)
+
+    def _count_open(self, connection: TcpConnection) -> None:
+        stats = self.stats
+        stats.downstream_cx_total.inc()
+        stats.downstream_cx_active.inc()
+        stats.worker.downstream_cx_total.inc()
+        stats.worker.downstream_cx_active.inc()
+        self._open[connection] = self._dispatcher.now()
+        connection.on_closed = self._count_closed
+
+    def _count_closed(self, connection: TcpConnection) -> None:
+        stats = self.stats
+        stats.downstream_cx_destroy.inc()
+        stats.downstream_cx_active.dec()
+        stats.worker.downstream_cx_active.dec()
+        opened = self._open.pop(connection)
+        stats.downstream_cx_length_ms.record(int((self._dispatcher.now() - opened) * 1000))
+
+    def __repr__(self) -> str:
+        return f"TcpListener({self.settings.name} at {', '.join(map(str, self.addresses))}, {len(self._open)} open)"

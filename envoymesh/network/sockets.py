@@ -1,0 +1,47 @@
+"""Listening sockets: made, bound and set up as Envoy does. It must not know what is accepted on them."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from envoymesh.errors import BindError
+from envoymesh.network.api import Address
+
+_IP_FREEBIND = 15
+"""Linux's IP_FREEBIND, which Python's socket module does not name."""
+
+
+def listening_socket(
+    address: Address, *, ipv4_compat: bool = False, reuse_port: bool = True, freebind: bool = False
+) -> socket.socket:
+    """A bound socket that does not listen yet.
+
+    An IPv6 address takes IPv6 only, unless `ipv4_compat` (SocketAddress.ipv4_compat).
+
+    Raises:
+        BindError: the system refuses the address; the text is Envoy's.
+    """
+    try:
+        sock = socket.socket(socket.AF_INET6 if address.is_ipv6 else socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _bind_error(address, error) from error
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if freebind:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        if address.is_ipv6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if ipv4_compat else 1)
+        sock.bind((address.host, address.port))
+    except OSError as error:
+        sock.close()
+        raise _bind_error(address, error) from error
+    return sock
+
+
+def _bind_error(address: Address, error: OSError) -> BindError:
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    return BindError(f"cannot bind '{address}': {reason}")
