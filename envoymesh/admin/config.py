@@ -1,0 +1,212 @@
+"""The admin's JSON answers, as the official admin messages (envoy.admin.v3) print.
+
+Field order is by number, names are the proto's own, and `with_defaults` prints scalars and lists that are empty, as
+Envoy does for some of its answers. It must not gather facts: it is given snapshots.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from envoy.admin.v3 import (
+    certs_pb2,
+    clusters_pb2,
+    init_dump_pb2,
+    listeners_pb2,
+    memory_pb2,
+    metrics_pb2,
+    server_info_pb2,
+)
+from envoy.config.cluster.v3 import circuit_breaker_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2
+from google.protobuf import descriptor_pool, json_format
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from envoymesh.admin.context import AdminContext
+from envoymesh.admin.json_text import pretty
+from envoymesh.admin.views import (
+    CertificateDetails,
+    CertificateEntry,
+    ClusterStatus,
+    HealthFlags,
+    HostStatus,
+    ListenerStatus,
+    MemoryUsage,
+    OutlierThresholds,
+    SocketAddress,
+    Thresholds,
+)
+
+_DURATION = "google.protobuf.Duration"
+_ANY = "google.protobuf.Any"
+
+
+def to_json_value(message: Message, *, with_defaults: bool = False) -> dict[str, Any]:
+    """A message as JSON-ready values, its fields by number."""
+    value = json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=with_defaults
+    )
+    return _ordered(value, message.DESCRIPTOR)
+
+
+def _ordered(value: dict[str, Any], descriptor: Any) -> dict[str, Any]:
+    if descriptor.full_name == _ANY and "@type" in value:
+        inner = descriptor_pool.Default().FindMessageTypeByName(value["@type"].rpartition("/")[2])
+        rest = {name: item for name, item in value.items() if name != "@type"}
+        return {"@type": value["@type"], **_ordered(rest, inner)}
+    if descriptor.full_name.startswith("google.protobuf."):
+        return value
+    fields = sorted(descriptor.fields, key=lambda field: field.number)
+    return {field.name: _ordered_field(value[field.name], field) for field in fields if field.name in value}
+
+
+def _ordered_field(value: Any, field: FieldDescriptor) -> Any:
+    if field.message_type is None:
+        return value
+    if field.message_type.GetOptions().map_entry:
+        inner = field.message_type.fields_by_name["value"]
+        return {key: _ordered_field(item, inner) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_ordered(item, field.message_type) if isinstance(item, dict) else item for item in value]
+    return _ordered(value, field.message_type) if isinstance(value, dict) else value
+
+
+def server_info_json(context: AdminContext) -> str:
+    """/server_info."""
+    server = context.server
+    info = server_info_pb2.ServerInfo(
+        version=context.version,
+        state=server_info_pb2.ServerInfo.State.Value(server.state.name),
+        hot_restart_version=context.hot_restart_version,
+        node=context.node,
+    )
+    info.uptime_current_epoch.FromSeconds(int(server.uptime_current_epoch()))
+    info.uptime_all_epochs.FromSeconds(int(server.uptime_all_epochs()))
+    newer = _set_options(info.command_line_options, context.command_line_options)
+    value = to_json_value(info, with_defaults=True)
+    value["command_line_options"].update(newer)
+    value["hot_restart_initializing"] = False
+    return pretty(value)
+
+
+def _set_options(message: Message, options: Mapping[str, object]) -> dict[str, object]:
+    """Fill the message; return the options that Envoy has and the message's version does not know yet."""
+    fields = message.DESCRIPTOR.fields_by_name
+    known: dict[str, object] = {}
+    for name, value in options.items():
+        if name in fields:
+            inner = fields[name].message_type
+            known[name] = f"{value}s" if inner is not None and inner.full_name == _DURATION else value
+    json_format.ParseDict(known, message)
+    return {name: value for name, value in options.items() if name not in fields}
+
+
+def clusters_json(clusters: Sequence[ClusterStatus]) -> str:
+    """/clusters?format=json."""
+    return pretty(to_json_value(clusters_pb2.Clusters(cluster_statuses=map(_cluster, clusters))))
+
+
+def _cluster(cluster: ClusterStatus) -> clusters_pb2.ClusterStatus:
+    message = clusters_pb2.ClusterStatus(
+        name=cluster.name,
+        added_via_api=cluster.added_via_api,
+        observability_name=cluster.observability_name,
+        eds_service_name=cluster.eds_service_name,
+        host_statuses=map(_host, cluster.hosts),
+    )
+    if cluster.outlier is not None:
+        _set_outlier(message, cluster.outlier)
+    thresholds = message.circuit_breakers.thresholds
+    thresholds.append(_thresholds(cluster.default, base_pb2.DEFAULT))
+    thresholds.append(_thresholds(cluster.high, base_pb2.HIGH))
+    return message
+
+
+def _set_outlier(message: clusters_pb2.ClusterStatus, outlier: OutlierThresholds) -> None:
+    for name in ("success_rate_ejection_threshold", "local_origin_success_rate_ejection_threshold"):
+        if (percent := getattr(outlier, name)) >= 0:
+            getattr(message, name).value = percent
+
+
+def _thresholds(limits: Thresholds, priority: int) -> circuit_breaker_pb2.CircuitBreakers.Thresholds:
+    message = circuit_breaker_pb2.CircuitBreakers.Thresholds(priority=priority)
+    for name in ("max_connections", "max_pending_requests", "max_requests", "max_retries"):
+        getattr(message, name).value = getattr(limits, name)
+    return message
+
+
+def _host(host: HostStatus) -> clusters_pb2.HostStatus:
+    message = clusters_pb2.HostStatus(
+        address=_address(host.address),
+        health_status=_health(host.health),
+        weight=host.weight,
+        hostname=host.hostname,
+        priority=host.priority,
+        locality=base_pb2.Locality(region=host.region, zone=host.zone, sub_zone=host.sub_zone),
+    )
+    for kind, figures in (("COUNTER", host.counters), ("GAUGE", host.gauges)):
+        for name, value in sorted(figures.items()):
+            message.stats.add(type=metrics_pb2.SimpleMetric.Type.Value(kind), name=name, value=value)
+    for name in ("success_rate", "local_origin_success_rate"):
+        if (percent := getattr(host, name)) >= 0:
+            getattr(message, name).value = percent
+    return message
+
+
+def _health(health: HealthFlags) -> clusters_pb2.HostHealthStatus:
+    flags = {name: value for name, value in vars(health).items() if name != "eds_health_status"}
+    return clusters_pb2.HostHealthStatus(eds_health_status=health.eds_health_status, **flags)
+
+
+def _address(address: SocketAddress) -> address_pb2.Address:
+    if address.port is None:
+        return address_pb2.Address(pipe=address_pb2.Pipe(path=address.address))
+    socket = address_pb2.SocketAddress(address=address.address, port_value=address.port)
+    return address_pb2.Address(socket_address=socket)
+
+
+def listeners_json(listeners: Sequence[ListenerStatus]) -> str:
+    """/listeners?format=json."""
+    message = listeners_pb2.Listeners()
+    for listener in listeners:
+        message.listener_statuses.add(
+            name=listener.name,
+            local_address=_address(listener.local_address),
+            additional_local_addresses=map(_address, listener.additional_local_addresses),
+        )
+    return pretty(to_json_value(message))
+
+
+def certs_json(certificates: Sequence[CertificateEntry]) -> str:
+    """/certs."""
+    message = certs_pb2.Certificates()
+    for entry in certificates:
+        message.certificates.add(
+            ca_cert=map(_certificate, entry.ca_cert), cert_chain=map(_certificate, entry.cert_chain)
+        )
+    return pretty(to_json_value(message, with_defaults=True))
+
+
+def _certificate(details: CertificateDetails) -> certs_pb2.CertificateDetails:
+    message = certs_pb2.CertificateDetails(
+        path=details.path,
+        serial_number=details.serial_number,
+        days_until_expiration=max(0, details.days_until_expiration),
+        subject_alt_names=[{kind: value} for kind, value in details.subject_alt_names],
+    )
+    message.valid_from.FromSeconds(details.valid_from)
+    message.expiration_time.FromSeconds(details.expiration_time)
+    return message
+
+
+def memory_json(memory: MemoryUsage) -> str:
+    """/memory."""
+    return pretty(to_json_value(memory_pb2.Memory(**vars(memory)), with_defaults=True))
+
+
+def init_dump_json(targets: Mapping[str, Sequence[str]]) -> str:
+    """/init_dump: unready target names by manager."""
+    message = init_dump_pb2.UnreadyTargetsDumps()
+    for name, names in targets.items():
+        message.unready_targets_dumps.add(name=name, target_names=names)
+    return pretty(to_json_value(message))

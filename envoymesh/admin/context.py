@@ -1,0 +1,98 @@
+"""What the admin may see and do: small protocols, filled in by the server's composition root.
+
+A handler asks for nothing that is not here. This module must not implement any of it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from envoymesh.admin.views import (
+    CertificateEntry,
+    ClusterStatus,
+    ListenerStatus,
+    MemoryUsage,
+    RuntimeSnapshot,
+    ServerState,
+)
+from envoymesh.stats import Store
+
+
+class ServerLifecycle(Protocol):
+    """The server's state, and what the admin may ask it to do. Every call returns at once."""
+
+    @property
+    def state(self) -> ServerState:
+        """Where the server is in its life; a failed health check shows as DRAINING."""
+
+    def uptime_current_epoch(self) -> float:
+        """Seconds since this process started."""
+
+    def uptime_all_epochs(self) -> float:
+        """Seconds since the first process of a chain of hot restarts started."""
+
+    def fail_health_check(self, fail: bool) -> None:
+        """Make health checks of this server fail, or pass again."""
+
+    def drain_listeners(self, *, graceful: bool, inbound_only: bool, skip_exit: bool) -> None:
+        """Drain and stop listeners: all of them or the inbound ones, at once or after the drain period."""
+
+    def shutdown(self) -> None:
+        """Leave, after the answer that is being written has gone out."""
+
+    def reopen_logs(self) -> None:
+        """Open access logs and the process log anew."""
+
+
+class LogLevels(Protocol):
+    """The named loggers. Levels are Envoy's words: trace, debug, info, warning, error, critical, off."""
+
+    def levels(self) -> Mapping[str, str]:
+        """Each logger's level, in the order in which to list them."""
+
+    def set_level(self, logger: str, level: str) -> None:
+        """Change one logger, which is in `levels()`."""
+
+    def set_all(self, level: str) -> None:
+        """Change every logger."""
+
+
+class RuntimeView(Protocol):
+    """The layered runtime."""
+
+    def snapshot(self) -> RuntimeSnapshot:
+        """Layers and values now."""
+
+    @property
+    def has_admin_layer(self) -> bool:
+        """Whether the bootstrap gave a layer that the admin may change."""
+
+    def modify(self, values: Mapping[str, str]) -> None:
+        """Set keys in the admin layer; an empty value takes the key out."""
+
+
+@dataclass(frozen=True)
+class AdminContext:
+    """Everything that handlers use.
+
+    `version` is Envoy's five-part text (revision/version/status/build/TLS library), `hot_restart_version` such as
+    `11.104` or `disabled`; `command_line_options` are by field name of envoy.admin.v3.CommandLineOptions, durations as
+    seconds; `node` is a config.core.v3.Node message; `config_dumps` are functions that each make one message of
+    /config_dump, in its order; `endpoint_dump` makes the one that `include_eds` adds.
+    """
+
+    store: Store
+    server: ServerLifecycle
+    log_levels: LogLevels
+    runtime: RuntimeView
+    version: str
+    hot_restart_version: str
+    command_line_options: Mapping[str, object]
+    node: Any
+    clusters: Callable[[], Sequence[ClusterStatus]]
+    listeners: Callable[[], Sequence[ListenerStatus]]
+    certificates: Callable[[], Sequence[CertificateEntry]]
+    memory: Callable[[], MemoryUsage]
+    config_dumps: Sequence[Callable[[], Any]]
+    endpoint_dump: Callable[[], Any]
+    unready_targets: Callable[[], Mapping[str, Sequence[str]]]

@@ -1,0 +1,177 @@
+"""/config_dump: its messages (envoy.admin.v3.*ConfigDump), filters and JSON.
+
+`*_dump` functions make the messages that the server hands to the admin; `dump_json` cuts copies of them down and prints
+them. No secret may leave this file: every message passes `redact`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import re2
+from envoy.admin.v3 import config_dump_pb2, config_dump_shared_pb2
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+
+from envoymesh.admin.config import to_json_value
+from envoymesh.admin.json_text import pretty
+from envoymesh.admin.trim.config import Mask, MaskError, copied, redact, unpacked
+
+
+class DumpError(Exception):
+    """The request cannot be met; the text is the answer. `is_absent` is a 404, else it is a 400."""
+
+    def __init__(self, message: str, *, is_absent: bool = False) -> None:
+        super().__init__(message)
+        self.is_absent = is_absent
+
+
+@dataclass(frozen=True)
+class DumpRequest:
+    """The query parameters; an empty one is not given."""
+
+    resource: str = ""
+    mask: str = ""
+    name_regex: str = ""
+
+
+def bootstrap_dump(bootstrap: Message, last_updated: float) -> config_dump_pb2.BootstrapConfigDump:
+    """The bootstrap as loaded; times are UNIX seconds."""
+    dump = config_dump_pb2.BootstrapConfigDump(bootstrap=bootstrap)
+    _set_time(dump, last_updated)
+    return dump
+
+
+def clusters_dump(
+    static: Iterable[tuple[Message, float]], version_info: str = ""
+) -> config_dump_shared_pb2.ClustersConfigDump:
+    """The static clusters, each with when it was loaded."""
+    dump = config_dump_shared_pb2.ClustersConfigDump(version_info=version_info)
+    for cluster, last_updated in static:
+        entry = dump.static_clusters.add()
+        entry.cluster.Pack(cluster)
+        _set_time(entry, last_updated)
+    return dump
+
+
+def listeners_dump(
+    static: Iterable[tuple[Message, float]], version_info: str = ""
+) -> config_dump_shared_pb2.ListenersConfigDump:
+    """The static listeners, each with when it was loaded."""
+    dump = config_dump_shared_pb2.ListenersConfigDump(version_info=version_info)
+    for listener, last_updated in static:
+        entry = dump.static_listeners.add()
+        entry.listener.Pack(listener)
+        _set_time(entry, last_updated)
+    return dump
+
+
+def scoped_routes_dump() -> config_dump_shared_pb2.ScopedRoutesConfigDump:
+    """Scoped routes, of which there are none."""
+    return config_dump_shared_pb2.ScopedRoutesConfigDump()
+
+
+def routes_dump(static: Iterable[tuple[Message, float]]) -> config_dump_shared_pb2.RoutesConfigDump:
+    """The route tables written inside listeners, each with when it was loaded."""
+    dump = config_dump_shared_pb2.RoutesConfigDump()
+    for route_config, last_updated in static:
+        entry = dump.static_route_configs.add()
+        entry.route_config.Pack(route_config)
+        _set_time(entry, last_updated)
+    return dump
+
+
+def secrets_dump(static: Iterable[tuple[str, Message, float]]) -> config_dump_pb2.SecretsConfigDump:
+    """The static secrets by name; their keys are redacted when the dump is printed."""
+    dump = config_dump_pb2.SecretsConfigDump()
+    for name, secret, last_updated in static:
+        entry = dump.static_secrets.add(name=name)
+        entry.secret.Pack(secret)
+        _set_time(entry, last_updated)
+    return dump
+
+
+def endpoints_dump(static: Iterable[Message]) -> config_dump_shared_pb2.EndpointsConfigDump:
+    """The static clusters' endpoints (ClusterLoadAssignment) as resolved."""
+    dump = config_dump_shared_pb2.EndpointsConfigDump()
+    for assignment in static:
+        dump.static_endpoint_configs.add().endpoint_config.Pack(assignment)
+    return dump
+
+
+def _set_time(entry: Message, seconds: float) -> None:
+    entry.last_updated.FromMilliseconds(round(seconds * 1000))  # type: ignore[attr-defined]
+
+
+def dump_json(dumps: Sequence[Message], request: DumpRequest) -> str:
+    """An envoy.admin.v3.ConfigDump of copies of the dumps, cut down as asked. Raises DumpError."""
+    copies = [copied(dump) for dump in dumps]
+    if request.name_regex:
+        _keep_named(copies, request.name_regex)
+    chosen = _resource(copies, request) if request.resource else _whole(copies, request.mask)
+    result = config_dump_pb2.ConfigDump()
+    for message in chosen:
+        redact(message)
+        result.configs.add().Pack(message)
+    return pretty(to_json_value(result))
+
+
+def _whole(dumps: Sequence[Message], mask: str) -> Sequence[Message]:
+    if not mask:
+        return dumps
+    trimmed = [dump for dump in dumps if _applies(Mask(mask), dump)]
+    if not trimmed:
+        raise DumpError(f"FieldMask {mask} could not be successfully applied to any configs.")
+    return trimmed
+
+
+def _applies(mask: Mask, message: Message) -> bool:
+    try:
+        mask.trim(message)
+    except MaskError:
+        return False
+    return True
+
+
+def _resource(dumps: Sequence[Message], request: DumpRequest) -> list[Message]:
+    holder = next((dump for dump in dumps if request.resource in dump.DESCRIPTOR.fields_by_name), None)
+    if holder is None:
+        raise DumpError(f"{request.resource} not found in config dump", is_absent=True)
+    if not holder.DESCRIPTOR.fields_by_name[request.resource].is_repeated:
+        raise DumpError(
+            f"{request.resource} is not a repeated field. Use ?mask={request.resource} to get only this field"
+        )
+    entries = list(getattr(holder, request.resource))
+    if request.mask and not all(_applies(Mask(request.mask), entry) for entry in entries):
+        raise DumpError(f'FieldMask paths: "{request.mask}" could not be successfully used.')
+    return entries
+
+
+def _keep_named(dumps: Sequence[Message], pattern: str) -> None:
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        compiled = re2.compile(pattern, options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else error
+        words = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason
+        raise DumpError(f"INVALID_ARGUMENT: Error while parsing name_regex from {pattern}: {words}") from None
+    for dump in dumps:
+        for field, entries in dump.ListFields():
+            if field.is_repeated and field.message_type is not None:
+                kept = [copied(entry) for entry in entries if compiled.fullmatch(_name(entry))]
+                dump.ClearField(field.name)
+                getattr(dump, field.name).extend(kept)
+
+
+def _name(entry: Message) -> str:
+    """An entry's name: its own, or that of the configuration it holds."""
+    return next((name for name in _names(entry) if name), "")
+
+
+def _names(entry: Message) -> Iterator[str]:
+    if "name" in entry.DESCRIPTOR.fields_by_name:
+        yield str(entry.name)  # type: ignore[attr-defined]
+    for _, value in entry.ListFields():
+        if isinstance(value, Any):
+            held = unpacked(value)
+            yield str(getattr(held, "name", "") or getattr(held, "cluster_name", ""))

@@ -1,0 +1,82 @@
+"""The one list of endpoints, and the way from a request to an answer. It must not know a filter or a socket."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from envoymesh.admin.context import AdminContext
+from envoymesh.admin.endpoint import Endpoint
+from envoymesh.admin.handlers import (
+    certs,
+    clusters,
+    config_dump,
+    contention,
+    drain_listeners,
+    healthcheck,
+    home,
+    hot_restart_version,
+    init_dump,
+    listeners,
+    logging,
+    memory,
+    prometheus,
+    quitquitquit,
+    ready,
+    reopen_logs,
+    reset_counters,
+    runtime,
+    runtime_modify,
+    server_info,
+    stats,
+)
+from envoymesh.admin.handlers import help as help_handler
+from envoymesh.admin.messages import Request, Response
+
+_PLAIN = (
+    certs.ENDPOINT,
+    clusters.ENDPOINT,
+    config_dump.ENDPOINT,
+    contention.ENDPOINT,
+    drain_listeners.ENDPOINT,
+    healthcheck.FAIL,
+    healthcheck.OK,
+    hot_restart_version.ENDPOINT,
+    init_dump.ENDPOINT,
+    listeners.ENDPOINT,
+    logging.ENDPOINT,
+    memory.ENDPOINT,
+    prometheus.ENDPOINT,
+    quitquitquit.ENDPOINT,
+    ready.ENDPOINT,
+    reopen_logs.ENDPOINT,
+    reset_counters.ENDPOINT,
+    runtime.ENDPOINT,
+    runtime_modify.ENDPOINT,
+    server_info.ENDPOINT,
+    stats.ENDPOINT,
+)
+
+
+def all_endpoints() -> list[Endpoint]:
+    """Every endpoint, by path. The home page and help show this list, themselves included."""
+    endpoints: list[Endpoint] = list(_PLAIN)
+    endpoints += (home.endpoint(endpoints), help_handler.endpoint(endpoints))
+    endpoints.sort(key=lambda endpoint: endpoint.path)
+    return endpoints
+
+
+class Admin:
+    """Answers admin requests."""
+
+    def __init__(self, context: AdminContext, endpoints: Sequence[Endpoint] | None = None) -> None:
+        self._context = context
+        self._endpoints = all_endpoints() if endpoints is None else endpoints
+        self._by_path = {endpoint.path: endpoint for endpoint in self._endpoints}
+
+    def handle(self, request: Request) -> Response:
+        """The answer to a request: the handler's, 404 with the help, or 405."""
+        endpoint = self._by_path.get(request.path)
+        if endpoint is None:
+            return Response(f"invalid path. {help_handler.text(self._endpoints)}", HTTPStatus.NOT_FOUND)
+        if endpoint.mutates and request.method != "POST":
+            return Response(f"Method {request.method} not allowed, POST required.", HTTPStatus.METHOD_NOT_ALLOWED)
+        return endpoint.handler(self._context, request)
