@@ -207,7 +207,9 @@ class ActiveStream:
         authority = headers.authority or b""
         host, port = split_port(authority)
         local = self.connection.local_address
-        if not port or (self.manager.settings.strip_port == "matching" and (local is None or port != b":%d" % local.port)):
+        if not port or (
+            self.manager.settings.strip_port == "matching" and (local is None or port != b":%d" % local.port)
+        ):
             return
         headers.authority = host
 

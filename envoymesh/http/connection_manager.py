@@ -12,11 +12,17 @@ from envoymesh.errors import CodecProtocolError
 from envoymesh.http.active_stream import ActiveStream
 from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, ServerCodec
 from envoymesh.http.date import DateProvider
-from envoymesh.http.http1 import Http1ServerCodec, Http1Stats
-from envoymesh.http.http2 import Http2ServerCodec, Http2Stats
+from envoymesh.http.http1 import Http1ServerCodec
+from envoymesh.http.http2 import Http2ServerCodec
 from envoymesh.http.request_id import RequestIdGenerator
 from envoymesh.http.settings import HttpConnectionManagerSettings
-from envoymesh.http.stats import HttpConnectionManagerStats, ListenerHttpStats, response_class_counters
+from envoymesh.http.stats import (
+    Http1CodecStats,
+    Http2CodecStats,
+    HttpConnectionManagerStats,
+    ListenerHttpStats,
+    response_class_counters,
+)
 from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent, Dispatcher
 
@@ -54,8 +60,8 @@ class HttpContext:
         settings: HttpConnectionManagerSettings,
         stats: HttpConnectionManagerStats,
         listener_stats: ListenerHttpStats,
-        http1_stats: Http1Stats,
-        http2_stats: Http2Stats,
+        http1_stats: Http1CodecStats,
+        http2_stats: Http2CodecStats,
         dispatcher: Dispatcher,
         dates: DateProvider,
         request_ids: RequestIdGenerator,
@@ -270,6 +276,14 @@ class ConnectionManager:
     def on_go_away(self, error_code: int) -> None:
         """The client will open no more streams; it closes when it has its answers."""
 
+    def on_held_data(self) -> None:
+        """A pipelined request waits in the codec: its turn comes when this one's stream is out of the way."""
+        self.dispatcher.post(self._dispatch_held)
+
+    def _dispatch_held(self) -> None:
+        if not (self.closing or self.connection.closed):
+            self.on_data(b"")
+
     # What streams ask for
 
     def trusted_remote(self, host: str) -> Address | None:
@@ -386,4 +400,6 @@ class ConnectionManager:
         (stats.downstream_cx_destroy_remote if remote else stats.downstream_cx_destroy_local).inc()
         if self._streams:
             stats.downstream_cx_destroy_active_rq.inc()
-            (stats.downstream_cx_destroy_remote_active_rq if remote else stats.downstream_cx_destroy_local_active_rq).inc()
+            (
+                stats.downstream_cx_destroy_remote_active_rq if remote else stats.downstream_cx_destroy_local_active_rq
+            ).inc()

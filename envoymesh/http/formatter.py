@@ -53,7 +53,10 @@ class Formatter:
         """One line for a request; what is not known prints as ``-``."""
         record = Record(info, request, response, trailers)
         return "".join(
-            [part if isinstance(part, str) else (value if (value := part(record)) is not None else "-") for part in self._parts]
+            [
+                part if isinstance(part, str) else (value if (value := part(record)) is not None else "-")
+                for part in self._parts
+            ]
         ).encode("latin-1", "replace")
 
 

@@ -33,9 +33,7 @@ def make_local_reply(
     return headers, body
 
 
-def _grpc_reply(
-    status: int, body: bytes, modify_headers: Callable[[ResponseHeaders], None] | None
-) -> ResponseHeaders:
+def _grpc_reply(status: int, body: bytes, modify_headers: Callable[[ResponseHeaders], None] | None) -> ResponseHeaders:
     headers = ResponseHeaders(200)
     headers.add(b"content-type", b"application/grpc")
     headers.add(b"grpc-status", b"%d" % _GRPC_STATUS.get(status, 2))

@@ -90,3 +90,42 @@ def response_class_counters(stats: HttpConnectionManagerStats | ListenerHttpStat
         None,
         None,
     )
+
+
+@stats_struct
+class Http1CodecStats(StatsStruct):
+    """``http1.``, of listeners together and below each cluster."""
+
+    dropped_headers_with_underscores: Counter
+    metadata_not_supported_error: Counter
+    requests_rejected_with_underscores_in_headers: Counter
+    response_flood: Counter
+
+
+@stats_struct
+class Http2CodecStats(StatsStruct):
+    """``http2.``, of listeners together and below each cluster."""
+
+    deferred_stream_close: Gauge
+    dropped_headers_with_underscores: Counter
+    goaway_sent: Counter
+    header_overflow: Counter
+    headers_cb_no_stream: Counter
+    inbound_empty_frames_flood: Counter
+    inbound_priority_frames_flood: Counter
+    inbound_window_update_frames_flood: Counter
+    keepalive_timeout: Counter
+    metadata_empty_frames: Counter
+    outbound_control_flood: Counter
+    outbound_control_frames_active: Gauge
+    outbound_flood: Counter
+    outbound_frames_active: Gauge
+    pending_send_bytes: Gauge
+    requests_rejected_with_underscores_in_headers: Counter
+    rx_messaging_error: Counter
+    rx_reset: Counter
+    stream_refused_errors: Counter
+    streams_active: Gauge
+    trailers: Counter
+    tx_flush_timeout: Counter
+    tx_reset: Counter

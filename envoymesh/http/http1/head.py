@@ -19,6 +19,7 @@ CODEC_ERROR = "http1.codec_error"
 INVALID_TRANSFER_ENCODING = "http1.invalid_transfer_encoding"
 LOW_VERSION = "low_version"
 
+_NOT_FOUND = -1
 _TRAILER_PREFIX = b"GET / HTTP/1.1\r\n"
 # Fields that say how a message is framed or routed mean nothing, or harm, behind it (RFC 9110 section 6.5.1).
 _NEVER_TRAILERS = frozenset({b"content-length", b"host", b"transfer-encoding"})
@@ -85,8 +86,8 @@ class HeadParser:
         if parser is None:
             parser = self._begin()
         tail = self._tail
-        end = self._find_end(data, pos) if tail else data.find(HEAD_END, pos)
-        stop = len(data) if end < 0 else end + 4
+        end = self._find_end(data, pos)
+        stop = end if end != _NOT_FOUND else len(data)
         piece = data[pos:stop]
         self.size += len(piece)
         if self.size > self._max_bytes:
@@ -98,7 +99,7 @@ class HeadParser:
                 raise refusal(str(error)) from None
         if self.complete:
             self._finish(piece, bool(tail))
-        elif end < 0:
+        elif end == _NOT_FOUND:
             self._tail = (tail + piece)[-3:]
         else:
             self._skip_empty_lines(piece)
@@ -115,10 +116,14 @@ class HeadParser:
         return parser
 
     def _find_end(self, data: bytes, pos: int) -> int:
-        """Like data.find(HEAD_END, pos), for an end that may have begun in earlier bytes."""
+        """The position behind an empty line that may have begun in earlier bytes, or _NOT_FOUND."""
         tail = self._tail
-        place = (tail + data[pos : pos + 3]).find(HEAD_END)
-        return data.find(HEAD_END, pos) if place < 0 else pos + place - len(tail)
+        if tail:
+            place = (tail + data[pos : pos + 3]).find(HEAD_END)
+            if place >= 0:
+                return pos + place + len(HEAD_END) - len(tail)
+        end = data.find(HEAD_END, pos)
+        return _NOT_FOUND if end < 0 else end + len(HEAD_END)
 
     def _skip_empty_lines(self, piece: bytes) -> None:
         # RFC 9112 section 2.2: empty lines before a request line are to be ignored.

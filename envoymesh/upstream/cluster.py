@@ -1,0 +1,148 @@
+"""A cluster: its hosts, its balancer, its pools (Envoy's `ThreadLocalCluster`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from envoymesh.http.codec import ClientCodec, HttpProtocol, ResponseDecoder
+from envoymesh.http.http1 import Http1ClientCodec
+from envoymesh.http.http2 import Http2ClientCodec
+from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
+from envoymesh.network.api import Connector, Dispatcher
+from envoymesh.stats import Scope
+from envoymesh.upstream.api import Cancellable, LoadBalancerContext, PoolCallbacks
+from envoymesh.upstream.discovery.api import Discovery
+from envoymesh.upstream.host import Host
+from envoymesh.upstream.lb.balancers import Random, make_load_balancer
+from envoymesh.upstream.pool.connection import UpstreamConnection
+from envoymesh.upstream.pool.pool import ConnectionPool
+from envoymesh.upstream.resource_manager import ResourceManager
+from envoymesh.upstream.settings import ClusterSettings
+from envoymesh.upstream.stats import ClusterStats, ResponseCodeStats
+
+
+class Cluster:
+    """One upstream cluster.
+
+    Args:
+        scope: its stats, ``cluster.<name>.``.
+    """
+
+    def __init__(
+        self, settings: ClusterSettings, scope: Scope, connector: Connector, dispatcher: Dispatcher, random: Random
+    ) -> None:
+        self.name = settings.name
+        self.settings = settings
+        self.scope = scope
+        self.stats = ClusterStats.create(scope)
+        self.hosts: Sequence[Host] = ()
+        self._code_stats = ResponseCodeStats(scope)
+        self.charge_response_code = self._code_stats.charge
+        self._http1_stats = Http1CodecStats.create(scope.scope("http1."))
+        self._http2_stats = Http2CodecStats.create(scope.scope("http2.")) if settings.protocol != "HTTP1" else None
+        self._connector = connector
+        self._dispatcher = dispatcher
+        self._balancer = make_load_balancer(settings, random)
+        self._default_resources = ResourceManager(settings.default_thresholds, self.stats.default_breakers)
+        self._high_resources = ResourceManager(settings.high_thresholds, self.stats.high_breakers)
+        self._discovery: Discovery | None = None
+        self._kind = settings.protocol
+
+    def __repr__(self) -> str:
+        return f"<Cluster {self.name} {self._kind} hosts={list(self.hosts)}>"
+
+    def resource_manager(self, priority: str = "DEFAULT") -> ResourceManager:
+        """The circuit breakers of a priority, ``DEFAULT`` or ``HIGH``."""
+        return self._high_resources if priority == "HIGH" else self._default_resources
+
+    # Hosts
+
+    def start(self, discovery: Discovery, on_initialised: Callable[[], None]) -> None:
+        """Begin discovery."""
+        self._discovery = discovery
+        discovery.start(self.update_hosts, on_initialised)
+
+    def update_hosts(self, hosts: Sequence[Host]) -> None:
+        """Take a new set of hosts: those that left finish what they have."""
+        left = set(self.hosts) - set(hosts)
+        self.hosts = hosts
+        healthy = [host for host in hosts if host.is_healthy]
+        self._count_membership(hosts, healthy)
+        panic = len(hosts) > 0 and len(healthy) < self.settings.healthy_panic_threshold * len(hosts)
+        if panic:
+            self.stats.lb_healthy_panic.inc()
+        self._balancer.update(hosts if panic else healthy)
+        for host in left:
+            for pool in list(host.pools.values()):
+                pool.drain()
+
+    def _count_membership(self, hosts: Sequence[Host], healthy: Sequence[Host]) -> None:
+        stats = self.stats
+        stats.membership_change.inc()
+        stats.membership_total.set(len(hosts))
+        stats.membership_healthy.set(len(healthy))
+        stats.membership_degraded.set(sum(host.endpoint.health_status == "DEGRADED" for host in hosts))
+        stats.max_host_weight.set(max((host.weight for host in hosts), default=0))
+
+    def choose_host(self, context: LoadBalancerContext | None) -> Host | None:
+        """The balancer's host, or None (counted as `upstream_cx_none_healthy`)."""
+        host = self._balancer.choose()
+        if host is None:
+            self.stats.upstream_cx_none_healthy.inc()
+        elif context is not None:
+            for _ in range(context.host_selection_attempts()):
+                if not context.should_select_another_host(host):
+                    break
+                host = self._balancer.choose() or host
+        return host
+
+    # Streams
+
+    def new_stream(
+        self, host: Host, decoder: ResponseDecoder, callbacks: PoolCallbacks, downstream_protocol: HttpProtocol
+    ) -> Cancellable | None:
+        """A stream to a host: called back before this returns (and None is given) when a connection is ready."""
+        kind = self._kind
+        if kind == "DOWNSTREAM":
+            kind = "HTTP2" if downstream_protocol is HttpProtocol.HTTP2 else "HTTP1"
+        pool = host.pools.get(kind)
+        if pool is None:
+            pool = host.pools[kind] = self._make_pool(host, kind)
+        return pool.new_stream(decoder, callbacks)
+
+    def _make_pool(self, host: Host, kind: str) -> ConnectionPool:
+        def forget(pool: ConnectionPool) -> None:
+            if host.pools.get(kind) is pool:
+                del host.pools[kind]
+
+        return ConnectionPool(
+            host,
+            settings=self.settings,
+            stats=self.stats,
+            resources=self._default_resources,
+            connector=self._connector,
+            dispatcher=self._dispatcher,
+            codec_factory=self._make_http2 if kind == "HTTP2" else self._by_alpn if kind == "ALPN" else self._make_http1,
+            multiplexed=kind == "HTTP2",
+            on_idle=forget,
+        )
+
+    def _make_http1(self, client: UpstreamConnection) -> tuple[ClientCodec, HttpProtocol]:
+        return Http1ClientCodec(client, client, self.settings.http1, self._http1_stats), HttpProtocol.HTTP11
+
+    def _make_http2(self, client: UpstreamConnection) -> tuple[ClientCodec, HttpProtocol]:
+        if self._http2_stats is None:
+            self._http2_stats = Http2CodecStats.create(self.scope.scope("http2."))
+        return Http2ClientCodec(client, client, self.settings.http2, self._http2_stats), HttpProtocol.HTTP2
+
+    def _by_alpn(self, client: UpstreamConnection) -> tuple[ClientCodec, HttpProtocol]:
+        tls = client.connection.tls
+        return self._make_http2(client) if tls is not None and tls.alpn == "h2" else self._make_http1(client)
+
+    def shutdown(self) -> None:
+        """Stop discovery and close every connection."""
+        if self._discovery is not None:
+            self._discovery.stop()
+        for host in self.hosts:
+            for pool in list(host.pools.values()):
+                pool.close()

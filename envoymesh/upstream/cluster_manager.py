@@ -1,0 +1,77 @@
+"""All clusters: made from settings, started together, found by name (Envoy's `ClusterManagerImpl`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from envoymesh.network.api import Connector, Dispatcher, DnsResolver
+from envoymesh.stats import Scope, sanitize
+from envoymesh.stats.server import ClusterManagerStats
+from envoymesh.upstream.cluster import Cluster
+from envoymesh.upstream.discovery.api import Discovery
+from envoymesh.upstream.discovery.dns import DnsDiscovery
+from envoymesh.upstream.discovery.static import StaticDiscovery
+from envoymesh.upstream.settings import ClusterSettings
+
+
+class StaticClusterManager:
+    """The clusters of a bootstrap.
+
+    Args:
+        scope: the root of all stats.
+        random: uniform in [0, 1).
+    """
+
+    def __init__(
+        self,
+        settings: Sequence[ClusterSettings],
+        scope: Scope,
+        connector: Connector,
+        resolver: DnsResolver,
+        dispatcher: Dispatcher,
+        random: Callable[[], float],
+    ) -> None:
+        self._resolver = resolver
+        self._dispatcher = dispatcher
+        self._random = random
+        self._stats = ClusterManagerStats.create(scope.scope("cluster_manager."))
+        self._clusters = {
+            each.name: Cluster(each, scope.scope(f"cluster.{sanitize(each.stat_name)}."), connector, dispatcher, random)
+            for each in settings
+        }
+        self._waiting = len(self._clusters)
+        self._stats.active_clusters.set(len(self._clusters))
+        self._stats.cluster_added.add(len(self._clusters))
+
+    def get(self, name: str) -> Cluster | None:
+        """A cluster, or None."""
+        return self._clusters.get(name)
+
+    def clusters(self) -> Mapping[str, Cluster]:
+        """All of them, by name."""
+        return self._clusters
+
+    def initialise(self, done: Callable[[], None]) -> None:
+        """Start discovery; `done` is called when every cluster has had its first answer."""
+        if not self._clusters:
+            done()
+            return
+
+        def one_is_ready() -> None:
+            self._waiting -= 1
+            if self._waiting == 0:
+                done()
+
+        for cluster in self._clusters.values():
+            cluster.start(self._discovery(cluster), one_is_ready)
+
+    def _discovery(self, cluster: Cluster) -> Discovery:
+        settings = cluster.settings
+        if settings.discovery_type == "STATIC":
+            return StaticDiscovery(settings.endpoints)
+        return DnsDiscovery(settings, cluster.stats, self._resolver, self._dispatcher, self._random)
+
+    def shutdown(self) -> None:
+        """Stop discovery and close every connection."""
+        for cluster in self._clusters.values():
+            cluster.shutdown()

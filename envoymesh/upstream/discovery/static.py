@@ -1,0 +1,25 @@
+"""STATIC clusters: the hosts are in the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from envoymesh.network.api import Address
+from envoymesh.upstream.discovery.api import OnUpdate
+from envoymesh.upstream.host import Host
+from envoymesh.upstream.settings import EndpointSettings
+
+
+class StaticDiscovery:
+    """Gives the configured addresses once."""
+
+    def __init__(self, endpoints: Sequence[EndpointSettings]) -> None:
+        self._endpoints = endpoints
+
+    def start(self, on_update: OnUpdate, on_initialised: Callable[[], None]) -> None:
+        """Tell the hosts at once."""
+        on_update([Host(Address(endpoint.host, endpoint.port), endpoint) for endpoint in self._endpoints])
+        on_initialised()
+
+    def stop(self) -> None:
+        """There is nothing under way."""

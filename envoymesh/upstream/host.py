@@ -1,0 +1,47 @@
+"""A host: one address of a cluster, with its stats and its pools. It outlives discovery updates that keep it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from envoymesh.network.api import Address
+from envoymesh.upstream.settings import EndpointSettings
+from envoymesh.upstream.stats import HostStats
+
+if TYPE_CHECKING:
+    from envoymesh.upstream.pool.pool import ConnectionPool
+
+_UNHEALTHY = frozenset({"UNHEALTHY", "DRAINING", "TIMEOUT"})
+
+
+class Host:
+    """An upstream host.
+
+    Attributes:
+        address: where connections go; a logical DNS host's may change.
+        endpoint: the settings it came from.
+        pools: connection pools by protocol kind (see `Cluster.new_stream`).
+    """
+
+    __slots__ = ("address", "canary", "endpoint", "hostname", "pools", "stats")
+
+    def __init__(self, address: Address, endpoint: EndpointSettings) -> None:
+        self.address = address
+        self.endpoint = endpoint
+        self.hostname = endpoint.hostname
+        self.canary = False
+        self.stats = HostStats()
+        self.pools: dict[str, ConnectionPool] = {}
+
+    @property
+    def weight(self) -> int:
+        """Load balancing weight, at least 1."""
+        return self.endpoint.weight
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the configuration lets it take requests."""
+        return self.endpoint.health_status not in _UNHEALTHY
+
+    def __repr__(self) -> str:
+        return f"<Host {self.address} weight={self.weight} pools={list(self.pools.values())}>"

@@ -1,0 +1,75 @@
+"""Settings of clusters: plain values, made once by `upstream/config.py`. Field names are Envoy's, times seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from envoymesh.http.http1 import Http1Settings
+from envoymesh.http.http2 import Http2Settings
+from envoymesh.network.api import ClientTls
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """One envoy.config.endpoint.v3.LbEndpoint: where it is and how it counts.
+
+    Args:
+        host: an IP address, or a name for the DNS cluster types.
+        health_status: HEALTHY, UNKNOWN, DEGRADED, UNHEALTHY, DRAINING or TIMEOUT.
+    """
+
+    host: str
+    port: int
+    hostname: str = ""
+    weight: int = 1
+    health_status: str = "UNKNOWN"
+    region: str = ""
+    zone: str = ""
+    sub_zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdSettings:
+    """Circuit breaker limits of one priority (envoy.config.cluster.v3.CircuitBreakers.Thresholds)."""
+
+    max_connections: int = 1024
+    max_pending_requests: int = 1024
+    max_requests: int = 1024
+    max_retries: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """One envoy.config.cluster.v3.Cluster.
+
+    Args:
+        protocol: ``HTTP1``, ``HTTP2``, ``ALPN`` (auto_config) or ``DOWNSTREAM`` (use_downstream_protocol_config).
+        tls: what a connector needs for TLS, or None for plain TCP.
+        sni: whether the Host of a request decides nothing: the server name sent, for dumps.
+    """
+
+    name: str
+    stat_name: str = ""
+    discovery_type: str = "STATIC"
+    lb_policy: str = "ROUND_ROBIN"
+    endpoints: Sequence[EndpointSettings] = ()
+    connect_timeout: float = 5.0
+    per_connection_buffer_limit_bytes: int = 1024 * 1024
+    protocol: str = "HTTP1"
+    http1: Http1Settings = field(default_factory=Http1Settings)
+    http2: Http2Settings = field(default_factory=Http2Settings)
+    tls: ClientTls | None = None
+    idle_timeout: float = 3600.0
+    max_connection_duration: float = 0.0
+    max_requests_per_connection: int = 0
+    dns_refresh_rate: float = 5.0
+    dns_failure_base: float = 5.0
+    dns_failure_max: float = 5.0
+    dns_jitter: float = 0.0
+    dns_lookup_family: str = "AUTO"
+    respect_dns_ttl: bool = False
+    healthy_panic_threshold: float = 0.5
+    choice_count: int = 2
+    default_thresholds: ThresholdSettings = field(default_factory=ThresholdSettings)
+    high_thresholds: ThresholdSettings = field(default_factory=ThresholdSettings)

@@ -1,0 +1,138 @@
+"""Stats of clusters and hosts, by Envoy's names."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from envoymesh.stats import Counter, Gauge, Histogram, Named, Scope, StatsStruct, stats_struct
+
+
+@stats_struct
+class CircuitBreakerStats(StatsStruct):
+    """``cluster.<name>.circuit_breakers.<priority>.``; a gauge is 1 while its breaker is open."""
+
+    cx_open: Gauge
+    cx_pool_open: Gauge
+    rq_open: Gauge
+    rq_pending_open: Gauge
+    rq_retry_open: Gauge
+
+
+@stats_struct
+class ClusterStats(StatsStruct):
+    """``cluster.<name>.``."""
+
+    bind_errors: Counter
+    lb_healthy_panic: Counter
+    max_host_weight: Gauge
+    membership_change: Counter
+    membership_degraded: Gauge
+    membership_excluded: Gauge
+    membership_healthy: Gauge
+    membership_total: Gauge
+    update_attempt: Counter
+    update_empty: Counter
+    update_failure: Counter
+    update_no_rebuild: Counter
+    update_success: Counter
+    upstream_cx_active: Gauge
+    upstream_cx_close_notify: Counter
+    upstream_cx_connect_fail: Counter
+    upstream_cx_connect_ms: Annotated[Histogram, "ms"]
+    upstream_cx_connect_timeout: Counter
+    upstream_cx_destroy: Counter
+    upstream_cx_destroy_local: Counter
+    upstream_cx_destroy_local_with_active_rq: Counter
+    upstream_cx_destroy_remote: Counter
+    upstream_cx_destroy_remote_with_active_rq: Counter
+    upstream_cx_destroy_with_active_rq: Counter
+    upstream_cx_http1_total: Counter
+    upstream_cx_http2_total: Counter
+    upstream_cx_idle_timeout: Counter
+    upstream_cx_length_ms: Annotated[Histogram, "ms"]
+    upstream_cx_max_duration_reached: Counter
+    upstream_cx_max_requests: Counter
+    upstream_cx_none_healthy: Counter
+    upstream_cx_overflow: Counter
+    upstream_cx_protocol_error: Counter
+    upstream_cx_rx_bytes_total: Counter
+    upstream_cx_total: Counter
+    upstream_cx_tx_bytes_total: Counter
+    upstream_flow_control_backed_up_total: Counter
+    upstream_flow_control_drained_total: Counter
+    upstream_flow_control_paused_reading_total: Counter
+    upstream_flow_control_resumed_reading_total: Counter
+    upstream_rq_active: Gauge
+    upstream_rq_cancelled: Counter
+    upstream_rq_pending_active: Gauge
+    upstream_rq_pending_failure_eject: Counter
+    upstream_rq_pending_overflow: Counter
+    upstream_rq_pending_total: Counter
+    upstream_rq_per_cx: Histogram
+    upstream_rq_per_try_timeout: Counter
+    upstream_rq_retry: Counter
+    upstream_rq_retry_backoff_exponential: Counter
+    upstream_rq_retry_limit_exceeded: Counter
+    upstream_rq_retry_overflow: Counter
+    upstream_rq_retry_success: Counter
+    upstream_rq_rx_reset: Counter
+    upstream_rq_timeout: Counter
+    upstream_rq_total: Counter
+    upstream_rq_tx_reset: Counter
+    default_breakers: Annotated[CircuitBreakerStats, Named("circuit_breakers.default.")]
+    high_breakers: Annotated[CircuitBreakerStats, Named("circuit_breakers.high.")]
+
+
+class HostStats:
+    """A host's own counts, which only ``/clusters`` shows; they live and die with the host."""
+
+    __slots__ = (
+        "cx_active",
+        "cx_connect_fail",
+        "cx_total",
+        "rq_active",
+        "rq_error",
+        "rq_success",
+        "rq_timeout",
+        "rq_total",
+    )
+
+    def __init__(self) -> None:
+        self.cx_active = Gauge("cx_active")
+        self.cx_connect_fail = Counter("cx_connect_fail")
+        self.cx_total = Counter("cx_total")
+        self.rq_active = Gauge("rq_active")
+        self.rq_error = Counter("rq_error")
+        self.rq_success = Counter("rq_success")
+        self.rq_timeout = Counter("rq_timeout")
+        self.rq_total = Counter("rq_total")
+
+
+class ResponseCodeStats:
+    """``upstream_rq_<code>``, ``upstream_rq_<class>`` and ``upstream_rq_completed``, as they come to be needed.
+
+    Counted three times as in Envoy: plainly, and below ``internal.`` or ``external.`` (``canary.`` for canary hosts).
+    Each (status, origin) keeps its counters, so that a request builds no name.
+    """
+
+    __slots__ = ("_known", "_scope")
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._known: dict[tuple[int, bool, bool], tuple[Counter, ...]] = {}
+
+    def charge(self, status: int, internal: bool, canary: bool = False) -> None:
+        """Count one response."""
+        key = (status, internal, canary)
+        counters = self._known.get(key)
+        if counters is None:
+            counters = self._known[key] = self._make(status, internal, canary)
+        for counter in counters:
+            counter.inc()
+
+    def _make(self, status: int, internal: bool, canary: bool) -> tuple[Counter, ...]:
+        prefixes = ["", "internal." if internal else "external."]
+        if canary:
+            prefixes.append("canary.")
+        names = ["upstream_rq_completed", f"upstream_rq_{status // 100}xx", f"upstream_rq_{status}"]
+        return tuple(self._scope.counter(prefix + name) for prefix in prefixes for name in names)
