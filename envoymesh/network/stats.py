@@ -94,10 +94,10 @@ class SslStats:
     __slots__ = ("_ciphers", "_versions", "counters")
 
     def __init__(self, scope: Scope) -> None:
-        ssl_scope = scope.scope("ssl")
+        ssl_scope = scope.scope("ssl.")
         self.counters = SslCounters.create(ssl_scope)
-        self._versions = ssl_scope.scope("versions")
-        self._ciphers = ssl_scope.scope("ciphers")
+        self._versions = ssl_scope.scope("versions.")
+        self._ciphers = ssl_scope.scope("ciphers.")
 
     def handshake(self, version: str, cipher: str, *, session_reused: bool, peer_certificate: bool) -> None:
         """A handshake succeeded. `version` and `cipher` are OpenSSL's names."""
