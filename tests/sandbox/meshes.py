@@ -77,12 +77,13 @@ def free_ports() -> Ports:
 
 
 class DockerMesh:
-    """docker compose, in a project of its own."""
+    """docker compose, in a project of its own; `extra` is one more Compose file, laid over the repository's."""
 
-    def __init__(self, project: str) -> None:
+    def __init__(self, project: str, extra: Path | None = None) -> None:
         self.ports = free_ports()
         self._environment = {**self.ports.environment(), "COMPOSE_PROJECT_NAME": project}
-        self._compose = DockerCompose(str(ROOT), build=True, wait=True)
+        files = ["docker-compose.yaml", *([str(extra)] if extra else [])]
+        self._compose = DockerCompose(str(ROOT), files, build=True, wait=True)
 
     def start(self) -> None:
         """docker compose up --build --wait."""
@@ -93,10 +94,12 @@ class DockerMesh:
             raise AssertionError(f"docker compose up failed:\n{error.stderr.decode()}\n{self.logs()}") from error
 
     def stop(self) -> None:
-        """docker compose down."""
-        self._compose.stop()
-        for name in self._environment:
-            os.environ.pop(name, None)
+        """docker compose down, the images too; what they were built from stays in the builder's cache."""
+        try:
+            self._run("down", "--volumes", "--rmi", "local")
+        finally:
+            for name in self._environment:
+                os.environ.pop(name, None)
 
     def replicas(self) -> list[Replica]:
         """docker compose ps."""

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from cryptography import x509
 
+from tests.sandbox.answers import HEADERS, HELLO, hostname, stats
 from tests.sandbox.conftest import DOCKER
 from tests.sandbox.meshes import FRONT, DockerMesh, Mesh
 
@@ -20,11 +21,6 @@ pytestmark = pytest.mark.slow
 
 # The document's promise for step 3: the interval of DNS discovery (5 s) and a little.
 DISCOVERY = 6.0
-HEADERS = ["content-type", "content-length", "server", "date", "x-envoy-upstream-service-time"]
-HELLO = re.compile(
-    r"Hello from behind Envoy \(service (?P<service>\d)\)! hostname: (?P<hostname>\S+) "
-    r"resolvedhostname: \d{1,3}(?:\.\d{1,3}){3}\n?"
-)
 
 
 @pytest.fixture
@@ -39,21 +35,6 @@ def admin(mesh: Mesh) -> Iterator[httpx.Client]:
     """A client of the front's admin port."""
     with httpx.Client(base_url=f"http://localhost:{mesh.ports.admin}", timeout=20) as made:
         yield made
-
-
-def hostname(response: httpx.Response, service: int = 1) -> str:
-    """The replica that answered, after a check that the answer is the document's."""
-    assert response.status_code == 200, response.text
-    said = HELLO.fullmatch(response.text)
-    assert said, response.text
-    assert said["service"] == str(service)
-    return said["hostname"]
-
-
-def stats(admin: httpx.Client) -> dict[str, int]:
-    """/stats as name -> value; histograms and text are left out."""
-    pairs = (line.rpartition(": ") for line in admin.get("/stats").text.splitlines())
-    return {name: int(value) for name, _, value in pairs if value.isdigit()}
 
 
 def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
