@@ -50,10 +50,10 @@ class LogLevels(Protocol):
     def levels(self) -> Mapping[str, str]:
         """Each logger's level, in the order in which to list them."""
 
-    def set_level(self, logger: str, level: str) -> None:
+    def set_level(self, logger: str, level: str, /) -> None:
         """Change one logger, which is in `levels()`."""
 
-    def set_all(self, level: str) -> None:
+    def set_all(self, level: str, /) -> None:
         """Change every logger."""
 
 

@@ -80,13 +80,11 @@ def routes_dump(static: Iterable[tuple[Message, float]]) -> config_dump_shared_p
     return dump
 
 
-def secrets_dump(static: Iterable[tuple[str, Message, float]]) -> config_dump_pb2.SecretsConfigDump:
+def secrets_dump(static: Iterable[tuple[str, Message]]) -> config_dump_pb2.SecretsConfigDump:
     """The static secrets by name; their keys are redacted when the dump is printed."""
     dump = config_dump_pb2.SecretsConfigDump()
-    for name, secret, last_updated in static:
-        entry = dump.static_secrets.add(name=name)
-        entry.secret.Pack(secret)
-        _set_time(entry, last_updated)
+    for name, secret in static:
+        dump.static_secrets.add(name=name).secret.Pack(secret)
     return dump
 
 

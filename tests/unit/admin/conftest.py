@@ -1,0 +1,113 @@
+"""A server that the admin can be pointed at: it records what it is asked to do."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import pytest
+from envoy.config.core.v3 import base_pb2
+
+from envoymesh.admin.context import AdminContext
+from envoymesh.admin.messages import Request, Response, parse_target
+from envoymesh.admin.registry import Admin
+from envoymesh.admin.views import MemoryUsage, RuntimeSnapshot, ServerState
+from envoymesh.stats import Store
+
+
+@dataclass
+class FakeServer:
+    """A server without listeners."""
+
+    state: ServerState = ServerState.LIVE
+    calls: list[object] = field(default_factory=list)
+
+    def uptime_current_epoch(self) -> float:
+        return 12.9
+
+    def uptime_all_epochs(self) -> float:
+        return 3600.0
+
+    def fail_health_check(self, fail: bool) -> None:
+        self.calls.append(("fail_health_check", fail))
+
+    def drain_listeners(self, *, graceful: bool, inbound_only: bool, skip_exit: bool) -> None:
+        self.calls.append(("drain_listeners", graceful, inbound_only, skip_exit))
+
+    def shutdown(self) -> None:
+        self.calls.append("shutdown")
+
+    def reopen_logs(self) -> None:
+        self.calls.append("reopen_logs")
+
+
+class FakeLogLevels:
+    """Three loggers."""
+
+    def __init__(self) -> None:
+        self.by_name = {"admin": "info", "http": "info", "main": "warning"}
+
+    def levels(self) -> Mapping[str, str]:
+        return self.by_name
+
+    def set_level(self, logger: str, level: str, /) -> None:
+        assert logger in self.by_name
+        self.by_name[logger] = level
+
+    def set_all(self, level: str, /) -> None:
+        self.by_name = dict.fromkeys(self.by_name, level)
+
+
+class FakeRuntime:
+    """A static layer with one key, and an admin layer."""
+
+    def __init__(self) -> None:
+        self.has_admin_layer = True
+        self.overrides: dict[str, str] = {}
+
+    def snapshot(self) -> RuntimeSnapshot:
+        entries = {"foo": ["bar", ""]}
+        for key, value in self.overrides.items():
+            entries[key] = [entries.get(key, [""])[0], value]
+        return RuntimeSnapshot(["static", "admin"], entries)
+
+    def modify(self, values: Mapping[str, str]) -> None:
+        self.overrides.update(values)
+
+
+@pytest.fixture
+def server() -> FakeServer:
+    return FakeServer()
+
+
+@pytest.fixture
+def context(server: FakeServer) -> AdminContext:
+    return AdminContext(
+        store=Store(),
+        server=server,
+        log_levels=FakeLogLevels(),
+        runtime=FakeRuntime(),
+        version="abc/1.40.0/Clean/RELEASE/OpenSSL",
+        hot_restart_version="11.104",
+        command_line_options={"concurrency": 1, "mode": "Serve", "drain_time": 600, "newer_than_the_message": True},
+        node=base_pb2.Node(id="n1", cluster="c1"),
+        clusters=list,
+        listeners=list,
+        certificates=list,
+        memory=lambda: MemoryUsage(allocated=1, heap_size=2, total_physical_bytes=3),
+        config_dumps=(),
+        endpoint_dump=base_pb2.Node,
+        unready_targets=dict,
+    )
+
+
+Ask = Callable[..., Response]
+
+
+@pytest.fixture
+def ask(context: AdminContext) -> Ask:
+    """A function: target, method="GET", and fields of the context to replace -> the answer."""
+
+    def ask(target: str, method: str = "GET", **changes: object) -> Response:
+        path, params = parse_target(target)
+        return Admin(replace(context, **changes)).handle(Request(method, path, params))
+
+    return ask
