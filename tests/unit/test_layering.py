@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "root": set(),
 }  # fmt: skip
-# A file named config.py turns messages into its room's settings, with config's readers; registry.py lists such functions.
+# A file named config.py turns messages into its room's settings, with config's readers; a registry.py lists such files.
 READING_FILES = {"config.py", "registry.py"}
 
 PROTOBUF = ("google.protobuf", "envoy", "xds", "udpa", "validate")
