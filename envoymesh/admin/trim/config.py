@@ -83,68 +83,6 @@ def _redact_map(message: Message, field: FieldDescriptor, secret: bool) -> None:
         message.ClearField(field.name)
 
 
-class MaskError(Exception):
-    """A mask names a path that the message does not have."""
-
-
-def unpacked(value: Any) -> Message:
-    """The message in an Any."""
-    message = message_class(value.TypeName())()
-    value.Unpack(message)
-    return message
-
-
-def copied(message: Message) -> Message:
-    """A copy that may be cut."""
-    copy = type(message)()
-    copy.CopyFrom(message)
-    return copy
-
-
-def redact(message: Message, *, sensitive: bool = False) -> None:
-    """Replace the texts and bytes of sensitive fields, and clear their other scalars, all the way down."""
-    if isinstance(message, Any):
-        if message.type_url:
-            held = unpacked(message)
-            redact(held, sensitive=sensitive)
-            message.Pack(held)
-        return
-    for field, value in message.ListFields():
-        secret = sensitive or field.GetOptions().Extensions[sensitive_pb2.sensitive]
-        if field.message_type is None:
-            if secret:
-                _redact_scalar(message, field, value)
-        elif field.message_type.GetOptions().map_entry:
-            _redact_map(message, field, secret)
-        else:
-            for item in value if field.is_repeated else (value,):
-                redact(item, sensitive=secret)
-
-
-def _redact_scalar(message: Message, field: FieldDescriptor, value: object) -> None:
-    mark: str | bytes | None = None
-    if field.type == FieldDescriptor.TYPE_STRING:
-        mark = REDACTED
-    elif field.type == FieldDescriptor.TYPE_BYTES:
-        mark = REDACTED.encode()
-    if mark is None:
-        message.ClearField(field.name)
-    elif field.is_repeated:
-        getattr(message, field.name)[:] = [mark] * len(value)  # type: ignore[arg-type]
-    else:
-        setattr(message, field.name, mark)
-
-
-def _redact_map(field: FieldDescriptor, entries: object, secret: bool) -> None:
-    assert field.message_type is not None
-    holds_messages = field.message_type.fields_by_name["value"].message_type is not None
-    for key in list(entries):  # type: ignore[call-overload]
-        if holds_messages:
-            redact(entries[key], sensitive=secret)  # type: ignore[index]
-        elif secret:
-            entries[key] = REDACTED  # type: ignore[index]
-
-
 class Mask:
     """A field mask: comma-separated paths such as `cluster.name`. Only the last step of a path may be repeated."""
 
