@@ -37,7 +37,6 @@ from envoymesh.admin.views import (
     Thresholds,
 )
 
-_DURATION = "google.protobuf.Duration"
 _ANY = "google.protobuf.Any"
 
 
@@ -91,14 +90,9 @@ def server_info_json(context: AdminContext) -> str:
 
 def _set_options(message: Message, options: Mapping[str, object]) -> dict[str, object]:
     """Fill the message; return the options that Envoy has and the message's version does not know yet."""
-    fields = message.DESCRIPTOR.fields_by_name
-    known: dict[str, object] = {}
-    for name, value in options.items():
-        if name in fields:
-            inner = fields[name].message_type
-            known[name] = f"{value}s" if inner is not None and inner.full_name == _DURATION else value
-    json_format.ParseDict(known, message)
-    return {name: value for name, value in options.items() if name not in fields}
+    known = message.DESCRIPTOR.fields_by_name
+    json_format.ParseDict({name: value for name, value in options.items() if name in known}, message)
+    return {name: value for name, value in options.items() if name not in known}
 
 
 def clusters_json(clusters: Sequence[ClusterStatus]) -> str:

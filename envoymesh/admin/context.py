@@ -75,10 +75,14 @@ class RuntimeView(Protocol):
 class AdminContext:
     """Everything that handlers use.
 
-    `version` is Envoy's five-part text (revision/version/status/build/TLS library), `hot_restart_version` such as
-    `11.104` or `disabled`; `command_line_options` are by field name of envoy.admin.v3.CommandLineOptions, durations as
-    seconds; `node` is a config.core.v3.Node message; `config_dumps` are functions that each make one message of
-    /config_dump, in its order; `endpoint_dump` makes the one that `include_eds` adds.
+    Attributes:
+        version: Envoy's five-part text: revision/version/status/build/TLS library.
+        hot_restart_version: such as `11.104`, or `disabled`.
+        command_line_options: the JSON fields of envoy.admin.v3.CommandLineOptions.
+        node: a config.core.v3.Node message (`node/config.py` makes it).
+        config_dumps: functions that each make one message of /config_dump (`dump/config.py`), in its order.
+        endpoint_dump: makes the one that `include_eds` adds.
+        unready_targets: what the server waits for, by init manager.
     """
 
     store: Store

@@ -140,6 +140,8 @@ class Histogram:
 
     def flush(self) -> None:
         """End the interval: what was recorded since the last flush becomes the interval view and joins the whole."""
+        if not self._pending and not self._interval:
+            return
         interval: dict[Bucket, int] = {}
         for value, count in collections.Counter(self._pending).items():
             bucket = bucket_of(value)

@@ -11,16 +11,19 @@ from envoymesh.admin.messages import JSON, Request, Response, bad_request
 from envoymesh.admin.stats_query import InvalidQueryError, compile_filter
 from envoymesh.admin.views import ClusterStatus, HealthFlags, HostStatus, Thresholds
 
+# What is against a host, in the order of Envoy's health flags: a field of HealthFlags, or a state that EDS gave it.
 _FLAGS = {
     "failed_active_health_check": "failed_active_hc",
     "failed_outlier_check": "failed_outlier_check",
+    "UNHEALTHY": "failed_eds_health",
     "failed_active_degraded_check": "degraded_active_hc",
+    "DEGRADED": "degraded_eds_health",
     "pending_dynamic_removal": "pending_dynamic_removal",
     "pending_active_hc": "pending_active_hc",
     "excluded_via_immediate_hc_fail": "excluded_via_immediate_hc_fail",
     "active_hc_timeout": "active_hc_timeout",
+    "DRAINING": "eds_status_draining",
 }
-_EDS_FLAGS = {"UNHEALTHY": "failed_eds_health", "DEGRADED": "degraded_eds_health", "DRAINING": "draining_eds_health"}
 
 
 def handle(context: AdminContext, request: Request) -> Response:
@@ -79,9 +82,8 @@ def _host_lines(prefix: str, host: HostStatus) -> Iterator[str]:
 
 def health_flags(health: HealthFlags) -> str:
     """`healthy`, or each reason against it as `/reason`."""
-    reasons = [word for field, word in _FLAGS.items() if getattr(health, field)]
-    if (word := _EDS_FLAGS.get(health.eds_health_status)) is not None:
-        reasons.append(word)
+    against = {field for field, value in vars(health).items() if value is True} | {health.eds_health_status}
+    reasons = [word for reason, word in _FLAGS.items() if reason in against]
     return "".join(f"/{reason}" for reason in reasons) or "healthy"
 
 

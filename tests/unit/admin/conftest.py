@@ -87,7 +87,7 @@ def context(server: FakeServer) -> AdminContext:
         runtime=FakeRuntime(),
         version="abc/1.40.0/Clean/RELEASE/OpenSSL",
         hot_restart_version="11.104",
-        command_line_options={"concurrency": 1, "mode": "Serve", "drain_time": 600, "newer_than_the_message": True},
+        command_line_options={"concurrency": 1, "mode": "Serve", "drain_time": "600s", "newer_than_the_message": True},
         node=base_pb2.Node(id="n1", cluster="c1"),
         clusters=list,
         listeners=list,

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from envoymesh.admin.handlers.clusters import health_flags
 from envoymesh.admin.views import (
     CertificateDetails,
     CertificateEntry,
@@ -82,6 +83,18 @@ def test_an_unhealthy_host_says_why(ask) -> None:
     assert host["health_status"] == {"failed_active_health_check": True, "eds_health_status": "UNHEALTHY"}
     assert host["success_rate"] == {"value": 99.5}
     assert host["priority"] == 1
+
+
+@pytest.mark.parametrize(
+    ("health", "text"),
+    [
+        (HealthFlags(), "healthy"),
+        (HealthFlags(eds_health_status="DRAINING"), "/eds_status_draining"),
+        (HealthFlags(eds_health_status="DEGRADED", pending_active_hc=True), "/degraded_eds_health/pending_active_hc"),
+    ],
+)
+def test_health_flags_are_in_envoys_order(health: HealthFlags, text: str) -> None:
+    assert health_flags(health) == text
 
 
 def test_an_outlier_detector_adds_four_lines(ask) -> None:

@@ -1,0 +1,67 @@
+"""From the upstream room's clusters to what /clusters shows of them. It must not change a cluster or keep one."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from envoymesh.admin.views import ClusterStatus, HealthFlags, HostStatus, SocketAddress, Thresholds
+from envoymesh.stats import Counter, Gauge
+from envoymesh.upstream.host import Host
+from envoymesh.upstream.settings import ClusterSettings, ThresholdSettings
+
+
+class ClusterFacts(Protocol):
+    """What is read of an `upstream.cluster.Cluster`."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def settings(self) -> ClusterSettings:
+        """What it was made from."""
+
+    @property
+    def hosts(self) -> Sequence[Host]:
+        """Its hosts now."""
+
+
+# What a host is shown as for each LbEndpoint.health_status; the others are shown as HEALTHY.
+_EDS_HEALTH = {"UNHEALTHY": "UNHEALTHY", "TIMEOUT": "UNHEALTHY", "DRAINING": "DRAINING", "DEGRADED": "DEGRADED"}
+
+
+def cluster_status(cluster: ClusterFacts) -> ClusterStatus:
+    """A cluster as it is now."""
+    settings = cluster.settings
+    return ClusterStatus(
+        name=cluster.name,
+        observability_name=settings.stat_name or cluster.name,
+        default=_thresholds(settings.default_thresholds),
+        high=_thresholds(settings.high_thresholds),
+        hosts=[_host_status(host) for host in cluster.hosts],
+    )
+
+
+def _thresholds(settings: ThresholdSettings) -> Thresholds:
+    return Thresholds(
+        max_connections=settings.max_connections,
+        max_pending_requests=settings.max_pending_requests,
+        max_requests=settings.max_requests,
+        max_retries=settings.max_retries,
+    )
+
+
+def _host_status(host: Host) -> HostStatus:
+    figures = [getattr(host.stats, name) for name in host.stats.__slots__]
+    endpoint = host.endpoint
+    return HostStatus(
+        address=SocketAddress(host.address.host, host.address.port),
+        counters={stat.name: stat.value for stat in figures if isinstance(stat, Counter)},
+        gauges={stat.name: stat.value for stat in figures if isinstance(stat, Gauge)},
+        hostname=host.hostname,
+        health=HealthFlags(eds_health_status=_EDS_HEALTH.get(endpoint.health_status, "HEALTHY")),
+        weight=host.weight,
+        region=endpoint.region,
+        zone=endpoint.zone,
+        sub_zone=endpoint.sub_zone,
+        canary=host.canary,
+    )

@@ -1,0 +1,1 @@
+"""This process's own node message, as /server_info and /config_dump show it."""
