@@ -15,7 +15,6 @@ import asyncio
 import itertools
 import socket
 import struct
-import sys
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -28,6 +27,9 @@ FLUSH_NOW = 65536
 """Bytes that plain asyncio may collect in one turn of the loop before they are written at once."""
 
 DELAYED_CLOSE_TIMEOUT = 1.0
+
+_NO_LIMIT = (1 << 31) - 1
+"""uvloop's watermarks are C ints."""
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _ids = itertools.count(1)
@@ -196,7 +198,7 @@ class TcpConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self.local_address = address_of(transport.get_extra_info("sockname"))
         self.remote_address = address_of(transport.get_extra_info("peername")) or self.remote_address
-        limit = self._buffer_limit or sys.maxsize
+        limit = min(self._buffer_limit or _NO_LIMIT, _NO_LIMIT)
         self._transport.set_write_buffer_limits(high=limit, low=limit // 2)
         self._transport_ready()
 

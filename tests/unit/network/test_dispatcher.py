@@ -1,0 +1,67 @@
+"""Tests of envoymesh.network.dispatcher on both loops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import pytest
+
+from tests.support.network import Net
+from tests.unit.network.conftest import Run
+
+
+def test_a_timer_fires_on_the_real_loop_not_early(run: Run) -> None:
+    async def main(net: Net) -> None:
+        done = asyncio.Event()
+        started = time.monotonic()
+        net.dispatcher.create_timer(done.set).enable(0.03)
+        await asyncio.wait_for(done.wait(), 5)
+        assert time.monotonic() - started >= 0.0285
+
+    run(main)
+
+
+def test_post_comes_in_a_later_turn(run: Run) -> None:
+    async def main(net: Net) -> None:
+        order: list[str] = []
+        done = asyncio.Event()
+        net.dispatcher.post(lambda: order.append("posted"))
+        net.dispatcher.post(done.set)
+        order.append("now")
+        await done.wait()
+        assert order == ["now", "posted"]
+
+    run(main)
+
+
+def test_stray_exceptions_are_logged_with_traceback_and_counted(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def main(net: Net) -> None:
+        seen: list[int] = []
+        net.dispatcher.on_error = lambda: seen.append(1)
+        net.expected_errors = 2
+        done = asyncio.Event()
+
+        def bad() -> None:
+            raise ValueError("oh no")
+
+        net.dispatcher.create_timer(bad).enable(0)
+        net.dispatcher.post(bad)
+        net.dispatcher.create_timer(done.set).enable(0.005)
+        await done.wait()
+        assert len(seen) == 2
+
+    with caplog.at_level(logging.CRITICAL):
+        run(main)
+    assert caplog.text.count("ValueError: oh no") == 2
+    assert "test_dispatcher.py" in caplog.text
+
+
+def test_time(run: Run) -> None:
+    async def main(net: Net) -> None:
+        assert abs(net.dispatcher.wall_time() - time.time()) < 5
+        before = net.dispatcher.now()
+        assert net.dispatcher.now() >= before
+
+    run(main)
