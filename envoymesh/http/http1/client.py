@@ -81,9 +81,12 @@ class Http1RequestEncoder(Http1Stream):
 
 
 class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder]):
-    """The codec of an upstream HTTP/1 connection; see `envoymesh.http.codec.ClientCodec`."""
+    """The codec of an upstream HTTP/1 connection; see `envoymesh.http.codec.ClientCodec`.
 
-    __slots__ = ("_callbacks", "_reusable", "_stats")
+    All of Envoy's `http1.` counters are of requests received: `stats` is taken for the factories' sake only.
+    """
+
+    __slots__ = ("_callbacks", "_reusable")
 
     def __init__(
         self, connection: CodecConnection, callbacks: ClientCodecCallbacks, settings: Http1Settings, stats: Http1Stats
@@ -94,7 +97,6 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder]):
         )
         super().__init__(connection, settings, head, limit)
         self._callbacks = callbacks
-        self._stats = stats
         self._reusable = True
 
     @property
