@@ -13,7 +13,7 @@ from envoymesh.admin.views import MemoryUsage
 STATM = Path("/proc/self/statm")
 
 
-def read(statm: Path = STATM) -> MemoryUsage:
+def process_memory(statm: Path = STATM) -> MemoryUsage:
     """Bytes now. `allocated` is what is resident and not shared, `heap_size` the data segment, physical all resident.
 
     Without /proc (macOS) all three are the highest resident size so far.
