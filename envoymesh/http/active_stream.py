@@ -387,9 +387,11 @@ class ActiveStream:
         mutate_response_headers(headers, settings, self.request_headers, is_upgrade=False)
         headers.set(b"date", manager.dates.value())
         set_server(headers, settings)
-        manager.before_response(self)
+        manager.before_response(self, headers, end_stream)
         if manager.closing and not manager.multiplexed:
             headers.set(b"connection", b"close")
+        elif self.encoder.protocol is HttpProtocol.HTTP10:
+            headers.set(b"connection", b"keep-alive")
         self._note_activity()
         info.response_code = headers.status
         manager.charge_response(headers.status)

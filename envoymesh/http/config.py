@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from envoymesh.config.reader import Reader
 from envoymesh.http.access_log import DEFAULT_FORMAT, AccessLog, AccessLogFile
 from envoymesh.http.filter import FilterFactory
 from envoymesh.http.formatter import Formatter
-from envoymesh.http.http1 import Http1Settings
+from envoymesh.http.http1 import HeadersWithUnderscoresAction, Http1Settings
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.http.settings import HttpConnectionManagerSettings, Network
 from envoymesh.router.config import read_route_table
@@ -31,13 +31,13 @@ class HttpConfigContext:
     """What settings need from the server.
 
     Args:
-        read_filters: reads `http_filters`, terminal filter last.
+        read_filters: reads `http_filters`, given the `stat_prefix`; the terminal filter is the last.
         open_log: gives the access log file of a path.
         local_address: shown for loopback peers in x-forwarded-for.
         service_cluster: for `add_user_agent`.
     """
 
-    read_filters: Callable[[Sequence[Reader]], Sequence[FilterFactory]]
+    read_filters: Callable[[Sequence[Reader], str], Sequence[FilterFactory]]
     open_log: Callable[[str], AccessLogFile]
     local_address: str
     service_cluster: str
@@ -50,7 +50,7 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
     return HttpConnectionManagerSettings(
         stat_prefix=reader.string("stat_prefix"),
         route_table=_read_routes(reader),
-        filter_factories=tuple(context.read_filters(reader.repeated("http_filters"))),
+        filter_factories=tuple(context.read_filters(reader.repeated("http_filters"), reader.string("stat_prefix"))),
         codec_type=_read_codec_type(reader),
         server_name=(reader.string("server_name") or "envoy").encode(),
         server_header_transformation=reader.enum("server_header_transformation"),
@@ -80,7 +80,11 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
         drain_timeout=_seconds(reader, "drain_timeout", 5.0),
         delayed_close_timeout=_seconds(reader, "delayed_close_timeout", 1.0),
         access_logs=tuple(read_access_log(log, context.open_log) for log in reader.repeated("access_log")),
-        http1=_read_http1(reader, common),
+        http1=read_http1_options(
+            reader.message_("http_protocol_options"),
+            common,
+            max_headers_kb=reader.integer("max_request_headers_kb", 60),
+        ),
         http2=_read_http2(reader, common),
     )
 
@@ -134,23 +138,26 @@ def _read_cidr(reader: Reader) -> Network:
         raise reader.error("address_prefix", f"invalid ip/mask combo '{text}': {error}") from None
 
 
-def _read_http1(reader: Reader, common: Reader | None) -> Http1Settings:
-    options = reader.message_("http_protocol_options")
-    values: dict[str, object] = {
-        "max_request_headers_kb": reader.integer("max_request_headers_kb", 60),
-        "max_headers_count": common.integer("max_headers_count", 100) if common else 100,
-        "headers_with_underscores_action": common.enum("headers_with_underscores_action") if common else "ALLOW",
-    }
-    if options is not None:
-        values.update(
-            accept_http_10=options.boolean("accept_http_10"),
-            default_host_for_http_10=options.string("default_host_for_http_10").encode(),
-            allow_chunked_length=options.boolean("allow_chunked_length"),
-            enable_trailers=options.boolean("enable_trailers"),
-            allow_absolute_url=options.boolean("allow_absolute_url", True),
-            proper_case_words=_read_key_format(options),
+def read_http1_options(options: Reader | None, common: Reader | None, *, max_headers_kb: int) -> Http1Settings:
+    """Read an envoy.config.core.v3.Http1ProtocolOptions and the common options (None for the defaults)."""
+    count = common.integer("max_headers_count", 100) if common else 100
+    underscores = common.enum("headers_with_underscores_action") if common else "ALLOW"
+    action = HeadersWithUnderscoresAction[underscores]
+    if options is None:
+        return Http1Settings(
+            max_request_headers_kb=max_headers_kb, max_headers_count=count, headers_with_underscores_action=action
         )
-    return Http1Settings(**values)  # type: ignore[arg-type]  # the names are checked by the class itself
+    return Http1Settings(
+        max_request_headers_kb=max_headers_kb,
+        max_headers_count=count,
+        headers_with_underscores_action=action,
+        accept_http_10=options.boolean("accept_http_10"),
+        default_host_for_http_10=options.string("default_host_for_http_10").encode(),
+        allow_chunked_length=options.boolean("allow_chunked_length"),
+        enable_trailers=options.boolean("enable_trailers"),
+        allow_absolute_url=options.boolean("allow_absolute_url", True),
+        proper_case_words=_read_key_format(options),
+    )
 
 
 def _read_key_format(options: Reader) -> bool:
@@ -171,20 +178,6 @@ def _read_http2(reader: Reader, common: Reader | None) -> Http2Settings:
     )
 
 
-def read_http2_options(options: Reader | None, *, max_headers_kb: int, max_headers_count: int) -> Http2Settings:
-    """Read an envoy.config.core.v3.Http2ProtocolOptions (None for the defaults)."""
-    values: dict[str, object] = {"max_request_headers_kb": max_headers_kb, "max_headers_count": max_headers_count}
-    if options is not None:
-        for field in HTTP2_INTEGERS:
-            if options.has(field):
-                values[field] = options.integer(field)
-        values["allow_connect"] = options.boolean("allow_connect")
-        if options.has("override_stream_error_on_invalid_http_message"):
-            field = "override_stream_error_on_invalid_http_message"
-            values[field] = options.boolean(field)
-    return Http2Settings(**values)  # type: ignore[arg-type]  # the names are checked by the class itself
-
-
 HTTP2_INTEGERS = (
     "hpack_table_size",
     "max_concurrent_streams",
@@ -196,6 +189,22 @@ HTTP2_INTEGERS = (
     "max_inbound_priority_frames_per_stream",
     "max_inbound_window_update_frames_per_data_frame_sent",
 )
+
+
+def read_http2_options(options: Reader | None, *, max_headers_kb: int, max_headers_count: int) -> Http2Settings:
+    """Read an envoy.config.core.v3.Http2ProtocolOptions (None for the defaults)."""
+    settings = Http2Settings(max_request_headers_kb=max_headers_kb, max_headers_count=max_headers_count)
+    if options is None:
+        return settings
+    integers = {field: options.integer(field) for field in HTTP2_INTEGERS if options.has(field)}
+    override = options.boolean("override_stream_error_on_invalid_http_message")
+    override = override or options.boolean("stream_error_on_invalid_http_messaging")
+    return replace(
+        settings,
+        allow_connect=options.boolean("allow_connect"),
+        override_stream_error_on_invalid_http_message=override,
+        **integers,
+    )
 
 
 def read_access_log(reader: Reader, open_log: Callable[[str], AccessLogFile]) -> AccessLog:

@@ -12,6 +12,7 @@ from envoymesh.errors import CodecProtocolError
 from envoymesh.http.active_stream import ActiveStream
 from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, ServerCodec
 from envoymesh.http.date import DateProvider
+from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1ServerCodec
 from envoymesh.http.http2 import Http2ServerCodec
 from envoymesh.http.request_id import RequestIdGenerator
@@ -296,9 +297,9 @@ class ConnectionManager:
         if not self.multiplexed:
             self.closing = True
 
-    def before_response(self, stream: ActiveStream) -> None:
+    def before_response(self, stream: ActiveStream, headers: ResponseHeaders, end_stream: bool) -> None:
         """Decide, as response headers go out, whether the connection ends after this response."""
-        if stream.encoder.close_connection_after_response:
+        if stream.encoder.close_connection_after_response or _ends_with_connection(stream, headers, end_stream):
             self.closing = True
         elif not self._draining and not self.closing and self._wants_to_drain():
             if self.multiplexed:
@@ -352,7 +353,7 @@ class ConnectionManager:
         stream.destroy_filters()
         self._streams.discard(stream)
         self.stats.downstream_rq_active.dec()
-        self.stats.downstream_rq_time.record((info.end_time - info.start_time) * 1000)
+        self.stats.downstream_rq_time.record(int((info.end_time - info.start_time) * 1000))
         for access_log in self.settings.access_logs:
             access_log.log(info, stream.request_headers, stream.response_headers, stream.response_trailers)
 
@@ -392,7 +393,7 @@ class ConnectionManager:
         stats = self.stats
         stats.downstream_cx_destroy.inc()
         stats.downstream_cx_active.dec()
-        stats.downstream_cx_length_ms.record((self.dispatcher.now() - self._connection_started) * 1000)
+        stats.downstream_cx_length_ms.record(int((self.dispatcher.now() - self._connection_started) * 1000))
         if self.connection.tls is not None:
             stats.downstream_cx_ssl_active.dec()
         if self._codec is not None:
@@ -403,3 +404,10 @@ class ConnectionManager:
             (
                 stats.downstream_cx_destroy_remote_active_rq if remote else stats.downstream_cx_destroy_local_active_rq
             ).inc()
+
+
+def _ends_with_connection(stream: ActiveStream, headers: ResponseHeaders, end_stream: bool) -> bool:
+    """Whether only the connection's end can end the body: HTTP/1.0 has no chunks (RFC 9112 section 6.3)."""
+    return (
+        stream.encoder.protocol is HttpProtocol.HTTP10 and not end_stream and b"content-length" not in headers.index
+    )

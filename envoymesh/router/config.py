@@ -168,7 +168,9 @@ def _read_direct_response(reader: Reader) -> DirectResponseAction:
 
 def _read_redirect(reader: Reader) -> RedirectAction:
     scheme = b"https" if reader.boolean("https_redirect") else reader.string("scheme_redirect").encode()
-    rewrite = reader.string("prefix_rewrite").encode() if reader.which("path_rewrite_specifier") == "prefix_rewrite" else None
+    rewrite = (
+        reader.string("prefix_rewrite").encode() if reader.which("path_rewrite_specifier") == "prefix_rewrite" else None
+    )
     return RedirectAction(
         status=REDIRECT_STATUS[reader.enum("response_code")],
         scheme=scheme,

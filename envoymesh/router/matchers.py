@@ -161,5 +161,3 @@ def parse_query(path: bytes) -> dict[bytes, bytes]:
 def all_match(matchers: Sequence[HeaderMatcher], headers: RequestHeaders) -> bool:
     """Whether every header matcher fits; true for none."""
     return all(matcher.matches(headers) for matcher in matchers)
-
-

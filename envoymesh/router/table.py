@@ -36,10 +36,10 @@ class PrefixPath:
 
     def matches(self, path: bytes) -> bool:
         """Whether the path begins so (and, if separated, goes on with ``/`` or ends)."""
-        if not path.startswith(self.prefix):
-            if not (self.ignore_case and path.lower().startswith(self.prefix.lower())):
-                return False
-        return not self.separated or path[len(self.prefix) : len(self.prefix) + 1] in (b"", b"/")
+        begins = path.startswith(self.prefix)
+        if not begins and self.ignore_case:
+            begins = path.lower().startswith(self.prefix.lower())
+        return begins and (not self.separated or path[len(self.prefix) : len(self.prefix) + 1] in (b"", b"/"))
 
     def rewritten(self, path: bytes, replacement: bytes) -> bytes:
         """The path with the prefix replaced."""
@@ -221,7 +221,12 @@ class RouteTable:
     """
 
     def __init__(
-        self, name: str, virtual_hosts: Sequence[VirtualHost], *, ignore_port: bool = False, internal_only: Sequence[bytes] = ()
+        self,
+        name: str,
+        virtual_hosts: Sequence[VirtualHost],
+        *,
+        ignore_port: bool = False,
+        internal_only: Sequence[bytes] = (),
     ) -> None:
         self.name = name
         self.virtual_hosts = virtual_hosts

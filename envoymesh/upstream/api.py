@@ -26,7 +26,9 @@ class PoolFailureReason(enum.Enum):
 class PoolCallbacks(Protocol):
     """Whoever asked a pool for a stream; exactly one of these is called, unless the wait is cancelled."""
 
-    def on_pool_ready(self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol) -> None:
+    def on_pool_ready(
+        self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol
+    ) -> None:
         """A stream on a connected upstream connection."""
 
     def on_pool_failure(self, reason: PoolFailureReason, transport_failure_reason: str, host: Host) -> None:

@@ -8,7 +8,7 @@ from envoymesh.http.codec import ClientCodec, HttpProtocol, ResponseDecoder
 from envoymesh.http.http1 import Http1ClientCodec
 from envoymesh.http.http2 import Http2ClientCodec
 from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
-from envoymesh.network.api import Connector, Dispatcher
+from envoymesh.network.api import ClientTls, Connector, Dispatcher
 from envoymesh.stats import Scope
 from envoymesh.upstream.api import Cancellable, LoadBalancerContext, PoolCallbacks
 from envoymesh.upstream.discovery.api import Discovery
@@ -26,10 +26,17 @@ class Cluster:
 
     Args:
         scope: its stats, ``cluster.<name>.``.
+        tls: what the connector needs for TLS, or None for plain TCP.
     """
 
     def __init__(
-        self, settings: ClusterSettings, scope: Scope, connector: Connector, dispatcher: Dispatcher, random: Random
+        self,
+        settings: ClusterSettings,
+        scope: Scope,
+        connector: Connector,
+        dispatcher: Dispatcher,
+        random: Random,
+        tls: ClientTls | None = None,
     ) -> None:
         self.name = settings.name
         self.settings = settings
@@ -38,9 +45,11 @@ class Cluster:
         self.hosts: Sequence[Host] = ()
         self._code_stats = ResponseCodeStats(scope)
         self.charge_response_code = self._code_stats.charge
+        self.record_response_time = self._code_stats.record_time
         self._http1_stats = Http1CodecStats.create(scope.scope("http1."))
         self._http2_stats = Http2CodecStats.create(scope.scope("http2.")) if settings.protocol != "HTTP1" else None
         self._connector = connector
+        self._tls = tls
         self._dispatcher = dispatcher
         self._balancer = make_load_balancer(settings, random)
         self._default_resources = ResourceManager(settings.default_thresholds, self.stats.default_breakers)
@@ -121,8 +130,13 @@ class Cluster:
             stats=self.stats,
             resources=self._default_resources,
             connector=self._connector,
+            tls=self._tls,
             dispatcher=self._dispatcher,
-            codec_factory=self._make_http2 if kind == "HTTP2" else self._by_alpn if kind == "ALPN" else self._make_http1,
+            codec_factory=self._make_http2
+            if kind == "HTTP2"
+            else self._by_alpn
+            if kind == "ALPN"
+            else self._make_http1,
             multiplexed=kind == "HTTP2",
             on_idle=forget,
         )

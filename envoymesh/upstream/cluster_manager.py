@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from envoymesh.network.api import Connector, Dispatcher, DnsResolver
+from envoymesh.network.api import ClientTls, Connector, Dispatcher, DnsResolver
+from envoymesh.network.settings import UpstreamTlsSettings
 from envoymesh.stats import Scope, sanitize
 from envoymesh.stats.server import ClusterManagerStats
 from envoymesh.upstream.cluster import Cluster
@@ -20,6 +21,7 @@ class StaticClusterManager:
     Args:
         scope: the root of all stats.
         random: uniform in [0, 1).
+        make_tls: turns a cluster's TLS settings and stats scope into what the connector wants.
     """
 
     def __init__(
@@ -30,15 +32,17 @@ class StaticClusterManager:
         resolver: DnsResolver,
         dispatcher: Dispatcher,
         random: Callable[[], float],
+        make_tls: Callable[[UpstreamTlsSettings, Scope], ClientTls],
     ) -> None:
         self._resolver = resolver
         self._dispatcher = dispatcher
         self._random = random
         self._stats = ClusterManagerStats.create(scope.scope("cluster_manager."))
-        self._clusters = {
-            each.name: Cluster(each, scope.scope(f"cluster.{sanitize(each.stat_name)}."), connector, dispatcher, random)
-            for each in settings
-        }
+        self._clusters: dict[str, Cluster] = {}
+        for each in settings:
+            own = scope.scope(f"cluster.{sanitize(each.stat_name)}.")
+            tls = None if each.tls is None else make_tls(each.tls, own)
+            self._clusters[each.name] = Cluster(each, own, connector, dispatcher, random, tls)
         self._waiting = len(self._clusters)
         self._stats.active_clusters.set(len(self._clusters))
         self._stats.cluster_added.add(len(self._clusters))

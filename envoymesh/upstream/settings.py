@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
-from envoymesh.network.api import ClientTls
+from envoymesh.network.settings import UpstreamTlsSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,7 @@ class ClusterSettings:
 
     Args:
         protocol: ``HTTP1``, ``HTTP2``, ``ALPN`` (auto_config) or ``DOWNSTREAM`` (use_downstream_protocol_config).
-        tls: what a connector needs for TLS, or None for plain TCP.
-        sni: whether the Host of a request decides nothing: the server name sent, for dumps.
+        tls: None for plain TCP.
     """
 
     name: str
@@ -59,7 +58,7 @@ class ClusterSettings:
     protocol: str = "HTTP1"
     http1: Http1Settings = field(default_factory=Http1Settings)
     http2: Http2Settings = field(default_factory=Http2Settings)
-    tls: ClientTls | None = None
+    tls: UpstreamTlsSettings | None = None
     idle_timeout: float = 3600.0
     max_connection_duration: float = 0.0
     max_requests_per_connection: int = 0

@@ -115,11 +115,12 @@ class ResponseCodeStats:
     Each (status, origin) keeps its counters, so that a request builds no name.
     """
 
-    __slots__ = ("_known", "_scope")
+    __slots__ = ("_known", "_scope", "_times")
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._known: dict[tuple[int, bool, bool], tuple[Counter, ...]] = {}
+        self._times: dict[bool, tuple[Histogram, ...]] = {}
 
     def charge(self, status: int, internal: bool, canary: bool = False) -> None:
         """Count one response."""
@@ -129,6 +130,16 @@ class ResponseCodeStats:
             counters = self._known[key] = self._make(status, internal, canary)
         for counter in counters:
             counter.inc()
+
+    def record_time(self, milliseconds: int, internal: bool) -> None:
+        """Record one response's time in ``upstream_rq_time``, plainly and by origin."""
+        histograms = self._times.get(internal)
+        if histograms is None:
+            prefixes = ("", "internal." if internal else "external.")
+            made = tuple(self._scope.histogram(prefix + "upstream_rq_time", "ms") for prefix in prefixes)
+            histograms = self._times[internal] = made
+        for histogram in histograms:
+            histogram.record(milliseconds)
 
     def _make(self, status: int, internal: bool, canary: bool) -> tuple[Counter, ...]:
         prefixes = ["", "internal." if internal else "external."]

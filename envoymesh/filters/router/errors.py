@@ -34,7 +34,9 @@ class UpstreamFailure:
     details: str
 
 
-def failure_of_reset(reason: StreamResetReason, transport_reason: str, *, started: bool, retried: bool) -> UpstreamFailure:
+def failure_of_reset(
+    reason: StreamResetReason, transport_reason: str, *, started: bool, retried: bool
+) -> UpstreamFailure:
     """The answer to a reset.
 
     Args:

@@ -13,7 +13,7 @@ from envoymesh.filters.router import errors
 from envoymesh.filters.router.errors import UpstreamFailure
 from envoymesh.filters.router.retry_state import RetryState
 from envoymesh.filters.router.stats import RouterStats
-from envoymesh.filters.router.timeouts import Timeouts, final_timeouts, set_expected_timeout
+from envoymesh.filters.router.timeouts import final_timeouts, set_expected_timeout
 from envoymesh.filters.router.upstream_request import UpstreamRequest
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.filter import (
@@ -249,7 +249,8 @@ class RouterFilter(StreamDecoderFilter):
         now = self.dispatcher.now()
         self.info.last_upstream_rx = now
         if self._downstream_complete_at:
-            self.cluster.stats.upstream_rq_time.record((now - self._downstream_complete_at) * 1000)
+            elapsed = int((now - self._downstream_complete_at) * 1000)
+            self.cluster.record_response_time(elapsed, self._headers.get(b"x-envoy-internal") == b"true")
         if not self._end_stream:
             request.abandon_if_unfinished()
         if self._retry is not None:

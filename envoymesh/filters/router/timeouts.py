@@ -1,4 +1,4 @@
-"""The timeouts of one request: route settings, overridden by x-envoy-* request headers (FilterUtility::finalTimeout)."""
+"""The timeouts of one request: the route's, or what x-envoy-* headers say instead (FilterUtility::finalTimeout)."""
 
 from __future__ import annotations
 

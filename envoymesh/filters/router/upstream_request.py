@@ -98,7 +98,9 @@ class UpstreamRequest:
 
     # PoolCallbacks
 
-    def on_pool_ready(self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol) -> None:
+    def on_pool_ready(
+        self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol
+    ) -> None:
         """There is a stream: send what there is."""
         router = self._router
         self._cancellable = None

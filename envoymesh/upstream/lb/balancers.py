@@ -24,7 +24,10 @@ class LoadBalancer(Protocol):
 
 
 class RoundRobin:
-    """Each host in turn; by weight where weights differ. Begins at a random host, so that proxies do not march in step."""
+    """Each host in turn; by weight where weights differ.
+
+    It begins at a random host, so that proxies do not march in step.
+    """
 
     __slots__ = ("_hosts", "_next", "_random", "_schedule")
 
@@ -39,7 +42,8 @@ class RoundRobin:
         self._hosts = hosts
         self._schedule = None
         if len({host.weight for host in hosts}) > 1:
-            self._schedule = schedule = EdfScheduler()
+            schedule: EdfScheduler[Host] = EdfScheduler()
+            self._schedule = schedule
             for host in hosts:
                 schedule.add(host.weight, host)
             for _ in range(int(self._random() * len(hosts))):

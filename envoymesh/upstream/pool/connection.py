@@ -66,7 +66,7 @@ class UpstreamConnection:
             self,
             connect_timeout=settings.connect_timeout,
             buffer_limit=settings.per_connection_buffer_limit_bytes,
-            tls=settings.tls,
+            tls=pool.tls,
         )
 
     def __repr__(self) -> str:
@@ -153,16 +153,23 @@ class UpstreamConnection:
         try:
             codec.dispatch(data)
         except CodecProtocolError as error:
-            self._pool.stats.upstream_cx_protocol_error.inc()
-            codec.reset_all_streams(StreamResetReason.PROTOCOL_ERROR, error.details)
+            self._on_codec_error(codec, error)
             self.connection.close(CloseType.NO_FLUSH)
 
     def on_eof(self) -> None:
         """The peer sends no more: a body that ends with the connection is complete, anything else is cut."""
         self._remote_closed = True
-        if self._codec is not None:
-            self._codec.on_eof()
+        codec = self._codec
+        if codec is not None:
+            try:
+                codec.on_eof()
+            except CodecProtocolError as error:
+                self._on_codec_error(codec, error)
         self.connection.close(CloseType.NO_FLUSH)
+
+    def _on_codec_error(self, codec: ClientCodec, error: CodecProtocolError) -> None:
+        self._pool.stats.upstream_cx_protocol_error.inc()
+        codec.reset_all_streams(StreamResetReason.PROTOCOL_ERROR, error.details)
 
     def on_event(self, event: ConnectionEvent) -> None:
         """Connected, or closed."""
@@ -182,7 +189,7 @@ class UpstreamConnection:
 
     def _on_connected(self) -> None:
         pool = self._pool
-        pool.stats.upstream_cx_connect_ms.record((pool.dispatcher.now() - self._connect_started) * 1000)
+        pool.stats.upstream_cx_connect_ms.record(int((pool.dispatcher.now() - self._connect_started) * 1000))
         self._codec = pool.make_codec(self)
         if pool.settings.max_connection_duration:
             self._duration_timer.enable(pool.settings.max_connection_duration)
@@ -207,7 +214,7 @@ class UpstreamConnection:
                 stats.upstream_cx_destroy_local_with_active_rq.inc()
         if connected:
             stats.upstream_rq_per_cx.record(self.requests)
-            stats.upstream_cx_length_ms.record((pool.dispatcher.now() - self._connect_started) * 1000)
+            stats.upstream_cx_length_ms.record(int((pool.dispatcher.now() - self._connect_started) * 1000))
         else:
             stats.upstream_cx_connect_fail.inc()
             pool.host.stats.cx_connect_fail.inc()

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from envoymesh.http.codec import ClientCodec, HttpProtocol, ResponseDecoder
-from envoymesh.network.api import Connector, Dispatcher
+from envoymesh.network.api import ClientTls, Connector, Dispatcher
 from envoymesh.upstream.api import PoolCallbacks, PoolFailureReason
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.pool.connection import State, UpstreamConnection
@@ -65,6 +65,7 @@ class ConnectionPool:
         "resources",
         "settings",
         "stats",
+        "tls",
     )
 
     def __init__(
@@ -75,6 +76,7 @@ class ConnectionPool:
         stats: ClusterStats,
         resources: ResourceManager,
         connector: Connector,
+        tls: ClientTls | None,
         dispatcher: Dispatcher,
         codec_factory: CodecFactory,
         multiplexed: bool,
@@ -85,6 +87,7 @@ class ConnectionPool:
         self.stats = stats
         self.resources = resources
         self.connector = connector
+        self.tls = tls
         self.dispatcher = dispatcher
         self.protocol = HttpProtocol.HTTP2 if multiplexed else HttpProtocol.HTTP11
         self._codec_factory = codec_factory
@@ -214,9 +217,7 @@ class ConnectionPool:
             self.on_capacity_changed(client)
             if not client.can_take_stream and client.active_streams == 0:
                 client.close()
-        elif state is State.DRAINING and client.active_streams == 0:
-            client.close()
-        elif state is State.READY and client.active_streams == 0 and self._draining:
+        elif client.active_streams == 0 and (state is State.DRAINING or self._draining):
             client.close()
 
     def on_connection_closed(self, client: UpstreamConnection, before: State, remote: bool) -> None:

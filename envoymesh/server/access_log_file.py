@@ -1,0 +1,118 @@
+"""Files that access logs are written to: buffered, flushed by size and by timer, reopened on demand.
+
+Envoy's AccessLogManager. A write never blocks longer than the operating system takes for an append;
+a file that fails is counted and tried again, never raised at a request.
+"""
+
+from __future__ import annotations
+
+import os
+
+from envoymesh.errors import ConfigError
+from envoymesh.network.api import Dispatcher
+from envoymesh.stats.server import FilesystemStats
+
+FLUSH_SIZE = 64 * 1024
+_STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
+
+
+class BufferedLogFile:
+    """One open file.
+
+    Args:
+        flush_interval: seconds that a line may wait (`--file-flush-interval-msec`).
+    Errors: ConfigError when the file cannot be opened.
+    """
+
+    def __init__(self, path: str, dispatcher: Dispatcher, flush_interval: float, stats: FilesystemStats) -> None:
+        self._path = path
+        self._stats = stats
+        self._flush_interval = flush_interval
+        self._pending: list[bytes] = []
+        self._size = 0
+        self._timer = dispatcher.create_timer(self._on_timer)
+        self._descriptor = self._open()
+
+    def _open(self) -> int:
+        standard = _STANDARD.get(self._path)
+        try:
+            if standard is not None:
+                return os.dup(standard)
+            return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise ConfigError(f"unable to open file '{self._path}': {error.strerror}") from None
+
+    def write(self, data: bytes) -> None:
+        """Append a line; it is written within the flush interval, or sooner when many wait."""
+        self._stats.write_buffered.inc()
+        self._stats.write_total_buffered.add(len(data))
+        self._pending.append(data)
+        self._size += len(data)
+        if self._size >= FLUSH_SIZE:
+            self.flush()
+        elif len(self._pending) == 1:
+            self._timer.enable(self._flush_interval)
+
+    def _on_timer(self) -> None:
+        if self._pending:
+            self._stats.flushed_by_timer.inc()
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        if not self._pending:
+            return
+        data = b"".join(self._pending)
+        self._pending.clear()
+        self._stats.write_total_buffered.sub(self._size)
+        self._size = 0
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+            self._stats.write_completed.inc()
+        except OSError:
+            self._stats.write_failed.inc()
+
+    def reopen(self) -> None:
+        """Write what is buffered, then open the path anew."""
+        self.flush()
+        try:
+            descriptor = self._open()
+        except ConfigError:
+            self._stats.reopen_failed.inc()
+            return
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+
+    def close(self) -> None:
+        """Write what is buffered, and close."""
+        self.flush()
+        self._timer.disable()
+        os.close(self._descriptor)
+
+
+class AccessLogFiles:
+    """All access log files by path; two loggers of one path share the file."""
+
+    def __init__(self, dispatcher: Dispatcher, flush_interval: float, stats: FilesystemStats) -> None:
+        self._dispatcher = dispatcher
+        self._flush_interval = flush_interval
+        self._stats = stats
+        self._files: dict[str, BufferedLogFile] = {}
+
+    def open(self, path: str) -> BufferedLogFile:
+        """The file of a path. Errors: ConfigError when it cannot be opened."""
+        if path not in self._files:
+            self._files[path] = BufferedLogFile(path, self._dispatcher, self._flush_interval, self._stats)
+        return self._files[path]
+
+    def reopen(self) -> None:
+        """Reopen all (SIGUSR1, ``/reopen_logs``)."""
+        for file in self._files.values():
+            file.reopen()
+
+    def close(self) -> None:
+        """Flush and close all."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()

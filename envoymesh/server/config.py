@@ -1,0 +1,149 @@
+"""envoy.config.bootstrap.v3.Bootstrap -> the parts that the composition root assembles.
+
+Fields below listeners, clusters and filters are read by their own rooms; what no one reads is refused by its path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from envoy.config.core.v3.base_pb2 import Node
+
+from envoymesh.config.reader import Reader
+from envoymesh.http.access_log import AccessLog, AccessLogFile
+from envoymesh.http.config import read_access_log
+from envoymesh.network.api import Address
+from envoymesh.network.config import read_address, read_listener
+from envoymesh.network.settings import ListenerSettings
+from envoymesh.options import Options
+from envoymesh.server.runtime import flatten
+from envoymesh.server.version import SEMANTIC_VERSION, version_metadata
+from envoymesh.upstream.config import read_cluster
+from envoymesh.upstream.settings import ClusterSettings
+
+CONNECTION_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """The bootstrap's `admin`."""
+
+    address: Address
+    access_logs: Sequence[AccessLog]
+
+
+@dataclass(frozen=True, slots=True)
+class BootstrapSettings:
+    """What a bootstrap asks for.
+
+    Attributes:
+        listeners: settings and reader of each listener, in order.
+        runtime_layers: (name, flattened values) lowest first; None for the admin layer.
+        stats_flush_interval: seconds.
+    """
+
+    listeners: Sequence[tuple[ListenerSettings, Reader]]
+    clusters: Sequence[ClusterSettings]
+    cluster_readers: Sequence[Reader]
+    admin: AdminSettings | None
+    runtime_layers: Sequence[tuple[str, Mapping[str, str] | None]]
+    stats_flush_interval: float
+    node: Node
+
+
+def read_bootstrap(reader: Reader, options: Options, open_log: Callable[[str], AccessLogFile]) -> BootstrapSettings:
+    """Read a bootstrap. Errors: ConfigError with the field's path."""
+    static = reader.message_("static_resources")
+    listener_readers = [] if static is None else static.repeated("listeners")
+    cluster_readers = [] if static is None else static.repeated("clusters")
+    listeners = [(read_listener(each), each) for each in listener_readers]
+    clusters = [read_cluster(each) for each in cluster_readers]
+    _check_listeners(listeners)
+    _check_clusters(clusters, cluster_readers)
+    return BootstrapSettings(
+        listeners=listeners,
+        clusters=clusters,
+        cluster_readers=cluster_readers,
+        admin=_read_admin(reader, open_log),
+        runtime_layers=_read_runtime(reader),
+        stats_flush_interval=reader.duration("stats_flush_interval", 5.0) or 5.0,
+        node=_read_node(reader, options),
+    )
+
+
+def _check_listeners(listeners: Sequence[tuple[ListenerSettings, Reader]]) -> None:
+    seen: dict[Address, str] = {}
+    names: set[str] = set()
+    for settings, reader in listeners:
+        if settings.name in names:
+            raise reader.error("name", f"error adding listener: duplicate listener name '{settings.name}'")
+        names.add(settings.name)
+        if not settings.bind_to_port or settings.address.port == 0:
+            continue
+        if settings.address in seen:
+            raise reader.error(
+                "address",
+                f"error adding listener: '{settings.name}' has duplicate address '{settings.address}' as existing "
+                f"listener '{seen[settings.address]}'",
+            )
+        seen[settings.address] = settings.name
+
+
+def _check_clusters(clusters: Sequence[ClusterSettings], readers: Sequence[Reader]) -> None:
+    names: set[str] = set()
+    for settings, reader in zip(clusters, readers, strict=True):
+        if settings.name in names:
+            raise reader.error("name", f"cluster manager: duplicate cluster '{settings.name}'")
+        names.add(settings.name)
+
+
+def _read_admin(reader: Reader, open_log: Callable[[str], AccessLogFile]) -> AdminSettings | None:
+    admin = reader.message_("admin")
+    if admin is None:
+        return None
+    # The profile's place is of no use here; the limit it would be exempt from is not there for the admin anyway.
+    admin.accept("profile_path", "ignore_global_conn_limit")
+    logs = [read_access_log(each, open_log) for each in admin.repeated("access_log")]
+    return AdminSettings(read_address(admin, "address"), logs) if admin.has("address") else None
+
+
+def _read_runtime(reader: Reader) -> list[tuple[str, Mapping[str, str] | None]]:
+    layered = reader.message_("layered_runtime")
+    layers: list[tuple[str, Mapping[str, str] | None]] = []
+    for layer in [] if layered is None else layered.repeated("layers"):
+        kind = layer.which("layer_specifier")
+        name = layer.string("name")
+        if kind == "static_layer":
+            layers.append((name, flatten(layer.struct("static_layer"))))
+        elif kind == "admin_layer":
+            layer.message_("admin_layer")
+            layers.append((name, None))
+        else:
+            raise layer.error(kind or "layer_specifier", "only static_layer and admin_layer are supported by envoymesh")
+    return layers
+
+
+def _read_node(reader: Reader, options: Options) -> Node:
+    """The node as Envoy shows it: the bootstrap's, over which the command line's words go where it has none."""
+    node = Node()
+    given = reader.message_("node")
+    if given is not None:
+        node.CopyFrom(given.message)
+        given.json()
+    node.id = node.id or options.service_node
+    node.cluster = node.cluster or options.service_cluster
+    if options.service_zone and not node.locality.zone:
+        node.locality.zone = options.service_zone
+    node.user_agent_name = "envoy"
+    build = node.user_agent_build_version
+    build.version.major_number, build.version.minor_number, build.version.patch = SEMANTIC_VERSION
+    for key, value in version_metadata().items():
+        build.metadata.fields[key].string_value = value
+    return node
+
+
+def listener_message(reader: Reader) -> Any:
+    """The message behind a reader, for ``/config_dump``."""
+    return reader.message

@@ -1,0 +1,168 @@
+"""Listeners and what runs on them: sockets from the network room, connection managers from the HTTP room.
+
+The only network filter is the HTTP connection manager; another is refused by name.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from envoymesh.config.reader import Reader
+from envoymesh.filters.registry import FILTERS, TERMINAL_FILTERS, FilterContext
+from envoymesh.http.config import HttpConfigContext, read_connection_manager
+from envoymesh.http.connection_manager import ConnectionManager, HttpContext
+from envoymesh.http.date import DateProvider
+from envoymesh.http.filter import FilterFactory
+from envoymesh.http.request_id import RequestIdGenerator
+from envoymesh.http.settings import HttpConnectionManagerSettings
+from envoymesh.http.stats import Http1CodecStats, Http2CodecStats, HttpConnectionManagerStats, ListenerHttpStats
+from envoymesh.network.api import Connection
+from envoymesh.network.dispatcher import LoopDispatcher
+from envoymesh.network.listener import TcpListener
+from envoymesh.network.settings import FilterChainSettings, ListenerSettings
+from envoymesh.network.stats import ListenerStats, SslStats, TlsInspectorStats
+from envoymesh.router.table import ClusterAction, RouteTable
+from envoymesh.server.config import CONNECTION_MANAGER
+from envoymesh.server.runtime import Runtime
+from envoymesh.stats import Scope, Store, sanitize
+from envoymesh.upstream.api import ClusterManager
+
+_log = logging.getLogger("envoymesh.config")
+
+
+@dataclass(slots=True)
+class ListenerParts:
+    """What all listeners share."""
+
+    dispatcher: LoopDispatcher
+    store: Store
+    runtime: Runtime
+    clusters: ClusterManager
+    http_config: HttpConfigContext
+    drain_close: Callable[[], bool]
+    random: Callable[[], float]
+
+
+class HttpContexts:
+    """Makes the context of each connection manager filter; they share codec stats, ids and the date."""
+
+    def __init__(self, parts: ListenerParts) -> None:
+        self._parts = parts
+        root = parts.store.scope("")
+        self._http1 = Http1CodecStats.create(root.scope("http1."))
+        self._http2: Http2CodecStats | None = None
+        self._dates = DateProvider(parts.dispatcher)
+        self._ids = RequestIdGenerator(os.urandom)
+        self._next_stream_id = itertools.count(1).__next__
+        self.all: list[HttpContext] = []
+
+    def make(self, settings: HttpConnectionManagerSettings, listener_scope: Scope) -> HttpContext:
+        """A context, which is remembered for draining."""
+        store = self._parts.store
+        if self._http2 is None:
+            self._http2 = Http2CodecStats.create(store.scope("http2."))
+        prefix = f"http.{sanitize(settings.stat_prefix)}."
+        context = HttpContext(
+            settings=settings,
+            stats=HttpConnectionManagerStats.create(store.scope(prefix)),
+            listener_stats=ListenerHttpStats.create(listener_scope.scope(prefix)),
+            http1_stats=self._http1,
+            http2_stats=self._http2,
+            dispatcher=self._parts.dispatcher,
+            dates=self._dates,
+            request_ids=self._ids,
+            drain_close=self._parts.drain_close,
+            next_stream_id=self._next_stream_id,
+        )
+        self.all.append(context)
+        return context
+
+
+def http_settings(
+    chain: FilterChainSettings, listener: Reader, parts: ListenerParts, config: HttpConfigContext
+) -> HttpConnectionManagerSettings:
+    """Read the connection manager of a filter chain. Errors: ConfigError for any other network filter."""
+    if len(chain.filters) != 1:
+        raise listener.error("filter_chains", "a filter chain needs exactly one filter, the HTTP connection manager")
+    name, reader = chain.filters[0]
+    if reader.type_name != CONNECTION_MANAGER:
+        raise reader.error("", f"network filter {name} ({reader.type_name}) is not supported by envoymesh")
+    settings = read_connection_manager(reader, config)
+    check_routes(settings.route_table, parts.clusters, reader)
+    return settings
+
+
+def check_routes(table: RouteTable, clusters: ClusterManager, reader: Reader) -> None:
+    """Every route's cluster exists. Errors: ConfigError naming the cluster."""
+    for route in table.routes():
+        action = route.action
+        if isinstance(action, ClusterAction) and clusters.get(action.cluster) is None:
+            raise reader.error("route_config", f"route: unknown cluster '{action.cluster}'")
+
+
+def read_http_filters(readers: Sequence[Reader], context: FilterContext) -> list[FilterFactory]:
+    """Factories of `http_filters`. Errors: ConfigError for unknown filters and a wrong or missing terminal filter."""
+    factories: list[FilterFactory] = []
+    for index, each in enumerate(readers):
+        name = each.string("name")
+        config = each.any_()
+        if config is None:
+            raise each.error("typed_config", f"HTTP filter {name} needs a typed_config")
+        if config.type_name not in FILTERS:
+            raise each.error("typed_config", f"HTTP filter {name} ({config.type_name}) is not supported by envoymesh")
+        is_last = index == len(readers) - 1
+        if (config.type_name in TERMINAL_FILTERS) != is_last:
+            raise each.error("name", _terminal_problem(name, config.type_name, is_last))
+        factories.append(FILTERS[config.type_name](config, context))
+    return factories
+
+
+def _terminal_problem(name: str, type_name: str, is_last: bool) -> str:
+    if is_last:
+        return f"Error: non-terminal filter named {name} of type {type_name} is the last filter in a http filter chain."
+    return f"Error: terminal filter named {name} of type {type_name} must be the last filter in a http filter chain."
+
+
+def make_listener(
+    settings: ListenerSettings,
+    parts: ListenerParts,
+    contexts: HttpContexts,
+    http: dict[int, HttpConnectionManagerSettings],
+    stat_name: str,
+) -> TcpListener:
+    """A listener whose connections get connection managers.
+
+    Args:
+        http: connection manager settings by the identity of their filter chain.
+    """
+    scope = parts.store.scope(f"listener.{sanitize(stat_name)}.")
+    made = {key: contexts.make(each, scope) for key, each in http.items()}
+    buffer_limit = settings.per_connection_buffer_limit_bytes
+
+    def on_accept(connection: Connection, chain: FilterChainSettings) -> None:
+        connection.set_handler(ConnectionManager(made[id(chain)], connection, buffer_limit))
+
+    chains = [*settings.filter_chains, *filter(None, [settings.default_filter_chain])]
+    has_tls = any(chain.tls is not None for chain in chains)
+    listener = TcpListener(
+        parts.dispatcher,
+        settings,
+        on_accept,
+        ListenerStats.create(scope),
+        SslStats(scope) if has_tls else None,
+        TlsInspectorStats.create(parts.store.scope("tls_inspector.")) if settings.inspect_tls else None,
+    )
+    limit_key = f"envoy.resource_limits.listener.{settings.name}.connection_limit"
+    listener.connection_limit = lambda: parts.runtime.integer(limit_key)
+    return listener
+
+
+def filter_context(stat_prefix: str, parts: ListenerParts) -> FilterContext:
+    """What the filters of one connection manager may refer to."""
+    return FilterContext(
+        parts.clusters, parts.dispatcher, parts.store.scope(f"http.{sanitize(stat_prefix)}."), parts.random
+    )

@@ -1,0 +1,102 @@
+"""`envoymesh proxy`: from options to an exit code. The only place that handles signals and sets up the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+from envoymesh.config.load import load_bootstrap
+from envoymesh.errors import BindError, ConfigError
+from envoymesh.network.dispatcher import new_event_loop
+from envoymesh.options import Options
+from envoymesh.server.log import ProcessLog
+from envoymesh.server.server import Server
+from envoymesh.server.version import version_text
+
+_log = logging.getLogger("envoymesh.main")
+
+
+def run(options: Options) -> int:
+    """Run the proxy. Gives the exit code: 0 after a regular stop, 1 for an error, which has been printed."""
+    try:
+        process_log = ProcessLog(options.log_level, options.component_log_level, options.log_format, options.log_path)
+    except ConfigError as error:
+        return _fail(error)
+    if options.mode == "validate":
+        return _validate(options, process_log)
+    return _serve(options, process_log)
+
+
+def _fail(error: Exception) -> int:
+    sys.stderr.write(f"{error}\n")
+    return 1
+
+
+def _make_server(options: Options, process_log: ProcessLog, loop: asyncio.AbstractEventLoop) -> Server:
+    loaded = load_bootstrap(options.config_path or None, options.config_yaml, options.allow_unknown_static_fields)
+    for warning in loaded.warnings:
+        logging.getLogger("envoymesh.config").warning("%s", warning)
+    return Server(options, loaded, process_log, loop)
+
+
+def _validate(options: Options, process_log: ProcessLog) -> int:
+    loop = new_event_loop()
+    try:
+        _make_server(options, process_log, loop)
+    except ConfigError as error:
+        sys.stderr.write(f"error initializing configuration '{options.config_path}': {error}\n")
+        return 1
+    finally:
+        loop.close()
+    sys.stdout.write(f"configuration '{options.config_path}' OK\n")
+    return 0
+
+
+def _serve(options: Options, process_log: ProcessLog) -> int:
+    loop = new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        _log.info("initializing epoch 0 (version %s)", version_text())
+        if options.concurrency > 1:
+            _log.warning("--concurrency %d: envoymesh runs one worker; more are not supported yet", options.concurrency)
+        server = _make_server(options, process_log, loop)
+        _handle_signals(loop, server)
+        # What start-up made stays: the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
+        loop.run_until_complete(server.run())
+    except (ConfigError, BindError) as error:
+        _log.critical("error initializing configuration '%s': %s", options.config_path, error)
+        return 1
+    finally:
+        loop.close()
+    return 0
+
+
+def _handle_signals(loop: asyncio.AbstractEventLoop, server: Server) -> None:
+    """SIGTERM and SIGINT drain, the second one leaves at once; SIGUSR1 reopens logs; SIGHUP is ignored, as in Envoy."""
+    caught: list[int] = []
+
+    def stop(number: int) -> None:
+        if caught:
+            _log.warning("caught a second signal, exiting at once")
+            logging.shutdown()
+            os._exit(0)
+        caught.append(number)
+        server.drain_and_stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    loop.add_signal_handler(signal.SIGUSR1, server.reopen_logs)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGHUP, _ignore)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """A hang-up means nothing to a server."""

@@ -1,0 +1,325 @@
+"""The server: assembles every room's parts from a bootstrap, runs them, drains and stops them.
+
+`Server(...)` builds everything short of binding, which is what `--mode validate` does; `run` serves until it
+is told to stop. Start order as Envoy's: bind, find every cluster's first hosts, listen, say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+from pathlib import Path
+from typing import Any
+
+from envoymesh.admin.filter import admin_filter_factory
+from envoymesh.admin.process_memory import process_memory
+from envoymesh.admin.registry import Admin
+from envoymesh.admin.views import ServerState
+from envoymesh.config.load import LoadedBootstrap
+from envoymesh.errors import ConfigError
+from envoymesh.http.config import HttpConfigContext
+from envoymesh.http.settings import HttpConnectionManagerSettings
+from envoymesh.network.connector import LoopConnector
+from envoymesh.network.dispatcher import LoopDispatcher
+from envoymesh.network.dns import CaresResolver
+from envoymesh.network.listener import TcpListener
+from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings
+from envoymesh.network.stats import DnsStats, SslStats
+from envoymesh.network.tls import upstream_context
+from envoymesh.options import Options
+from envoymesh.router.table import RouteTable
+from envoymesh.server.access_log_file import AccessLogFiles
+from envoymesh.server.admin import make_admin_context
+from envoymesh.server.config import AdminSettings, BootstrapSettings, read_bootstrap
+from envoymesh.server.drain import DrainManager
+from envoymesh.server.listeners import (
+    HttpContexts,
+    ListenerParts,
+    filter_context,
+    http_settings,
+    make_listener,
+    read_http_filters,
+)
+from envoymesh.server.log import ProcessLog
+from envoymesh.server.runtime import Runtime
+from envoymesh.stats import Store
+from envoymesh.stats.server import FilesystemStats, ListenerManagerStats, RuntimeStats, ServerStats
+from envoymesh.upstream.cluster_manager import StaticClusterManager
+
+_log = logging.getLogger("envoymesh.main")
+
+GOAWAY_DELAY = 0.5
+"""Seconds between the two GOAWAYs of a shutdown: time for requests on their way (RFC 9113 section 6.8)."""
+
+
+class Server:
+    """One proxy process. Also the admin's `ServerLifecycle`.
+
+    Errors: ConfigError, at construction, for anything in the bootstrap that cannot be done.
+    """
+
+    def __init__(
+        self, options: Options, loaded: LoadedBootstrap, process_log: ProcessLog, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.options = options
+        self.loaded = loaded
+        self.process_log = process_log
+        self.dispatcher = LoopDispatcher(loop)
+        self.store = Store()
+        self.started_wall_time = self.dispatcher.wall_time()
+        self._started = self.dispatcher.now()
+        self._state = ServerState.PRE_INITIALIZING
+        self._stopped = asyncio.Event()
+        self._initialised = asyncio.Event()
+        root = self.store.scope("")
+        self._stats = ServerStats.create(root.scope("server."))
+        self._listener_stats = ListenerManagerStats.create(root.scope("listener_manager."))
+        flush_interval = options.file_flush_interval_msec / 1000
+        self._access_logs = AccessLogFiles(
+            self.dispatcher, flush_interval, FilesystemStats.create(root.scope("filesystem."))
+        )
+        self._drain = DrainManager(self.dispatcher, options.drain_time_s, options.drain_strategy, random.random)
+        self._inbound_only = False
+        self._deadline = 0.0
+        self._stats_timer = self.dispatcher.create_timer(self._flush_stats)
+        self._drain_timer = self.dispatcher.create_timer(self._stop_listeners)
+        reader = loaded.reader()
+        self.settings: BootstrapSettings = read_bootstrap(reader, options, self._access_logs.open)
+        self.runtime = Runtime(self.settings.runtime_layers, RuntimeStats.create(root.scope("runtime.")))
+        self.clusters = self._make_clusters()
+        self._parts = self._listener_parts()
+        self._contexts = HttpContexts(self._parts)
+        self.route_messages: list[Any] = []
+        self.listeners = self._make_listeners()
+        self._admin = self._make_admin()
+        reader.finish()
+
+    # Assembly
+
+    def _make_clusters(self) -> StaticClusterManager:
+        return StaticClusterManager(
+            self.settings.clusters,
+            self.store.scope(""),
+            LoopConnector(self.dispatcher),
+            CaresResolver(self.dispatcher, DnsStats.create(self.store.scope("dns.cares."))),
+            self.dispatcher,
+            random.random,
+            lambda tls, scope: upstream_context(tls, SslStats(scope)),
+        )
+
+    def _listener_parts(self) -> ListenerParts:
+        config = HttpConfigContext(
+            read_filters=lambda readers, prefix: read_http_filters(readers, filter_context(prefix, self._parts)),
+            open_log=self._access_logs.open,
+            local_address=local_address(self.options.local_address_ip_version),
+            service_cluster=self.options.service_cluster,
+        )
+        return ListenerParts(
+            self.dispatcher,
+            self.store,
+            self.runtime,
+            self.clusters,
+            config,
+            self._drain.drain_close,
+            random.random,
+        )
+
+    def _make_listeners(self) -> list[TcpListener]:
+        made = []
+        for settings, reader in self.settings.listeners:
+            http: dict[int, HttpConnectionManagerSettings] = {}
+            for chain in [*settings.filter_chains, *filter(None, [settings.default_filter_chain])]:
+                http[id(chain)] = http_settings(chain, reader, self._parts, self._parts.http_config)
+                self.route_messages.append(chain.filters[0][1].message.route_config)
+            stat_name = settings.stat_prefix or str(settings.address)
+            made.append(make_listener(settings, self._parts, self._contexts, http, stat_name))
+            self._listener_stats.listener_added.inc()
+        return made
+
+    def _make_admin(self) -> TcpListener | None:
+        admin = self.settings.admin
+        if admin is None:
+            return None
+        chain = FilterChainSettings("", FilterChainMatch(), ())
+        settings = ListenerSettings("admin", admin.address, filter_chains=(chain,), reuse_port=False)
+        http = {id(chain): self._admin_http(admin)}
+        return make_listener(settings, self._parts, self._contexts, http, "admin")
+
+    def _admin_http(self, admin: AdminSettings) -> HttpConnectionManagerSettings:
+        return HttpConnectionManagerSettings(
+            stat_prefix="admin",
+            route_table=RouteTable("admin", []),
+            filter_factories=(admin_filter_factory(Admin(make_admin_context(self))),),
+            use_remote_address=True,
+            generate_request_id=False,
+            access_logs=admin.access_logs,
+        )
+
+    # Running
+
+    async def run(self) -> None:
+        """Serve until `shutdown`. Errors: BindError when an address is not to be had."""
+        self._stats.concurrency.set(1)
+        self._bind()
+        if self._admin is not None:
+            await self._admin.listen()
+            _log.info("admin address: %s", self._admin.addresses[0])
+            self._write_admin_address(str(self._admin.addresses[0]))
+        self._state = ServerState.INITIALIZING
+        _log.info("cm init: initializing cds")
+        self.clusters.initialise(self._initialised.set)
+        await self._initialised.wait()
+        _log.info("all clusters initialized. initializing init manager")
+        for listener in self.listeners:
+            await listener.listen()
+            self._listener_stats.listener_create_success.inc()
+        self._go_live()
+        await self._stopped.wait()
+        await self._close()
+
+    def _bind(self) -> None:
+        bound: list[TcpListener] = []
+        try:
+            for listener in [*filter(None, [self._admin]), *self.listeners]:
+                listener.bind()
+                bound.append(listener)
+        except BaseException:
+            for listener in bound:
+                listener.stop_accepting()
+            self._access_logs.close()
+            raise
+
+    def _go_live(self) -> None:
+        self._state = ServerState.LIVE
+        self._listener_stats.total_listeners_active.set(len(self.listeners))
+        self._listener_stats.workers_started.set(1)
+        elapsed = int((self.dispatcher.now() - self._started) * 1000)
+        self._stats.initialization_time_ms.record(elapsed)
+        self._flush_stats()
+        _log.info("all dependencies initialized. starting workers")
+        _log.info("starting main dispatch loop (started in %d ms)", elapsed)
+
+    def _write_admin_address(self, address: str) -> None:
+        path = self.options.admin_address_path
+        if not path:
+            return
+        try:
+            Path(path).write_text(address)
+        except OSError as error:
+            _log.critical("cannot open admin address output file %s for writing: %s", path, error.strerror)
+
+    def _flush_stats(self) -> None:
+        stats = self._stats
+        stats.live.set(int(self.state is ServerState.LIVE))
+        stats.state.set(int(self.state))
+        stats.uptime.set(int(self.uptime_current_epoch()))
+        memory = process_memory()
+        stats.memory_allocated.set(memory.allocated)
+        stats.memory_heap_size.set(memory.heap_size)
+        stats.memory_physical_size.set(memory.total_physical_bytes)
+        stats.total_connections.set(sum(listener.active_connections for listener in self.listeners))
+        self.store.flush()
+        self._stats_timer.enable(self.settings.stats_flush_interval)
+
+    # ServerLifecycle
+
+    @property
+    def state(self) -> ServerState:
+        """Where the server is in its life; a failed health check shows as DRAINING."""
+        if self._state is ServerState.LIVE and (self._drain.health_check_failed or self._drain.draining):
+            return ServerState.DRAINING
+        return self._state
+
+    def uptime_current_epoch(self) -> float:
+        """Seconds since this process started."""
+        return self.dispatcher.now() - self._started
+
+    def uptime_all_epochs(self) -> float:
+        """The same: there is no hot restart."""
+        return self.uptime_current_epoch()
+
+    def fail_health_check(self, fail: bool) -> None:
+        """``/healthcheck/fail`` and ``/healthcheck/ok``."""
+        self._drain.health_check_failed = fail
+        self._stats.live.set(int(self.state is ServerState.LIVE))
+        self._stats.state.set(int(self.state))
+
+    def drain_listeners(self, *, graceful: bool, inbound_only: bool, skip_exit: bool) -> None:
+        """``/drain_listeners``: stop accepting, now or after the drain time; `skip_exit` only drains connections."""
+        if graceful or skip_exit:
+            self._drain.start()
+        if skip_exit:
+            return
+        self._inbound_only = inbound_only
+        if graceful:
+            self._drain_timer.enable(self.options.drain_time_s)
+        else:
+            self._stop_listeners()
+
+    def _stop_listeners(self) -> None:
+        for listener in self.listeners:
+            if not self._inbound_only or listener.settings.traffic_direction == "INBOUND":
+                listener.stop_accepting()
+                self._listener_stats.listener_stopped.inc()
+
+    def reopen_logs(self) -> None:
+        """Open access logs and the process log anew (SIGUSR1, ``/reopen_logs``)."""
+        self._access_logs.reopen()
+        try:
+            self.process_log.reopen()
+        except ConfigError as error:
+            _log.error("%s", error)
+
+    def shutdown(self) -> None:
+        """``/quitquitquit``: leave as soon as the answer is out."""
+        timer = self.dispatcher.create_timer(self._stopped.set)
+        timer.enable(0.05)
+
+    # Stopping
+
+    def drain_and_stop(self) -> None:
+        """Accept no more, end connections when their requests are done, then stop; at the latest after drain_time_s."""
+        _log.info("caught signal, draining: %d connections open", self._open_connections())
+        self._drain.start()
+        for listener in self.listeners:
+            listener.stop_accepting()
+        for context in self._contexts.all:
+            for manager in list(context.managers):
+                manager.start_drain(GOAWAY_DELAY)
+        self._deadline = self.dispatcher.now() + self.options.drain_time_s
+        self._drain_timer = self.dispatcher.create_timer(self._stop_when_drained)
+        self._stop_when_drained()
+
+    def _open_connections(self) -> int:
+        return sum(listener.active_connections for listener in self.listeners)
+
+    def _stop_when_drained(self) -> None:
+        if not self._open_connections() or self.dispatcher.now() >= self._deadline:
+            self._stopped.set()
+        else:
+            self._drain_timer.enable(0.05)
+
+    async def _close(self) -> None:
+        _log.info("main dispatch loop exited")
+        for listener in [*self.listeners, *filter(None, [self._admin])]:
+            listener.close()
+        self.clusters.shutdown()
+        self._stats_timer.disable()
+        self._access_logs.close()
+        await asyncio.sleep(0)  # transports that were closed just now get their turn
+        _log.info("exiting")
+
+
+def local_address(version: str) -> str:
+    """This machine's address, as Envoy's LocalInfo finds it: that of the first interface which is not the loopback."""
+    family, target, fallback = (
+        (socket.AF_INET6, "2001:db8::1", "::1") if version == "v6" else (socket.AF_INET, "192.0.2.1", "127.0.0.1")
+    )
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((target, 9))  # chooses a source address; a datagram socket sends nothing on connect
+            return str(probe.getsockname()[0])
+    except OSError:
+        return fallback

@@ -1,0 +1,257 @@
+"""envoy.config.cluster.v3.Cluster -> ClusterSettings.
+
+Each function reads one message through a `Reader`; a field that is not read here is refused by its path.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field, replace
+
+from envoymesh.config.reader import Reader
+from envoymesh.http.config import read_http1_options, read_http2_options
+from envoymesh.http.http1 import Http1Settings
+from envoymesh.http.http2 import Http2Settings
+from envoymesh.network.config import read_upstream_socket
+from envoymesh.network.settings import UpstreamTlsSettings
+from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
+
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+DISCOVERY_TYPES = ("STATIC", "STRICT_DNS", "LOGICAL_DNS")
+POLICIES = ("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM")
+
+ALPN = {"HTTP1": ("http/1.1",), "HTTP2": ("h2",), "ALPN": ("h2", "http/1.1"), "DOWNSTREAM": ("h2", "http/1.1")}
+"""Offered where `alpn_protocols` is unset, by protocol kind."""
+
+
+@dataclass(slots=True)
+class _Protocol:
+    kind: str = "HTTP1"
+    http1: Http1Settings = field(default_factory=Http1Settings)
+    http2: Http2Settings = field(default_factory=Http2Settings)
+    idle_timeout: float = 3600.0
+    max_connection_duration: float = 0.0
+    max_requests_per_connection: int = 0
+
+
+def read_cluster(reader: Reader) -> ClusterSettings:
+    """Read one cluster. Errors: ConfigError with the field's path."""
+    discovery = _read_discovery_type(reader)
+    protocol = _read_protocol(reader)
+    tls = read_upstream_socket(reader.message_("transport_socket"))
+    if protocol.kind == "ALPN" and tls is None:
+        raise reader.error(
+            "typed_extension_protocol_options", "auto_config needs a TLS transport_socket, which agrees on a protocol"
+        )
+    failure_base, failure_max = _read_failure_rate(reader)
+    thresholds = _read_thresholds(reader)
+    name = reader.string("name")
+    # Of no effect on a static bootstrap: clusters are always warmed, and nothing is cleaned up at intervals.
+    reader.accept("wait_for_warm_on_init", "cleanup_interval")
+    return ClusterSettings(
+        name=name,
+        stat_name=reader.string("alt_stat_name") or name,
+        discovery_type=discovery,
+        lb_policy=_read_policy(reader),
+        endpoints=_read_endpoints(reader, discovery),
+        connect_timeout=reader.duration("connect_timeout", 5.0) or 5.0,
+        per_connection_buffer_limit_bytes=reader.integer("per_connection_buffer_limit_bytes", 1024 * 1024),
+        protocol=protocol.kind,
+        http1=protocol.http1,
+        http2=protocol.http2,
+        tls=None if tls is None else _with_alpn(tls, protocol.kind),
+        idle_timeout=protocol.idle_timeout,
+        max_connection_duration=protocol.max_connection_duration,
+        max_requests_per_connection=protocol.max_requests_per_connection,
+        dns_refresh_rate=reader.duration("dns_refresh_rate", 5.0) or 5.0,
+        dns_failure_base=failure_base,
+        dns_failure_max=failure_max,
+        dns_jitter=reader.duration("dns_jitter", 0.0) or 0.0,
+        dns_lookup_family=reader.enum("dns_lookup_family"),
+        respect_dns_ttl=reader.boolean("respect_dns_ttl"),
+        healthy_panic_threshold=_read_panic_threshold(reader),
+        choice_count=_read_choice_count(reader),
+        default_thresholds=thresholds.get("DEFAULT", ThresholdSettings()),
+        high_thresholds=thresholds.get("HIGH", ThresholdSettings()),
+    )
+
+
+def _with_alpn(tls: UpstreamTlsSettings, kind: str) -> UpstreamTlsSettings:
+    if tls.common.alpn_protocols:
+        return tls
+    return replace(tls, common=replace(tls.common, alpn_protocols=ALPN[kind]))
+
+
+def _read_discovery_type(reader: Reader) -> str:
+    if reader.which("cluster_discovery_type") == "cluster_type":
+        raise reader.error("cluster_type", "custom cluster types are not supported by envoymesh")
+    kind = reader.enum("type")
+    if kind not in DISCOVERY_TYPES:
+        raise reader.error("type", f"{kind} is not supported by envoymesh, one of {', '.join(DISCOVERY_TYPES)}")
+    return kind
+
+
+def _read_policy(reader: Reader) -> str:
+    policy = reader.enum("lb_policy")
+    if policy not in POLICIES:
+        raise reader.error("lb_policy", f"{policy} is not supported by envoymesh, one of {', '.join(POLICIES)}")
+    return policy
+
+
+def _read_choice_count(reader: Reader) -> int:
+    config = reader.message_("least_request_lb_config")
+    return 2 if config is None else config.integer("choice_count", 2)
+
+
+def _read_panic_threshold(reader: Reader) -> float:
+    config = reader.message_("common_lb_config")
+    if config is None:
+        return 0.5
+    threshold = config.percent("healthy_panic_threshold")
+    return 0.5 if threshold is None else threshold
+
+
+def _read_failure_rate(reader: Reader) -> tuple[float, float]:
+    """`dns_failure_refresh_rate`; the refresh rate itself when unset."""
+    rate = reader.message_("dns_failure_refresh_rate")
+    if rate is None:
+        refresh = reader.duration("dns_refresh_rate", 5.0) or 5.0
+        return refresh, refresh
+    base = rate.duration("base_interval", 1.0) or 1.0
+    return base, rate.duration("max_interval", base * 10) or base * 10
+
+
+def _read_thresholds(reader: Reader) -> dict[str, ThresholdSettings]:
+    breakers = reader.message_("circuit_breakers")
+    if breakers is None:
+        return {}
+    read: dict[str, ThresholdSettings] = {}
+    for threshold in breakers.repeated("thresholds"):
+        priority = threshold.enum("priority")
+        read.setdefault(
+            priority,
+            ThresholdSettings(
+                max_connections=threshold.integer("max_connections", 1024),
+                max_pending_requests=threshold.integer("max_pending_requests", 1024),
+                max_requests=threshold.integer("max_requests", 1024),
+                max_retries=threshold.integer("max_retries", 3),
+            ),
+        )
+    return read
+
+
+# Endpoints
+
+
+def _read_endpoints(reader: Reader, discovery: str) -> list[EndpointSettings]:
+    assignment = reader.message_("load_assignment")
+    if assignment is None:
+        return []
+    assignment.string("cluster_name")
+    endpoints: list[EndpointSettings] = []
+    for locality in assignment.repeated("endpoints"):
+        endpoints.extend(_read_locality(locality))
+    if discovery == "LOGICAL_DNS" and len(endpoints) != 1:
+        raise reader.error(
+            "load_assignment", "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint"
+        )
+    if discovery == "STATIC":
+        _check_addresses(reader, endpoints)
+    return endpoints
+
+
+def _check_addresses(reader: Reader, endpoints: list[EndpointSettings]) -> None:
+    for endpoint in endpoints:
+        try:
+            ipaddress.ip_address(endpoint.host)
+        except ValueError:
+            raise reader.error(
+                "load_assignment",
+                f"malformed IP address: {endpoint.host}. Consider setting resolver_name or setting cluster type to "
+                "'STRICT_DNS' or 'LOGICAL_DNS'",
+            ) from None
+
+
+def _read_locality(reader: Reader) -> list[EndpointSettings]:
+    locality = reader.message_("locality")
+    region = zone = sub_zone = ""
+    if locality is not None:
+        region, zone, sub_zone = locality.string("region"), locality.string("zone"), locality.string("sub_zone")
+    if reader.integer("priority"):
+        raise reader.error("priority", "endpoint priorities other than 0 are not supported by envoymesh")
+    return [_read_endpoint(endpoint, region, zone, sub_zone) for endpoint in reader.repeated("lb_endpoints")]
+
+
+def _read_endpoint(reader: Reader, region: str, zone: str, sub_zone: str) -> EndpointSettings:
+    endpoint = reader.required("endpoint")
+    host, port = endpoint.socket_address("address")
+    return EndpointSettings(
+        host=host,
+        port=port,
+        hostname=endpoint.string("hostname") or host,
+        weight=reader.integer("load_balancing_weight", 1),
+        health_status=reader.enum("health_status"),
+        region=region,
+        zone=zone,
+        sub_zone=sub_zone,
+    )
+
+
+# Protocols
+
+
+def _read_protocol(reader: Reader) -> _Protocol:
+    options = reader.any_map("typed_extension_protocol_options")
+    legacy = reader.message_("http2_protocol_options")
+    for name, extension in options.items():
+        if extension.type_name != HTTP_OPTIONS:
+            raise reader.error("typed_extension_protocol_options", f"{name} is not supported by envoymesh")
+        return _read_http_options(extension)
+    if legacy is not None:
+        return _Protocol("HTTP2", http2=_http2(legacy, None))
+    return _Protocol()
+
+
+def _read_http_options(reader: Reader) -> _Protocol:
+    common = reader.message_("common_http_protocol_options")
+    protocol = _Protocol()
+    if common is not None:
+        idle = common.duration("idle_timeout")
+        protocol.idle_timeout = 3600.0 if idle is None else idle
+        protocol.max_connection_duration = common.duration("max_connection_duration", 0.0) or 0.0
+        protocol.max_requests_per_connection = common.integer("max_requests_per_connection")
+    kind = reader.which("upstream_protocol_options")
+    if kind == "explicit_http_config":
+        _read_explicit(reader.required(kind), common, protocol)
+    elif kind == "use_downstream_protocol_config":
+        _read_both(reader.required(kind), common, protocol)
+        protocol.kind = "DOWNSTREAM"
+    elif kind == "auto_config":
+        _read_both(reader.required(kind), common, protocol)
+        protocol.kind = "ALPN"
+    return protocol
+
+
+def _read_explicit(config: Reader, common: Reader | None, protocol: _Protocol) -> None:
+    kind = config.which("protocol_config")
+    if kind == "http2_protocol_options":
+        protocol.kind = "HTTP2"
+        protocol.http2 = _http2(config.required(kind), common)
+    elif kind == "http_protocol_options":
+        protocol.http1 = _http1(config.required(kind), common)
+    else:
+        raise config.error(kind or "protocol_config", "only HTTP/1 and HTTP/2 are supported by envoymesh")
+
+
+def _read_both(config: Reader, common: Reader | None, protocol: _Protocol) -> None:
+    protocol.http1 = _http1(config.message_("http_protocol_options"), common)
+    protocol.http2 = _http2(config.message_("http2_protocol_options"), common)
+
+
+def _http1(options: Reader | None, common: Reader | None) -> Http1Settings:
+    return read_http1_options(options, common, max_headers_kb=60)
+
+
+def _http2(options: Reader | None, common: Reader | None) -> Http2Settings:
+    count = common.integer("max_headers_count", 100) if common is not None else 100
+    return read_http2_options(options, max_headers_kb=60, max_headers_count=count)
