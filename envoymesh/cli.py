@@ -1,0 +1,199 @@
+"""The command line. Besides service/, the only user of argparse; it must not do any work itself."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import Field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from envoymesh import __version__
+from envoymesh.options import Options, flags
+
+PROGRAM = "envoymesh"
+STATE_VARIABLE = "ENVOYMESH_STATE"
+LARGEST_UINT32 = 2**32 - 1
+SHORT_FLAGS = {"config_path": "-c", "log_level": "-l"}
+NO_CONFIGURATION = "At least one of --config-path or --config-yaml should be non-empty"
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with Envoy's manners: no abbreviated flags, and exit code 1 for a wrong command line."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **arguments})
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where to read more, and end with 1."""
+        print(f"PARSE ERROR: {message}\n\nFor complete USAGE and HELP type:\n   {self.prog} --help", file=sys.stderr)
+        sys.exit(1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; `arguments` are those after the program's name. Returns the exit code."""
+    given = make_parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = given.run
+    return run(given)
+
+
+def make_parser() -> Parser:
+    """The whole command line; a parsed one has `run`, which does it."""
+    parser = Parser(prog=PROGRAM, description="A two-tier sidecar mesh with its own proxy.")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM}  version: {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add_proxy(commands)
+    add_mesh(commands)
+    return parser
+
+
+# The proxy: one flag for each field of Options.
+
+
+def add_proxy(commands: argparse._SubParsersAction[Parser]) -> None:
+    """`envoymesh proxy`, with Envoy's flags."""
+    text = "Run the proxy on an Envoy v3 configuration."
+    parser = commands.add_parser("proxy", help=text, description=text)
+    for each in flags():
+        add_flag(parser, each)
+    parser.add_argument("--version", action=ProxyVersion, help="Displays version information and exits.")
+    parser.set_defaults(run=run_proxy)
+
+
+def add_flag(parser: Parser, option: Field[Any]) -> None:
+    """The flag of one field of Options."""
+    names = [SHORT_FLAGS[option.name]] if option.name in SHORT_FLAGS else []
+    names.append("--" + option.name.replace("_", "-"))
+    text = option.metadata["help"].replace("%", "%%")
+    if isinstance(option.default, bool):
+        parser.add_argument(*names, action="store_true", help=text)
+        return
+    metavar = "<uint32_t>" if isinstance(option.default, int) else "<string>"
+    parser.add_argument(*names, type=_reader(option), default=option.default, metavar=metavar, help=text)
+
+
+def _reader(option: Field[Any]) -> Callable[[str], object]:
+    if isinstance(option.default, int):
+        return uint32
+    choices, error = option.metadata["choices"], option.metadata["error"]
+
+    def read(value: str) -> str:
+        if choices and value not in choices:
+            raise argparse.ArgumentTypeError(f"{error} '{value}'; one of {', '.join(choices)} is expected")
+        return value
+
+    return read
+
+
+def uint32(text: str) -> int:
+    """A number from 0 to 2**32 - 1. Errors: argparse.ArgumentTypeError in Envoy's words."""
+    if not (text.isascii() and text.isdigit() and int(text) <= LARGEST_UINT32):
+        raise argparse.ArgumentTypeError(f"Couldn't read argument value from string '{text}'")
+    return int(text)
+
+
+class ProxyVersion(argparse.Action):
+    """--version of the proxy, in Envoy's five parts; the parts are looked up only when asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **arguments: Any) -> None:
+        super().__init__(option_strings, dest, **{**arguments, "nargs": 0, "default": argparse.SUPPRESS})
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Print it and end with 0."""
+        from envoymesh.server.version import version_text
+
+        print(f"{parser.prog}  version: {version_text()}")
+        parser.exit()
+
+
+def read_options(given: argparse.Namespace) -> Options:
+    """The proxy's options out of a parsed command line."""
+    return Options(**{each.name: getattr(given, each.name) for each in flags()})
+
+
+def run_proxy(given: argparse.Namespace) -> int:
+    """Run the proxy until it is told to stop."""
+    options = read_options(given)
+    if not (options.config_path or options.config_yaml):
+        print(NO_CONFIGURATION, file=sys.stderr)
+        return 1
+    # Not at the top: the mesh's commands have no need of the proxy, which takes its time to import.
+    from envoymesh.server.main import run
+
+    return run(options)
+
+
+# The mesh as local processes.
+
+
+def add_mesh(commands: argparse._SubParsersAction[Parser]) -> None:
+    """The commands of the embedded runtime."""
+    place = place_options()
+    up = _mesh_command(commands, place, "up", "Run the mesh as local processes until Ctrl-C.")
+    up.add_argument("-d", "--detach", action="store_true", help="run in the background, once everything is healthy")
+    up.add_argument(
+        "--scale", metavar="SERVICE=N", type=scale, action="append", default=[], help="replicas of a service"
+    )
+    ps = _mesh_command(commands, place, "ps", "List the replicas.")
+    ps.add_argument("--format", choices=("table", "json"), default="table", help="table (default) or json")
+    scaling = _mesh_command(commands, place, "scale", "Run so many replicas of a service.")
+    scaling.add_argument("scale", metavar="SERVICE=N", type=scale, nargs="+", help="replicas of a service")
+    logs = _mesh_command(commands, place, "logs", "Show what the replicas wrote.")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on as more is written")
+    logs.add_argument("replica", metavar="REPLICA", nargs="?", default="", help="only this one's")
+    for name, text in (
+        ("stop", "Stop a replica: it drains, then ends."),
+        ("start", "Start a stopped replica."),
+        ("kill", "End a replica at once."),
+    ):
+        _mesh_command(commands, place, name, text).add_argument("replica", metavar="REPLICA", help="such as service1-1")
+    _mesh_command(commands, place, "down", "Stop the mesh; nothing is left running.")
+
+
+def place_options() -> Parser:
+    """The options that say which mesh is meant."""
+    parser = Parser(add_help=False)
+    parser.add_argument(
+        "--file", type=Path, default=Path("docker-compose.yaml"), help="description of the mesh (docker-compose.yaml)"
+    )
+    text = f"folder of the running mesh's state (${STATE_VARIABLE}, or .envoymesh beside the description)"
+    parser.add_argument("--state-dir", type=Path, default=None, help=text)
+    return parser
+
+
+def _mesh_command(commands: argparse._SubParsersAction[Parser], place: Parser, name: str, text: str) -> Parser:
+    parser = commands.add_parser(name, help=text, description=text, parents=[place])
+    parser.set_defaults(run=run_mesh, command=name)
+    return parser
+
+
+def scale(text: str) -> tuple[str, int]:
+    """SERVICE=N as a pair. Errors: argparse.ArgumentTypeError."""
+    service, _, count = text.partition("=")
+    if not service or not count.isdigit() or not count.isascii():
+        raise argparse.ArgumentTypeError(f"'{text}' is not SERVICE=N, such as service1=3")
+    return service, int(count)
+
+
+def run_mesh(given: argparse.Namespace) -> int:
+    """Run one of the embedded runtime's commands."""
+    # Not at the top: the proxy has no need of it, and starts the sooner.
+    from envoymesh.sandbox import commands
+    from envoymesh.sandbox.state import State
+
+    file = given.file.absolute()
+    folder = given.state_dir or os.environ.get(STATE_VARIABLE) or file.parent / ".envoymesh"
+    state = State(Path(folder).absolute())
+    run: dict[str, Callable[[], int]] = {
+        "up": lambda: commands.up(file, state, dict(given.scale), detach=given.detach),
+        "ps": lambda: commands.ps(state, as_json=given.format == "json"),
+        "scale": lambda: commands.scale(state, dict(given.scale)),
+        "logs": lambda: commands.logs(state, given.replica, follow=given.follow),
+        "stop": lambda: commands.stop(state, given.replica),
+        "start": lambda: commands.start(state, given.replica),
+        "kill": lambda: commands.kill(state, given.replica),
+        "down": lambda: commands.down(state),
+    }
+    return run[given.command]()
