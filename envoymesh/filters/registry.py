@@ -37,5 +37,8 @@ FILTERS: dict[str, Callable[[Reader, FilterContext], FilterFactory]] = {
     ),
 }
 
+FILTER_NAMES = {"envoy.extensions.filters.http.router.v3.Router": "envoy.filters.http.router"}
+"""Well-known names by type, for ``/server_info``."""
+
 TERMINAL_FILTERS = frozenset({"envoy.extensions.filters.http.router.v3.Router"})
 """Filters that end a chain; exactly one must, as its last."""

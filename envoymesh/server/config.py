@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from envoy.config.core.v3.base_pb2 import Node
 
+from envoymesh.admin.node.config import Build, Extension, local_node
 from envoymesh.config.reader import Reader
+from envoymesh.filters.registry import FILTER_NAMES
 from envoymesh.http.access_log import AccessLog, AccessLogFile
 from envoymesh.http.config import read_access_log
 from envoymesh.network.api import Address
@@ -126,24 +127,15 @@ def _read_runtime(reader: Reader) -> list[tuple[str, Mapping[str, str] | None]]:
 
 
 def _read_node(reader: Reader, options: Options) -> Node:
-    """The node as Envoy shows it: the bootstrap's, over which the command line's words go where it has none."""
-    node = Node()
+    """The node as ``/server_info`` shows it: the bootstrap's, completed by command line, build and filters."""
     given = reader.message_("node")
     if given is not None:
-        node.CopyFrom(given.message)
         given.json()
-    node.id = node.id or options.service_node
-    node.cluster = node.cluster or options.service_cluster
-    if options.service_zone and not node.locality.zone:
-        node.locality.zone = options.service_zone
-    node.user_agent_name = "envoy"
-    build = node.user_agent_build_version
-    build.version.major_number, build.version.minor_number, build.version.patch = SEMANTIC_VERSION
-    for key, value in version_metadata().items():
-        build.metadata.fields[key].string_value = value
-    return node
-
-
-def listener_message(reader: Reader) -> Any:
-    """The message behind a reader, for ``/config_dump``."""
-    return reader.message
+    return local_node(
+        Node() if given is None else given.message,
+        Build(SEMANTIC_VERSION, version_metadata()),
+        [Extension(name, "envoy.filters.http", (type_url,)) for type_url, name in FILTER_NAMES.items()],
+        service_cluster=options.service_cluster,
+        service_node=options.service_node,
+        service_zone=options.service_zone,
+    )

@@ -8,7 +8,8 @@ from importlib import resources
 
 from envoymesh import __version__
 
-SEMANTIC_VERSION = tuple(int(part) for part in __version__.split(".")[:3])
+_MAJOR, _MINOR, _PATCH = (int(part) for part in __version__.split(".")[:3])
+SEMANTIC_VERSION = (_MAJOR, _MINOR, _PATCH)
 
 
 @cache
