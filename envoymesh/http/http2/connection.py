@@ -1,0 +1,269 @@
+"""What both roles of an HTTP/2 connection do with streams: their messages, their ends, and the errors of section 5.4.
+
+Rules of this module:
+- Each header block is decoded, whatever becomes of its stream: HPACK's state is the connection's (section 4.3).
+- A fault of one stream is RST_STREAM, a fault of the connection is GOAWAY and CodecProtocolError; after that,
+  nothing more is read (section 5.4).
+- Streams are in `streams` from their first HEADERS until both directions have ended or one side reset. What arrives
+  for a stream that is not there is judged by its id, and by `_resets`, which remembers the latest resets.
+
+What a header list means, and who may open streams, is for `server.py` and `client.py`. It must not do I/O.
+"""
+
+from __future__ import annotations
+
+from envoymesh.errors import CodecProtocolError
+from envoymesh.http.codec import CodecConnection, HttpProtocol, StreamResetReason
+from envoymesh.http.headers import HeaderField
+from envoymesh.http.http2.frame_reader import protocol_error
+from envoymesh.http.http2.frames import (
+    MAX_STREAM_ID,
+    ErrorCode,
+    Http2ConnectionError,
+    Http2StreamError,
+    headers_frames,
+    rst_stream_frame,
+)
+from envoymesh.http.http2.hpack import HpackError
+from envoymesh.http.http2.messages import VIOLATION, MalformedMessageError, MessageReader, UnderscoreRejectedError
+from envoymesh.http.http2.session import Session
+from envoymesh.http.http2.settings import Http2Settings
+from envoymesh.http.http2.stats import Http2Stats
+from envoymesh.http.http2.stream import REMOTE_CLOSED, Http2Stream
+
+_REMEMBERED_RESETS = 1000
+
+
+class Http2Codec(Session):
+    """A connection of either role; a Codec but for who opens streams."""
+
+    __slots__ = ("_goaway_id", "_last_peer_id", "_reader", "_resets")
+
+    protocol = HttpProtocol.HTTP2
+
+    def __init__(self, connection: CodecConnection, settings: Http2Settings, stats: Http2Stats) -> None:
+        super().__init__(connection, settings, stats)
+        self._reader = MessageReader(settings.allow_connect, settings.headers_with_underscores_action)
+        self._last_peer_id = 0
+        self._goaway_id = MAX_STREAM_ID
+        # id -> whether we did it; the latest only.
+        self._resets: dict[int, bool] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} streams={len(self.streams)} window={self.sender.window}>"
+
+    # Codec
+
+    def dispatch(self, data: bytes) -> None:
+        """Take bytes from the peer. Errors: CodecProtocolError, after GOAWAY was written."""
+        if self.failed:
+            return
+        if not self.above_high_watermark:
+            self.guard.on_drained()
+        try:
+            self.guard.check()
+            self.read(data)
+        except Http2ConnectionError as error:
+            raise self._fail(error) from None
+
+    def on_eof(self) -> None:
+        """The peer's FIN has no meaning of its own in HTTP/2: what is under way is reset with the connection."""
+
+    def shutdown_notice(self) -> None:
+        """GOAWAY with the largest id: no new streams, please (section 6.8)."""
+        self.send_goaway(MAX_STREAM_ID, ErrorCode.NO_ERROR)
+
+    def go_away(self) -> None:
+        """GOAWAY with the last id: what comes after is refused."""
+        self._goaway_id = self._last_peer_id
+        self.send_goaway(self._last_peer_id, ErrorCode.NO_ERROR)
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        """The connection's write buffer is full: all streams stop."""
+        if not self.above_high_watermark:
+            self.above_high_watermark = True
+            for stream in list(self.streams.values()):
+                stream.on_connection_watermark(True)
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        """The connection's write buffer has room: all streams go on."""
+        if self.above_high_watermark:
+            self.above_high_watermark = False
+            self.guard.on_drained()
+            for stream in list(self.streams.values()):
+                stream.on_connection_watermark(False)
+
+    def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
+        """The connection is gone: so are its streams, and nothing more is read or written."""
+        self.failed = True
+        for stream in list(self.streams.values()):
+            if not stream.gone:
+                self._forget(stream)
+                stream.tell_reset(reason, details)
+
+    # What streams ask for
+
+    def write_headers(self, stream_id: int, fields: list[HeaderField], end_stream: bool) -> None:
+        """Encode a header list and send it."""
+        if self.above_high_watermark:
+            self.guard.count_frame()
+        block = self.encoder.encode(fields)
+        self.connection.write(headers_frames(stream_id, block, end_stream, self.max_frame_size))
+
+    def send_reset(self, stream: Http2Stream, code: int) -> None:
+        """RST_STREAM, and forget the stream."""
+        if stream.id in self.streams:
+            self.write_reset(stream.id, code)
+        self._forget(stream)
+        self.on_stream_reset(stream)
+
+    def finish(self, stream: Http2Stream) -> None:
+        """Both directions of the stream have ended."""
+        self._forget(stream)
+        self.on_stream_complete(stream)
+
+    # What the roles decide
+
+    def on_headers(self, stream_id: int, fields: list[HeaderField], too_large: bool, end_stream: bool) -> None:
+        """A header list arrived."""
+        raise NotImplementedError
+
+    def on_stream_complete(self, stream: Http2Stream) -> None:
+        """A stream ended in both directions."""
+
+    def on_stream_reset(self, stream: Http2Stream) -> None:
+        """A stream was reset by either side."""
+
+    # What frames mean
+
+    def on_data(self, stream_id: int, payload: bytes, flow_length: int, end_stream: bool) -> None:
+        """DATA: counts against both windows, whatever becomes of it (section 6.9)."""
+        if flow_length > self.receive_window:
+            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "DATA: over the connection's window")
+        self.receive_window -= flow_length
+        stream = self.streams.get(stream_id)
+        if stream is None or stream.state & REMOTE_CLOSED:
+            self.consume(flow_length)
+            self.refuse_frame(stream, stream_id, "DATA")
+            return
+        try:
+            stream.receive_data(payload, flow_length, end_stream)
+        except Http2StreamError:
+            self.consume(flow_length)
+            raise
+
+    def refuse_frame(self, stream: Http2Stream | None, stream_id: int, what: str) -> None:
+        """DATA or HEADERS for a stream that takes no more of them (section 5.1). Returns when it is to be ignored."""
+        if stream is not None:
+            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, f"{what}: stream in half-closed(remote)")
+        if self.is_idle(stream_id):
+            raise protocol_error(f"{what}: stream in idle")
+        by_us = self._resets.get(stream_id)
+        if by_us is None:
+            raise Http2ConnectionError(ErrorCode.STREAM_CLOSED, f"{what}: stream closed")
+        if not by_us:
+            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, f"{what}: stream closed")
+
+    def on_block(self, stream_id: int, block: bytes, end_stream: bool) -> None:
+        """A header block: decoded first of all."""
+        try:
+            fields = self.decoder.decode(block)
+        except HpackError as error:
+            raise Http2ConnectionError(ErrorCode.COMPRESSION_ERROR, f"HPACK: {error}") from None
+        self.on_headers(stream_id, fields, self._is_too_large(fields, block), end_stream)
+
+    def _is_too_large(self, fields: list[HeaderField], block: bytes) -> bool:
+        count = len(fields)
+        settings = self.settings
+        limit = settings.max_request_headers_kb * 1024
+        # What a block can say at most: each reference an entry as large as the table, each byte 8/5 of one.
+        if count <= settings.max_headers_count and len(block) * 2 + count * self.decoder.table_size_limit <= limit:
+            return False
+        return count > settings.max_headers_count or sum(len(name) + len(value) for name, value in fields) > limit
+
+    def on_trailers(self, stream: Http2Stream, fields: list[HeaderField], too_large: bool, end_stream: bool) -> None:
+        """A header list after the message's headers."""
+        if stream.state & REMOTE_CLOSED:
+            self.refuse_frame(stream, stream.id, "HEADERS")
+        self.stats.trailers.inc()
+        if too_large:
+            self.refuse_large(stream.id)
+        try:
+            if not end_stream:
+                raise MalformedMessageError(VIOLATION)  # section 8.1
+            trailers = self._reader.trailers(fields)
+        except MalformedMessageError as error:
+            raise self.malformed(stream.id, error) from None
+        stream.take_content(0, True)
+        stream.state |= REMOTE_CLOSED
+        stream.decoder.decode_trailers(trailers)
+        stream.finish_if_closed()
+
+    def refuse_large(self, stream_id: int) -> None:
+        """A header list over the limits costs its stream. Errors: always Http2StreamError."""
+        self.stats.header_overflow.inc()
+        raise Http2StreamError(stream_id, ErrorCode.INTERNAL_ERROR, "http2.too_many_headers")
+
+    def malformed(self, stream_id: int, error: MalformedMessageError) -> Http2StreamError | Http2ConnectionError:
+        """What a malformed message costs: as configured, its stream or the connection (section 8.1.1)."""
+        self.stats.rx_messaging_error.inc()
+        if isinstance(error, UnderscoreRejectedError):
+            self.stats.requests_rejected_with_underscores_in_headers.inc()
+            return Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, error.details)
+        if self.settings.override_stream_error_on_invalid_http_message:
+            return Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, error.details)
+        return protocol_error(error.details)
+
+    def on_rst_stream(self, stream_id: int, code: int) -> None:
+        """RST_STREAM: the stream is gone at once (section 6.4)."""
+        if self.is_idle(stream_id):
+            raise protocol_error("RST_STREAM: stream in idle")
+        self.stats.rx_reset.inc()
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            return
+        self._remember_reset(stream_id, by_us=False)
+        self._forget(stream)
+        if code == ErrorCode.REFUSED_STREAM:
+            stream.tell_reset(StreamResetReason.REMOTE_REFUSED_STREAM_RESET, "http2.remote_refuse")
+        elif code == ErrorCode.CONNECT_ERROR:
+            stream.tell_reset(StreamResetReason.CONNECT_ERROR, "http2.remote_reset")
+        else:
+            stream.tell_reset(StreamResetReason.REMOTE_RESET, "http2.remote_reset")
+        self.on_stream_reset(stream)
+
+    # Ends
+
+    def on_stream_error(self, error: Http2StreamError) -> None:
+        """RST_STREAM, whether or not the stream is known (section 5.4.2)."""
+        stream = self.streams.get(error.stream_id)
+        self.write_reset(error.stream_id, error.code)
+        if stream is not None:
+            self._forget(stream)
+            stream.tell_reset(StreamResetReason.PROTOCOL_ERROR, error.details)
+            self.on_stream_reset(stream)
+        self.guard.check()
+
+    def write_reset(self, stream_id: int, code: int) -> None:
+        """RST_STREAM; what the peer sent before it sees that is ignored."""
+        self.stats.tx_reset.inc()
+        self._remember_reset(stream_id, by_us=True)
+        self.connection.write(rst_stream_frame(stream_id, code))
+        self.guard.count_control_frame()
+
+    def _remember_reset(self, stream_id: int, by_us: bool) -> None:
+        resets = self._resets
+        resets.setdefault(stream_id, by_us)
+        if len(resets) > _REMEMBERED_RESETS:
+            del resets[next(iter(resets))]
+
+    def _forget(self, stream: Http2Stream) -> None:
+        if self.streams.pop(stream.id, None) is not None:
+            self.stats.streams_active.dec()
+        self.sender.discard(stream)
+        stream.release()
+
+    def _fail(self, error: Http2ConnectionError) -> CodecProtocolError:
+        self.failed = True
+        self.send_goaway(self._last_peer_id, error.code, error.details.encode())
+        return CodecProtocolError(error.details, 0)

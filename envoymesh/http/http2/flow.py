@@ -1,0 +1,61 @@
+"""Whose data goes next when the connection's window opens (RFC 9113 section 5.2): round robin, a frame a turn.
+
+It must not know what streams send, nor of receiving.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from envoymesh.http.http2.frames import DEFAULT_WINDOW
+
+
+class Sender(Protocol):
+    """A stream, as the scheduler sees it."""
+
+    def send_pending_frame(self) -> bool:
+        """Send one frame of what waits; tells whether more could follow."""
+
+
+class SendScheduler:
+    """The connection's send window, and the streams that wait for it.
+
+    A stream that waits for its own window only is not listed: `enqueue` it again when that opens.
+
+    Attributes:
+        window: bytes that the peer takes on this connection now.
+    """
+
+    __slots__ = ("_running", "_waiting", "window")
+
+    def __init__(self) -> None:
+        self.window = DEFAULT_WINDOW
+        self._waiting: dict[Sender, None] = {}
+        self._running = False
+
+    def enqueue(self, stream: Sender) -> None:
+        """The stream has something that may be sendable: it takes its turn, at once when there is window."""
+        self._waiting[stream] = None
+        self.run()
+
+    def discard(self, stream: Sender) -> None:
+        """The stream is gone."""
+        self._waiting.pop(stream, None)
+
+    def run(self) -> None:
+        """Send while somebody waits and the window is open."""
+        if self._running:
+            return  # a stream's owner writes from within its turn: it is listed, and gets another
+        self._running = True
+        waiting = self._waiting
+        try:
+            while waiting and self.window > 0:
+                stream = next(iter(waiting))
+                del waiting[stream]
+                if stream.send_pending_frame():
+                    waiting[stream] = None
+        finally:
+            self._running = False
+
+    def __repr__(self) -> str:
+        return f"<SendScheduler window={self.window} waiting={len(self._waiting)}>"

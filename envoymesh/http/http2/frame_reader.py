@@ -1,0 +1,286 @@
+"""Reading frames: the bytes' side of an HTTP/2 connection (RFC 9113 sections 4, 6 and 6.10).
+
+Rules of this module:
+- Frames are read in place from what arrived; only an unfinished frame is kept.
+- Here a frame is held against its own rules: its length, its padding, stream id 0 or not, header blocks in one
+  piece, SETTINGS first, and the flood limits. What it means for its stream, and windows, is for `connection.py`.
+- A fault of one stream goes to `on_stream_error`, and reading goes on; a fault of the connection is raised.
+
+It must not write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from envoymesh.http.http2.flood import FloodGuard
+from envoymesh.http.http2.frames import (
+    DEFAULT_MAX_FRAME_SIZE,
+    HEADER,
+    HEADER_LENGTH,
+    MAX_STREAM_ID,
+    MAX_WINDOW,
+    U32,
+    ErrorCode,
+    Flag,
+    FrameType,
+    Http2ConnectionError,
+    Http2StreamError,
+)
+
+
+def protocol_error(details: str) -> Http2ConnectionError:
+    """A connection error of type PROTOCOL_ERROR."""
+    return Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, details)
+
+
+def frame_size_error(what: str) -> Http2ConnectionError:
+    """A connection error of type FRAME_SIZE_ERROR."""
+    return Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"{what}: wrong length")
+
+
+def _unpad(what: str, data: bytes, start: int, stop: int) -> tuple[int, int]:
+    """The bounds of a padded payload without its padding (section 6.1)."""
+    if start == stop:
+        raise frame_size_error(what)
+    padding = data[start]
+    start += 1
+    if padding > stop - start:
+        raise protocol_error(f"{what}: invalid padding")
+    return start, stop - padding
+
+
+def _check_dependency(stream_id: int, data: bytes, start: int) -> None:
+    """A stream cannot depend on itself (RFC 7540 section 5.3.1; Envoy holds on to that)."""
+    if U32.unpack_from(data, start)[0] & MAX_STREAM_ID == stream_id:
+        raise protocol_error("a stream depends on itself")
+
+
+class FrameReader:
+    """Cuts bytes into frames, and hands each to the method of its kind.
+
+    Attributes:
+        failed: nothing more is read.
+    """
+
+    __slots__ = (
+        "_block",
+        "_block_continuations",
+        "_block_end_stream",
+        "_block_id",
+        "_partial",
+        "_settings_received",
+        "failed",
+        "guard",
+    )
+
+    def __init__(self, guard: FloodGuard) -> None:
+        self.guard = guard
+        self.failed = False
+        self._partial = b""
+        self._settings_received = False
+        self._block: list[bytes] | None = None
+        self._block_id = 0
+        self._block_end_stream = False
+        self._block_continuations = 0
+
+    # What frames mean, for the class that derives from this one.
+
+    def on_data(self, stream_id: int, payload: bytes, flow_length: int, end_stream: bool) -> None:
+        """DATA; `flow_length` counts padding too."""
+        raise NotImplementedError
+
+    def on_block(self, stream_id: int, block: bytes, end_stream: bool) -> None:
+        """HEADERS, with all its CONTINUATION."""
+        raise NotImplementedError
+
+    def on_rst_stream(self, stream_id: int, code: int) -> None:
+        """RST_STREAM."""
+        raise NotImplementedError
+
+    def on_settings(self, payload: bytes) -> None:
+        """SETTINGS."""
+        raise NotImplementedError
+
+    def on_settings_ack(self) -> None:
+        """The peer took our SETTINGS."""
+        raise NotImplementedError
+
+    def on_ping(self, opaque: bytes, ack: bool) -> None:
+        """PING, or the answer to ours."""
+        raise NotImplementedError
+
+    def on_goaway(self, last_stream_id: int, code: int) -> None:
+        """GOAWAY."""
+        raise NotImplementedError
+
+    def on_window_update(self, stream_id: int, increment: int) -> None:
+        """WINDOW_UPDATE; 0 is the connection's window."""
+        raise NotImplementedError
+
+    def on_stream_error(self, error: Http2StreamError) -> None:
+        """The frame was an error of its stream."""
+        raise NotImplementedError
+
+    # Reading
+
+    def read(self, data: bytes) -> None:
+        """Take bytes. Errors: Http2ConnectionError, after which nothing more is to be read."""
+        if self._partial:
+            data = self._partial + data
+            self._partial = b""
+        position = 0
+        end = len(data)
+        unpack = HEADER.unpack_from
+        while end - position >= HEADER_LENGTH:
+            high, low, kind, flags, stream_id = unpack(data, position)
+            length = high << 8 | low
+            if length > DEFAULT_MAX_FRAME_SIZE:
+                raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "too large frame size")  # section 4.2
+            start = position + HEADER_LENGTH
+            stop = start + length
+            if stop > end:
+                break
+            position = stop
+            try:
+                self._on_frame(kind, flags, stream_id & MAX_STREAM_ID, data, start, stop)
+            except Http2StreamError as error:
+                self.on_stream_error(error)
+            if self.failed:
+                return  # the owner closed the connection from within
+        if position < end:
+            self._partial = data[position:] if position else data
+
+    def _on_frame(self, kind: int, flags: int, stream_id: int, data: bytes, start: int, stop: int) -> None:
+        if self._block is not None and (kind != FrameType.CONTINUATION or stream_id != self._block_id):
+            raise protocol_error("unexpected non-CONTINUATION frame or stream_id is invalid")  # section 6.10
+        if not self._settings_received:
+            if kind != FrameType.SETTINGS or flags & Flag.ACK:
+                raise protocol_error("the first frame is not SETTINGS")  # section 3.4
+            self._settings_received = True
+        if kind == 1:
+            self._on_headers(flags, stream_id, data, start, stop)
+        elif kind == 0:
+            self._on_data(flags, stream_id, data, start, stop)
+        elif kind < 10:
+            self._HANDLERS[kind](self, flags, stream_id, data[start:stop])
+
+    def _on_data(self, flags: int, stream_id: int, data: bytes, start: int, stop: int) -> None:
+        if not stream_id:
+            raise protocol_error("DATA: stream_id == 0")  # section 6.1
+        length = stop - start
+        if flags & Flag.PADDED:
+            start, stop = _unpad("DATA", data, start, stop)
+        end_stream = flags & Flag.END_STREAM != 0
+        if start < stop or end_stream:
+            self.guard.empty_frames = 0
+        else:
+            self.guard.on_empty_frame()
+        self.on_data(stream_id, data[start:stop], length, end_stream)
+
+    def _on_headers(self, flags: int, stream_id: int, data: bytes, start: int, stop: int) -> None:
+        if not stream_id:
+            raise protocol_error("HEADERS: stream_id == 0")  # section 6.2
+        if flags & (Flag.PADDED | Flag.PRIORITY):
+            start, stop = self._strip_headers(flags, stream_id, data, start, stop)
+        end_stream = flags & Flag.END_STREAM != 0
+        if start < stop or end_stream:
+            self.guard.empty_frames = 0
+        else:
+            self.guard.on_empty_frame()
+        block = data[start:stop]
+        if flags & Flag.END_HEADERS:
+            self.on_block(stream_id, block, end_stream)
+            return
+        self._block = [block]
+        self._block_id = stream_id
+        self._block_end_stream = end_stream
+        self._block_continuations = 0
+
+    @staticmethod
+    def _strip_headers(flags: int, stream_id: int, data: bytes, start: int, stop: int) -> tuple[int, int]:
+        if flags & Flag.PADDED:
+            start, stop = _unpad("HEADERS", data, start, stop)
+        if flags & Flag.PRIORITY:
+            if stop - start < 5:
+                raise frame_size_error("HEADERS")
+            _check_dependency(stream_id, data, start)
+            start += 5
+        return start, stop
+
+    def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._block is None:
+            raise protocol_error("CONTINUATION: unexpected")  # section 6.10
+        self._block_continuations += 1
+        self.guard.on_continuation(self._block_continuations)
+        if payload:
+            self.guard.empty_frames = 0
+        elif not self._block_end_stream:
+            self.guard.on_empty_frame()
+        self._block.append(payload)
+        if flags & Flag.END_HEADERS:
+            block = b"".join(self._block)
+            self._block = None
+            self.on_block(stream_id, block, self._block_end_stream)
+
+    def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise frame_size_error("RST_STREAM")  # section 6.4
+        if not stream_id:
+            raise protocol_error("RST_STREAM: stream_id == 0")
+        self.on_rst_stream(stream_id, U32.unpack(payload)[0])
+
+    def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:
+        # Priorities are deprecated (section 5.3.2), and ignored when well-formed.
+        if not stream_id:
+            raise protocol_error("PRIORITY: stream_id == 0")
+        if len(payload) != 5:
+            raise frame_size_error("PRIORITY")
+        _check_dependency(stream_id, payload, 0)
+        self.guard.on_priority()
+
+    def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id:
+            raise protocol_error("SETTINGS: stream_id != 0")  # section 6.5
+        if len(payload) % 6 or (flags & Flag.ACK and payload):
+            raise frame_size_error("SETTINGS")
+        if flags & Flag.ACK:
+            self.on_settings_ack()
+        else:
+            self.on_settings(payload)
+
+    def _on_push_promise(self, flags: int, stream_id: int, payload: bytes) -> None:
+        raise protocol_error("PUSH_PROMISE: push is disabled")  # section 8.4
+
+    def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id:
+            raise protocol_error("PING: stream_id != 0")  # section 6.7
+        if len(payload) != 8:
+            raise frame_size_error("PING")
+        self.on_ping(payload, flags & Flag.ACK != 0)
+
+    def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id:
+            raise protocol_error("GOAWAY: stream_id != 0")  # section 6.8
+        if len(payload) < 8:
+            raise frame_size_error("GOAWAY")
+        self.on_goaway(U32.unpack_from(payload)[0] & MAX_STREAM_ID, U32.unpack_from(payload, 4)[0])
+
+    def _on_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise frame_size_error("WINDOW_UPDATE")  # section 6.9
+        self.guard.on_window_update()
+        self.on_window_update(stream_id, U32.unpack(payload)[0] & MAX_WINDOW)
+
+    _HANDLERS: tuple[Callable[[FrameReader, int, int, bytes], None], ...] = (
+        _on_push_promise,  # DATA and HEADERS are read in place, and never get here
+        _on_push_promise,
+        _on_priority,
+        _on_rst_stream,
+        _on_settings,
+        _on_push_promise,
+        _on_ping,
+        _on_goaway,
+        _on_window_update,
+        _on_continuation,
+    )

@@ -1,0 +1,342 @@
+"""HPACK (RFC 7541): header lists to header blocks and back.
+
+Rules of this module:
+- Lists are of (name, value) bytes. Entries of a table are shared, not copied: a field that a peer repeats is the
+  same tuple each time, which costs nothing to keep and lets a validator remember it.
+- Strings leave without Huffman coding (section 5.2 leaves that to the sender): on a mesh's short ways, time is
+  dearer than bytes. Strings that arrive are decoded by jh2's Rust where it is installed, else by `hpack`; whether
+  their padding is right is checked here, for neither backend is to be trusted with it.
+- A block that breaks a rule raises HpackError, and the tables are not to be used again (section 2.3: the
+  connection ends).
+
+It must not know of frames, nor of what header names mean.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from hpack.exceptions import HPACKDecodingError
+from hpack.huffman_table import decode_huffman
+
+from envoymesh.http.http2.hpack_tables import HUFFMAN_CODE_BITS, STATIC_TABLE
+
+try:
+    from jh2 import _hazmat
+except ImportError:  # jh2 is built for many platforms, not for all
+    _hazmat = None
+
+HeaderField = tuple[bytes, bytes]
+
+DEFAULT_TABLE_SIZE = 4096
+"""SETTINGS_HEADER_TABLE_SIZE until the peer says otherwise (RFC 9113 section 6.5.2)."""
+
+ENTRY_OVERHEAD = 32
+"""What an entry counts beyond its bytes (RFC 7541 section 4.1)."""
+
+UNINDEXED_NAMES = frozenset((b"x-request-id", b"content-length", b"etag", b"set-cookie", b"location"))
+"""Names whose values hardly repeat: kept out of the table, where they would push out what does."""
+
+NEVER_INDEXED_NAMES = frozenset((b"authorization", b"proxy-authorization", b"cookie"))
+"""Secrets (section 7.1.3): no intermediary may put them into a table, where they can be probed for."""
+
+_STATIC_COUNT = len(STATIC_TABLE)
+_STATIC = ((b"", b""), *STATIC_TABLE)
+_STATIC_FIELDS = {field: -index for index, field in reversed(list(enumerate(STATIC_TABLE, 1)))}
+_STATIC_NAMES = {field[0]: index for index, field in reversed(list(enumerate(STATIC_TABLE, 1)))}
+_MAX_INTEGER = 1 << 28
+
+
+class HpackError(Exception):
+    """A header block that cannot be decoded (COMPRESSION_ERROR)."""
+
+
+def rust_huffman_decode(data: bytes) -> bytes:
+    """Decode with jh2's Rust: a block of one literal field whose value is the string."""
+    length = len(data)
+    prefix = b"\x10\x01a"
+    if length < 127:
+        prefix += bytes((0x80 | length,))
+    else:
+        out = bytearray(prefix)
+        _append_integer(out, length, 0x7F, 0x80)
+        prefix = bytes(out)
+    try:
+        value = _hazmat.Decoder(length * 2 + 64).decode(prefix + data, raw=True)[0][1]
+    except (_hazmat.HPACKError, _hazmat.OversizedHeaderListError) as error:
+        raise HpackError(f"bad Huffman string: {error}") from None
+    return bytes(value)
+
+
+def pure_huffman_decode(data: bytes) -> bytes:
+    """Decode with the `hpack` package."""
+    try:
+        return bytes(decode_huffman(data))
+    except HPACKDecodingError as error:
+        raise HpackError(f"bad Huffman string: {error}") from None
+
+
+HuffmanDecode = Callable[[bytes], bytes]
+default_huffman_decode: HuffmanDecode = pure_huffman_decode if _hazmat is None else rust_huffman_decode
+
+
+class Decoder:
+    """Decodes the blocks of one connection, in order.
+
+    Args:
+        table_size: the largest dynamic table that the peer may use, in bytes as RFC 7541 section 4.1 counts.
+    """
+
+    __slots__ = ("_huffman_decode", "_limit", "_max_size", "_size", "_table")
+
+    def __init__(
+        self, table_size: int = DEFAULT_TABLE_SIZE, huffman_decode: HuffmanDecode = default_huffman_decode
+    ) -> None:
+        self._table: deque[HeaderField] = deque()
+        self._size = 0
+        self._max_size = DEFAULT_TABLE_SIZE
+        self._limit = max(table_size, DEFAULT_TABLE_SIZE)
+        self._huffman_decode = huffman_decode
+
+    def set_limit(self, table_size: int) -> None:
+        """The peer acknowledged our SETTINGS_HEADER_TABLE_SIZE; it now holds (section 4.2)."""
+        self._limit = table_size
+        if self._max_size > table_size:
+            self._resize(table_size)
+
+    @property
+    def table_size_limit(self) -> int:
+        """The largest size of an entry that a one-byte reference can stand for."""
+        return self._limit
+
+    def decode(self, block: bytes) -> list[HeaderField]:
+        """The fields of a whole block. Errors: HpackError."""
+        fields: list[HeaderField] = []
+        try:
+            self._decode(block, fields)
+        except IndexError:
+            raise HpackError("the header block is cut short, or refers to no entry") from None
+        return fields
+
+    def _decode(self, block: bytes, fields: list[HeaderField]) -> None:
+        position = 0
+        end = len(block)
+        table = self._table
+        append = fields.append
+        while position < end:
+            byte = block[position]
+            position += 1
+            if byte > 0x80:  # section 6.1
+                index = byte & 0x7F
+                if index == 0x7F:
+                    index, position = _integer(block, position, 0x7F)
+                append(_STATIC[index] if index <= _STATIC_COUNT else table[index - _STATIC_COUNT - 1])
+            elif byte & 0x40:  # section 6.2.1
+                field, position = self._literal(block, position, byte & 0x3F, 0x3F)
+                self._insert(field)
+                append(field)
+            elif byte & 0x20:  # section 6.3
+                size = byte & 0x1F
+                if size == 0x1F:
+                    size, position = _integer(block, position, 0x1F)
+                self._update_size(size, bool(fields))
+            elif byte == 0x80:
+                raise HpackError("index 0")
+            else:  # sections 6.2.2 and 6.2.3
+                field, position = self._literal(block, position, byte & 0x0F, 0x0F)
+                append(field)
+
+    def _literal(self, block: bytes, position: int, index: int, prefix: int) -> tuple[HeaderField, int]:
+        if index:
+            if index == prefix:
+                index, position = _integer(block, position, prefix)
+            name = (_STATIC[index] if index <= _STATIC_COUNT else self._table[index - _STATIC_COUNT - 1])[0]
+        else:
+            name, position = self._string(block, position)
+        value, position = self._string(block, position)
+        return (name, value), position
+
+    def _string(self, block: bytes, position: int) -> tuple[bytes, int]:
+        byte = block[position]
+        position += 1
+        length = byte & 0x7F
+        if length == 0x7F:
+            length, position = _integer(block, position, 0x7F)
+        end = position + length
+        data = block[position:end]
+        if len(data) != length:
+            raise HpackError("a string is longer than its block")
+        if byte & 0x80 and length:
+            data = self._huffman(data)
+        return data, end
+
+    def _huffman(self, data: bytes) -> bytes:
+        value = self._huffman_decode(data)
+        # Section 5.2: padding is less than a byte, and ones (the start of EOS). What the codes of the value
+        # don't take up is the padding.
+        padding = len(data) * 8 - sum(value.translate(HUFFMAN_CODE_BITS))
+        ones = (1 << padding) - 1 if 0 <= padding < 8 else -1
+        if ones < 0 or data[-1] & ones != ones:
+            raise HpackError("bad padding of a Huffman string")
+        return value
+
+    def _update_size(self, size: int, late: bool) -> None:
+        if late:
+            raise HpackError("a table size update after the first field")  # section 4.2
+        if size > self._limit:
+            raise HpackError(f"table size {size}, over {self._limit}")
+        self._resize(size)
+
+    def _insert(self, field: HeaderField) -> None:
+        size = len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
+        self._size += size
+        if self._size > self._max_size:
+            # Section 4.4: an entry larger than the table empties it, and is no error.
+            self._evict(self._max_size)
+            if size > self._max_size:
+                return
+        self._table.appendleft(field)
+
+    def _resize(self, size: int) -> None:
+        self._max_size = size
+        self._evict(size)
+
+    def _evict(self, size: int) -> None:
+        table = self._table
+        while self._size > size and table:
+            name, value = table.pop()
+            self._size -= len(name) + len(value) + ENTRY_OVERHEAD
+        if not table and self._size > size:
+            self._size = 0
+
+    def __repr__(self) -> str:
+        return f"<hpack.Decoder {len(self._table)} entries, {self._size} of {self._max_size} bytes>"
+
+
+class Encoder:
+    """Encodes the blocks of one connection, in order.
+
+    Args:
+        table_size: the largest dynamic table we want to keep; the peer may only make it smaller.
+    """
+
+    __slots__ = ("_cap", "_fields", "_index", "_inserted", "_max_size", "_pending_minimum", "_size")
+
+    def __init__(self, table_size: int = DEFAULT_TABLE_SIZE) -> None:
+        # Field -> number of its insertion (from 0), or minus its static index.
+        self._index: dict[HeaderField, int] = dict(_STATIC_FIELDS)
+        self._fields: deque[HeaderField] = deque()
+        self._inserted = 0
+        self._size = 0
+        self._cap = table_size
+        self._max_size = DEFAULT_TABLE_SIZE
+        self._pending_minimum: int | None = None
+        if table_size < DEFAULT_TABLE_SIZE:
+            self.set_peer_limit(DEFAULT_TABLE_SIZE)
+
+    def set_peer_limit(self, table_size: int) -> None:
+        """The peer's SETTINGS_HEADER_TABLE_SIZE; announced in the next block (section 4.2)."""
+        size = min(table_size, self._cap)
+        if size == self._max_size and self._pending_minimum is None:
+            return
+        self._pending_minimum = size if self._pending_minimum is None else min(size, self._pending_minimum)
+        self._max_size = size
+        self._evict(size)
+
+    def encode(self, fields: list[HeaderField]) -> bytes:
+        """The block of a header list."""
+        out = bytearray()
+        if self._pending_minimum is not None:
+            self._announce_size(out)
+        lookup = self._index.get
+        for field in fields:
+            number = lookup(field)
+            if number is None:
+                self._append_literal(out, field)
+                continue
+            index = -number if number < 0 else self._inserted - number + _STATIC_COUNT
+            if index < 0x7F:
+                out.append(0x80 | index)
+            else:
+                _append_integer(out, index, 0x7F, 0x80)
+        return bytes(out)
+
+    def _announce_size(self, out: bytearray) -> None:
+        # Section 4.2: the smallest size in between is announced too, so that the peer evicts as we did.
+        if self._pending_minimum is not None and self._pending_minimum < self._max_size:
+            _append_integer(out, self._pending_minimum, 0x1F, 0x20)
+        _append_integer(out, self._max_size, 0x1F, 0x20)
+        self._pending_minimum = None
+
+    def _append_literal(self, out: bytearray, field: HeaderField) -> None:
+        name, value = field
+        size = len(name) + len(value) + ENTRY_OVERHEAD
+        if name in NEVER_INDEXED_NAMES:
+            self._append_name(out, name, 0x0F, 0x10)
+        elif size > self._max_size >> 1 or name in UNINDEXED_NAMES:
+            self._append_name(out, name, 0x0F, 0x00)
+        else:
+            self._append_name(out, name, 0x3F, 0x40)
+            self._insert(field, size)
+        _append_string(out, value)
+
+    def _append_name(self, out: bytearray, name: bytes, prefix: int, pattern: int) -> None:
+        index = _STATIC_NAMES.get(name)
+        if index is None:
+            out.append(pattern)
+            _append_string(out, name)
+        else:
+            _append_integer(out, index, prefix, pattern)
+
+    def _insert(self, field: HeaderField, size: int) -> None:
+        self._evict(self._max_size - size)
+        self._fields.append(field)
+        self._index[field] = self._inserted
+        self._inserted += 1
+        self._size += size
+
+    def _evict(self, size: int) -> None:
+        fields = self._fields
+        while self._size > size:
+            field = fields.popleft()
+            self._size -= len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
+            del self._index[field]  # a field is in the table once: it is inserted only when not found
+
+    def __repr__(self) -> str:
+        return f"<hpack.Encoder {len(self._fields)} entries, {self._size} of {self._max_size} bytes>"
+
+
+def _integer(block: bytes, position: int, value: int) -> tuple[int, int]:
+    """The rest of an integer whose prefix is full (section 5.1), and the position after it."""
+    shift = 0
+    while True:
+        byte = block[position]
+        position += 1
+        value += (byte & 0x7F) << shift
+        shift += 7
+        if value > _MAX_INTEGER or shift > 35:
+            raise HpackError("an integer is too large")
+        if byte < 0x80:
+            return value, position
+
+
+def _append_integer(out: bytearray, value: int, prefix: int, pattern: int) -> None:
+    if value < prefix:
+        out.append(pattern | value)
+        return
+    out.append(pattern | prefix)
+    value -= prefix
+    while value >= 0x80:
+        out.append(0x80 | (value & 0x7F))
+        value >>= 7
+    out.append(value)
+
+
+def _append_string(out: bytearray, data: bytes) -> None:
+    length = len(data)
+    if length < 0x7F:
+        out.append(length)
+    else:
+        _append_integer(out, length, 0x7F, 0x00)
+    out += data

@@ -1,0 +1,237 @@
+"""Header lists to messages: what makes a request, a response or trailers well-formed (RFC 9113 section 8).
+
+Rules of this module:
+- A malformed list raises MalformedMessageError; whether that costs the stream or the connection is for the codec.
+- What a field is (a pseudo-header, one that HTTP/2 forbids, an ordinary one) is found out once and remembered with
+  the field itself: peers repeat themselves, and HPACK hands out the same tuple each time.
+- Cookie crumbs become one field, at the end (section 8.2.3). `host` stands in for :authority, or is dropped.
+
+It must not know of streams or frames.
+"""
+
+from __future__ import annotations
+
+import re
+
+from envoymesh.http.headers import HeaderField, HeaderMap, RequestHeaders, ResponseHeaders
+
+VIOLATION = "http2.violation.of.messaging.rule"
+"""Envoy's response_code_details for a list that breaks a rule of section 8."""
+
+INVALID_FIELD = "http2.invalid.header.field"
+"""Envoy's response_code_details for a field that no list may have."""
+
+UNDERSCORE = "http2.unexpected_underscore"
+
+ORDINARY, FORBIDDEN, SPACED, METHOD, SCHEME, AUTHORITY, PATH, PROTOCOL, STATUS = range(9)
+HOST, COOKIE, CONTENT_LENGTH, UNDERSCORED = range(9, 13)
+"""Kinds of fields. Pseudo-headers are METHOD to STATUS."""
+
+NO_LENGTH = -1
+"""A message without content-length."""
+
+_KINDS_BY_NAME = {
+    b":method": METHOD,
+    b":scheme": SCHEME,
+    b":authority": AUTHORITY,
+    b":path": PATH,
+    b":protocol": PROTOCOL,
+    b":status": STATUS,
+    b"host": HOST,
+    b"cookie": COOKIE,
+    b"content-length": CONTENT_LENGTH,
+    # Section 8.2.2: connection-specific fields.
+    b"connection": FORBIDDEN,
+    b"keep-alive": FORBIDDEN,
+    b"proxy-connection": FORBIDDEN,
+    b"transfer-encoding": FORBIDDEN,
+    b"upgrade": FORBIDDEN,
+}
+_REMEMBERED = 512
+
+# Section 8.2.1, and RFC 9110 section 5.6.2 for what a name may be: a token, in lower case.
+_is_name = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
+_is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_has_bad_byte = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
+_is_scheme = re.compile(rb"[A-Za-z][A-Za-z0-9+\-.]*").fullmatch
+# What the real Envoy takes: no user information (RFC 9113 section 8.3.1), no space.
+_is_authority = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*").fullmatch
+_is_path = re.compile(rb"/[^\x00-\x20\x7f]*|\*").fullmatch
+_is_status = re.compile(rb"[1-9][0-9]{2}").fullmatch
+_is_digits = re.compile(rb"[0-9]{1,18}").fullmatch
+
+_VALUE_CHECKS = {
+    METHOD: _is_token,
+    SCHEME: _is_scheme,
+    AUTHORITY: _is_authority,
+    HOST: _is_authority,
+    PATH: _is_path,
+    STATUS: _is_status,
+}
+
+
+class MalformedMessageError(Exception):
+    """A message that breaks the rules; `details` are Envoy's response_code_details."""
+
+    def __init__(self, details: str) -> None:
+        super().__init__(details)
+        self.details = details
+
+
+class UnderscoreRejectedError(MalformedMessageError):
+    """A request with an underscore in a header's name, where that is configured to be refused."""
+
+
+class MessageReader:
+    """Reads the header lists of one connection.
+
+    Args:
+        allow_connect: whether extended CONNECT was offered (RFC 8441).
+        underscores: headers_with_underscores_action.
+    """
+
+    __slots__ = ("_allow_connect", "_crumbs", "_known", "_underscores", "content_length", "dropped_underscores")
+
+    def __init__(self, allow_connect: bool = False, underscores: str = "ALLOW") -> None:
+        self._known: dict[HeaderField, int] = {}
+        self._crumbs: list[bytes] = []
+        self._allow_connect = allow_connect
+        self._underscores = underscores
+        self.content_length = NO_LENGTH
+        """The content-length of the list read last, or NO_LENGTH."""
+        self.dropped_underscores = 0
+        """Fields dropped from the list read last."""
+
+    def request(self, block: list[HeaderField]) -> RequestHeaders:
+        """The request of a header list (section 8.3.1). Errors: MalformedMessageError."""
+        pseudo: list[bytes | None] = [None] * (HOST + 1)
+        fields = self._sort(block, pseudo)
+        method, scheme, authority, path, protocol, status, host = pseudo[METHOD:]
+        if method is None or status is not None:
+            raise MalformedMessageError(VIOLATION)
+        if authority is None:
+            authority = host
+        if method == b"CONNECT":
+            self._check_connect(scheme, authority, path, protocol)
+        elif scheme is None or path is None or authority is None or protocol is not None:
+            raise MalformedMessageError(VIOLATION)
+        if path == b"*" and method != b"OPTIONS":
+            raise MalformedMessageError(VIOLATION)
+        return RequestHeaders(method, path or b"", authority, scheme or b"", fields, protocol)
+
+    def _check_connect(
+        self, scheme: bytes | None, authority: bytes | None, path: bytes | None, protocol: bytes | None
+    ) -> None:
+        # Section 8.5: CONNECT has neither :scheme nor :path; RFC 8441 section 4: with :protocol it has both.
+        wanted = protocol is not None
+        if (scheme is not None) != wanted or (path is not None) != wanted or not authority:
+            raise MalformedMessageError(VIOLATION)
+        if wanted and not self._allow_connect:
+            raise MalformedMessageError(VIOLATION)
+
+    def response(self, block: list[HeaderField]) -> ResponseHeaders:
+        """The response of a header list (section 8.3.2). Errors: MalformedMessageError."""
+        pseudo: list[bytes | None] = [None] * (HOST + 1)
+        fields = self._sort(block, pseudo)
+        status = pseudo[STATUS]
+        # Section 8.6: there is no 101 in HTTP/2.
+        if status is None or status == b"101" or _any(pseudo[METHOD:STATUS]):
+            raise MalformedMessageError(VIOLATION)
+        host = pseudo[HOST]
+        if host is not None:
+            fields.append((b"host", host))
+        return ResponseHeaders(int(status), fields)
+
+    def trailers(self, block: list[HeaderField]) -> HeaderMap:
+        """Trailers: no pseudo-headers (section 8.1). Errors: MalformedMessageError."""
+        pseudo: list[bytes | None] = [None] * (HOST + 1)
+        fields = self._sort(block, pseudo)
+        if _any(pseudo[METHOD : STATUS + 1]):
+            raise MalformedMessageError(VIOLATION)
+        host = pseudo[HOST]
+        if host is not None:
+            fields.append((b"host", host))
+        return HeaderMap(fields)
+
+    def _sort(self, block: list[HeaderField], pseudo: list[bytes | None]) -> list[HeaderField]:
+        """Part pseudo-headers, into their places of `pseudo`, from the rest, which is returned."""
+        self.content_length = NO_LENGTH
+        self.dropped_underscores = 0
+        crumbs = self._crumbs = []
+        fields: list[HeaderField] = []
+        append = fields.append
+        known = self._known.get
+        for field in block:
+            kind = known(field)
+            if kind is None:
+                kind = self._classify(field)
+                if kind == SPACED:
+                    field = (field[0], field[1].strip(b" \t"))
+                    kind = self._classify(field)
+            if kind == ORDINARY:
+                append(field)
+            elif kind <= STATUS:
+                # Section 8.3: before all other fields, and only once.
+                if fields or crumbs or pseudo[HOST] is not None or pseudo[kind] is not None:
+                    raise MalformedMessageError(VIOLATION)
+                pseudo[kind] = field[1]
+            elif self._keeps_special(kind, field[1], pseudo):
+                append(field)
+        if crumbs:
+            append((b"cookie", b"; ".join(crumbs)))
+        return fields
+
+    def _keeps_special(self, kind: int, value: bytes, pseudo: list[bytes | None]) -> bool:
+        """Note what a special field says; tells whether it stays with the ordinary ones."""
+        if kind == COOKIE:
+            self._crumbs.append(value)
+            return False
+        if kind == HOST:
+            if pseudo[HOST] is not None:
+                raise MalformedMessageError(VIOLATION)
+            pseudo[HOST] = value
+            return False
+        if kind == CONTENT_LENGTH:
+            self._set_content_length(value)
+            return True
+        return self._keeps_underscore()
+
+    def _keeps_underscore(self) -> bool:
+        if self._underscores == "REJECT_REQUEST":
+            raise UnderscoreRejectedError(UNDERSCORE)
+        if self._underscores == "DROP_HEADER":
+            self.dropped_underscores += 1
+            return False
+        return True
+
+    def _set_content_length(self, value: bytes) -> None:
+        if self.content_length != NO_LENGTH or not _is_digits(value):
+            raise MalformedMessageError(VIOLATION)
+        self.content_length = int(value)
+
+    def _classify(self, field: HeaderField) -> int:
+        """Find out a field's kind, and remember it. Errors: MalformedMessageError."""
+        name, value = field
+        kind = _KINDS_BY_NAME.get(name, ORDINARY)
+        if kind == FORBIDDEN or (name == b"te" and value.lower() != b"trailers"):
+            raise MalformedMessageError(VIOLATION)  # section 8.2.2
+        if not METHOD <= kind <= STATUS and not _is_name(name):
+            raise MalformedMessageError(INVALID_FIELD if name[:1] != b":" else VIOLATION)
+        if _has_bad_byte(value):
+            raise MalformedMessageError(INVALID_FIELD)
+        is_value = _VALUE_CHECKS.get(kind)
+        if is_value is not None and not is_value(value):
+            raise MalformedMessageError(VIOLATION)
+        if value[:1] in (b" ", b"\t") or value[-1:] in (b" ", b"\t"):
+            return SPACED
+        if kind == ORDINARY and b"_" in name and self._underscores != "ALLOW":
+            kind = UNDERSCORED
+        known = self._known
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        known[field] = kind
+        return kind
+
+
+def _any(values: list[bytes | None]) -> bool:
+    return any(value is not None for value in values)

@@ -1,0 +1,147 @@
+"""The server's role: the peer opens streams, and we answer (RFC 9113 sections 3.4, 5.1 and 8).
+
+Rules of this module:
+- A stream's id is odd and larger than all before it; ids that were skipped are closed unused (section 5.1.1).
+- Each header list that opens a stream is announced with `new_stream` before it is judged, so that what was refused is
+  counted and logged above; only a stream over the limit of streams, or after GOAWAY, never gets there.
+
+It must not know what a request is for.
+"""
+
+from __future__ import annotations
+
+from envoymesh.http.codec import CodecConnection, RequestDecoder, ServerCodecCallbacks
+from envoymesh.http.headers import HeaderField, ResponseHeaders
+from envoymesh.http.http2.connection import Http2Codec
+from envoymesh.http.http2.frame_reader import protocol_error
+from envoymesh.http.http2.frames import PREFACE, ErrorCode, Http2StreamError, Setting
+from envoymesh.http.http2.messages import NO_LENGTH, VIOLATION, MalformedMessageError
+from envoymesh.http.http2.settings import Http2Settings
+from envoymesh.http.http2.stats import Http2Stats
+from envoymesh.http.http2.stream import REMOTE_CLOSED, Http2Stream
+
+_STATUS_FIELDS = [(b":status", b"%03d" % status) for status in range(1000)]
+_REMEMBERED_GAPS = 32
+
+
+class ServerStream(Http2Stream):
+    """A request and its response; the ResponseEncoder."""
+
+    __slots__ = ()
+
+    defers_reset = True
+    close_connection_after_response = False
+
+    decoder: RequestDecoder
+
+    def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
+        """An interim response."""
+        if not self.gone:
+            self.codec.write_headers(self.id, [_STATUS_FIELDS[headers.status], *headers.fields], False)
+
+    def encode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
+        """The final response headers."""
+        if self.gone:
+            return
+        self.codec.write_headers(self.id, [_STATUS_FIELDS[headers.status], *headers.fields], end_stream)
+        if end_stream:
+            self.local_closed()
+
+
+class Http2ServerCodec(Http2Codec):
+    """A downstream connection's codec; writes its SETTINGS when it is made."""
+
+    __slots__ = ("_callbacks", "_gaps", "_preface")
+
+    def __init__(
+        self, connection: CodecConnection, callbacks: ServerCodecCallbacks, settings: Http2Settings, stats: Http2Stats
+    ) -> None:
+        super().__init__(connection, settings, stats)
+        self._callbacks = callbacks
+        self._preface = PREFACE
+        # Ids that the peer left out, as (first, last).
+        self._gaps: list[tuple[int, int]] = []
+        self.send_settings(
+            [
+                (Setting.HEADER_TABLE_SIZE, settings.hpack_table_size),
+                (Setting.ENABLE_CONNECT_PROTOCOL, int(settings.allow_connect)),
+                (Setting.MAX_CONCURRENT_STREAMS, settings.max_concurrent_streams),
+                (Setting.INITIAL_WINDOW_SIZE, settings.initial_stream_window_size),
+            ]
+        )
+
+    def read(self, data: bytes) -> None:
+        """The preface first, then frames. Errors: Http2ConnectionError."""
+        preface = self._preface
+        if preface:
+            head = data[: len(preface)]
+            if not preface.startswith(head):
+                raise protocol_error("bad client magic byte string")  # section 3.4
+            self._preface = preface[len(head) :]
+            data = data[len(head) :]
+        super().read(data)
+
+    def is_idle(self, stream_id: int) -> bool:
+        """The peer has not opened it; even ids are ours, and we open none."""
+        return stream_id > self._last_peer_id or not stream_id & 1
+
+    def on_goaway(self, last_stream_id: int, code: int) -> None:
+        """The client will open no more."""
+        self._callbacks.on_go_away(code)
+
+    def on_headers(self, stream_id: int, fields: list[HeaderField], too_large: bool, end_stream: bool) -> None:
+        """A request, or trailers."""
+        stream = self.streams.get(stream_id)
+        if stream is not None:
+            self.on_trailers(stream, fields, too_large, end_stream)
+        elif stream_id > self._last_peer_id and stream_id & 1:
+            self._open(stream_id, fields, too_large, end_stream)
+        else:
+            if not stream_id & 1 or self._was_skipped(stream_id):
+                raise protocol_error("HEADERS: invalid stream_id")  # section 5.1.1
+            self.refuse_frame(None, stream_id, "HEADERS")
+
+    def _was_skipped(self, stream_id: int) -> bool:
+        return any(first <= stream_id <= last for first, last in self._gaps)
+
+    def _note_id(self, stream_id: int) -> None:
+        expected = self._last_peer_id + 2 if self._last_peer_id else 1
+        if stream_id > expected:
+            self._gaps.append((expected, stream_id - 2))
+            del self._gaps[:-_REMEMBERED_GAPS]
+        self._last_peer_id = stream_id
+
+    def _open(self, stream_id: int, fields: list[HeaderField], too_large: bool, end_stream: bool) -> None:
+        self._note_id(stream_id)
+        if stream_id > self._goaway_id or len(self.streams) >= self.settings.max_concurrent_streams:
+            # Section 5.1.2: the peer may try again, elsewhere or later.
+            self.stats.stream_refused_errors.inc()
+            raise Http2StreamError(stream_id, ErrorCode.REFUSED_STREAM, "http2.stream_refused")
+        self.guard.streams_opened += 1
+        stream = ServerStream(self, stream_id)
+        self.streams[stream_id] = stream
+        self.stats.streams_active.inc()
+        stream.decoder = self._callbacks.new_stream(stream)
+        if too_large:
+            self.refuse_large(stream_id)
+        self._decode_request(stream, fields, end_stream)
+
+    def _decode_request(self, stream: ServerStream, fields: list[HeaderField], end_stream: bool) -> None:
+        reader = self._reader
+        try:
+            request = reader.request(fields)
+        except MalformedMessageError as error:
+            raise self.malformed(stream.id, error) from None
+        if reader.dropped_underscores:
+            self._count_dropped(reader.dropped_underscores)
+        if reader.content_length != NO_LENGTH:
+            stream.content_left = reader.content_length
+            if end_stream and reader.content_length:
+                raise Http2StreamError(stream.id, ErrorCode.PROTOCOL_ERROR, VIOLATION)
+        if end_stream:
+            stream.state |= REMOTE_CLOSED
+        stream.decoder.decode_headers(request, end_stream)
+
+    def _count_dropped(self, count: int) -> None:
+        for _ in range(count):
+            self.stats.dropped_headers_with_underscores.inc()
