@@ -86,6 +86,7 @@ class Resolution:
         "_callback",
         "_channel",
         "_dispatcher",
+        "_ended",
         "_families",
         "_name",
         "_stats",
@@ -108,6 +109,7 @@ class Resolution:
         self._families = families
         self._callback: DnsCallback | None = callback
         self._status = DnsStatus.COMPLETED
+        self._ended = False
         self._channel: pycares.Channel | None = None
         self._timer: Timer = dispatcher.create_timer(self._tick)
         self._watched: set[int] = set()
@@ -194,6 +196,9 @@ class Resolution:
             stats.timeouts.inc()
 
     def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
         self._stats.pending_resolutions.dec()
         self._timer.disable()
         loop = self._dispatcher.loop

@@ -1,0 +1,342 @@
+"""Tests of envoymesh.network.listener (with accepting and sockets): binding, limits, chains, inspection, timeouts."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Any
+
+import pytest
+
+from envoymesh.errors import BindError, ConfigError
+from envoymesh.network.api import Address, CloseType, ConnectionEvent
+from envoymesh.network.client_hello import MAX_CLIENT_HELLO
+from envoymesh.network.listener import TcpListener
+from envoymesh.network.settings import (
+    CertificateSettings,
+    CommonTlsSettings,
+    FilterChainMatch,
+    FilterChainSettings,
+    UpstreamTlsSettings,
+)
+from envoymesh.network.tls import upstream_context
+from tests.support.network import Net, plain_listener, settings_of, tls_chain
+from tests.unit.network.conftest import Run
+
+LOCAL, REMOTE = ConnectionEvent.LOCAL_CLOSE, ConnectionEvent.REMOTE_CLOSE
+
+
+def raw_chain(name: str, **match: Any) -> FilterChainSettings:
+    return FilterChainSettings(name, FilterChainMatch(**match), ())
+
+
+async def closes(address: Address, data: bytes = b"") -> bool:
+    """Connect, send, and tell whether the listener closes without an answer."""
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(data)
+    try:
+        return await asyncio.wait_for(reader.read(), 10) == b""
+    except ConnectionResetError:
+        return True
+    finally:
+        writer.close()
+
+
+def test_port_0_tells_its_port_and_stats_count(run: Run) -> None:
+    async def main(net: Net) -> None:
+        client, _, _, at_server = await net.pair()
+        stats = net.listener_stats
+        assert client.remote_address.port != 0
+        assert (stats.downstream_cx_total.value, stats.downstream_cx_active.value) == (1, 1)
+        assert (stats.worker.downstream_cx_total.value, stats.worker.downstream_cx_active.value) == (1, 1)
+        client.close(CloseType.ABORT_RESET)
+        await at_server.until_closed()
+        assert (stats.downstream_cx_destroy.value, stats.downstream_cx_active.value) == (1, 0)
+        assert stats.worker.downstream_cx_active.value == 0
+        net.store.flush()
+        assert stats.downstream_cx_length_ms.cumulative.sample_count == 1
+
+    run(main)
+
+
+def test_bind_error_in_envoys_words(run: Run) -> None:
+    async def main(net: Net) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            settings = plain_listener(
+                address=Address("127.0.0.1", 0), additional_addresses=((Address("127.0.0.1", port), False),)
+            )
+            listener = TcpListener(net.dispatcher, settings, net.on_accept, net.listener_stats)
+            with pytest.raises(BindError, match=rf"cannot bind '127\.0\.0\.1:{port}': Address already in use"):
+                listener.bind()
+            assert listener._sockets == []
+
+    run(main)
+
+
+def test_ipv6_only_unless_ipv4_compat(run: Run) -> None:
+    async def main(net: Net) -> None:
+        only = await net.listen(plain_listener(address=Address("::", 0)))
+        _, refused = net.connect(Address("127.0.0.1", only.addresses[0].port))
+        await refused.until_closed()
+        both = await net.listen(plain_listener(address=Address("::", 0), ipv4_compat=True))
+        _, handler = net.connect(Address("127.0.0.1", both.addresses[0].port))
+        await handler.until_event(ConnectionEvent.CONNECTED)
+        server = await net.next_accepted()
+        assert str(server.connection.remote_address).startswith("127.0.0.1:")
+
+    run(main)
+
+
+def test_reuse_port_and_not(run: Run) -> None:
+    async def main(net: Net) -> None:
+        first = await net.listen(plain_listener())
+        await net.listen(plain_listener(address=first.addresses[0]))
+        with pytest.raises(BindError):
+            await net.listen(plain_listener(address=first.addresses[0], reuse_port=False))
+
+    run(main)
+
+
+def test_bind_to_port_false_listens_nowhere(run: Run) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(plain_listener(bind_to_port=False))
+        assert listener.addresses == [Address("127.0.0.1", 0)]
+        assert listener._servers == []
+
+    run(main)
+
+
+def test_several_addresses(run: Run) -> None:
+    async def main(net: Net) -> None:
+        more = ((Address("127.0.0.2", 0), False), (Address("::1", 0), False))
+        listener = await net.listen(plain_listener(additional_addresses=more))
+        for address in listener.addresses:
+            _, handler = net.connect(address)
+            await handler.until_event(ConnectionEvent.CONNECTED)
+            assert (await net.next_accepted()).connection.local_address == address
+
+    run(main)
+
+
+def test_connection_limit(run: Run) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(plain_listener())
+        listener.connection_limit = lambda: 1
+        first, _ = net.connect(listener.addresses[0])
+        server = await net.next_accepted()
+        assert await closes(listener.addresses[0])
+        assert net.listener_stats.downstream_cx_overflow.value == 1
+        assert net.listener_stats.downstream_cx_total.value == 1
+        first.close(CloseType.NO_FLUSH)
+        await server.until(lambda: server.eof == 1)
+        server.connection.close(CloseType.NO_FLUSH)
+        net.connect(listener.addresses[0])
+        await net.next_accepted()
+        listener.connection_limit = lambda: None
+        listener.global_limit_reached = lambda: True
+        assert await closes(listener.addresses[0])
+        assert net.listener_stats.downstream_global_cx_overflow.value == 1
+
+    run(main)
+
+
+def test_stop_accepting_leaves_connections_and_close_ends_them(run: Run) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(plain_listener())
+        client, at_client = net.connect(listener.addresses[0])
+        server = await net.next_accepted()
+        listener.stop_accepting()
+        await asyncio.sleep(0.01)
+        _, refused = net.connect(listener.addresses[0])
+        await refused.until_closed()
+        client.write(b"still here")
+        await server.until(lambda: server.data == b"still here")
+        listener.close()
+        assert server.events == [LOCAL]
+        assert listener.active_connections == 0
+        await at_client.until(lambda: at_client.eof == 1)
+
+    run(main)
+
+
+def test_no_matching_chain(run: Run) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(plain_listener(filter_chains=(raw_chain("x", destination_port=1),)))
+        assert await closes(listener.addresses[0])
+        stats = net.listener_stats
+        assert stats.no_filter_chain_match.value == 1
+        assert stats.downstream_cx_total.value == 0
+
+    run(main)
+
+
+def test_without_the_inspector_server_names_match_nothing(run: Run, certificate: CertificateSettings) -> None:
+    async def main(net: Net) -> None:
+        chain = tls_chain(certificate, match=FilterChainMatch(server_names=("a.test",)))
+        listener = await net.listen(plain_listener(filter_chains=(chain,)))
+        assert await closes(listener.addresses[0])
+        assert net.listener_stats.no_filter_chain_match.value == 1
+
+    run(main)
+
+
+def inspecting(certificate: CertificateSettings, other: CertificateSettings, **fields: Any) -> Any:
+    chains = (
+        tls_chain(certificate, name="a", match=FilterChainMatch(server_names=("a.test",))),
+        tls_chain(other, name="sub", match=FilterChainMatch(server_names=("*.b.test",))),
+        raw_chain("raw", transport_protocol="raw_buffer"),
+    )
+    return plain_listener(filter_chains=chains, inspect_tls=True, **fields)
+
+
+@pytest.fixture(scope="session")
+def other(ca: Any) -> CertificateSettings:
+    return settings_of(ca.issue_cert("*.b.test"))
+
+
+@pytest.mark.parametrize(("name", "chain"), [("a.test", "a"), ("x.b.test", "sub")])
+def test_the_inspector_chooses_by_sni(
+    run: Run, certificate: CertificateSettings, other: CertificateSettings, name: str, chain: str
+) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(inspecting(certificate, other))
+        tls = upstream_context(UpstreamTlsSettings(CommonTlsSettings(), sni=name))
+        client, handler = net.connect(listener.addresses[0], tls=tls)
+        await handler.until_event(ConnectionEvent.CONNECTED)
+        server = await net.next_accepted()
+        assert server.chain.name == chain
+        assert client.tls.dns_sans_peer == (name.replace("x.", "*."),)
+        assert server.connection.requested_server_name == name
+        client.write(b"hi")
+        await server.until(lambda: server.data == b"hi")
+        stats = net.inspector_stats
+        assert (stats.tls_found.value, stats.sni_found.value, stats.alpn_not_found.value) == (1, 1, 1)
+        assert net.listener_stats.downstream_pre_cx_active.value == 0
+
+    run(main)
+
+
+def test_the_inspector_passes_plain_bytes_on(
+    run: Run, certificate: CertificateSettings, other: CertificateSettings
+) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(inspecting(certificate, other))
+        client, _ = net.connect(listener.addresses[0])
+        client.write(b"GET / HTTP/1.1\r\n")
+        server = await net.next_accepted()
+        await server.until(lambda: server.data == b"GET / HTTP/1.1\r\n")
+        assert server.chain.name == "raw"
+        assert net.inspector_stats.tls_not_found.value == 1
+
+    run(main)
+
+
+def test_a_hello_byte_by_byte(run: Run, ca: Any, certificate: CertificateSettings, other: CertificateSettings) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(inspecting(certificate, other))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        ca.configure_trust(context)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_hostname="a.test")
+        address = listener.addresses[0]
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        for byte in outgoing.read():
+            writer.write(bytes((byte,)))
+            await asyncio.sleep(0)
+        incoming.write(await reader.read(65536))
+        tls.do_handshake()
+        writer.write(outgoing.read())
+        assert (await net.next_accepted()).chain.name == "a"
+        writer.close()
+
+    run(main)
+
+
+def test_listener_filters_timeout_closes(
+    run: Run, certificate: CertificateSettings, other: CertificateSettings
+) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(inspecting(certificate, other, listener_filters_timeout=0.02))
+        assert await closes(listener.addresses[0], b"\x16\x03")
+        assert net.listener_stats.downstream_pre_cx_timeout.value == 1
+        assert net.listener_stats.downstream_pre_cx_active.value == 0
+
+    run(main)
+
+
+def test_listener_filters_timeout_may_go_on(run: Run) -> None:
+    async def main(net: Net) -> None:
+        settings = plain_listener(
+            inspect_tls=True, listener_filters_timeout=0.02, continue_on_listener_filters_timeout=True
+        )
+        listener = await net.listen(settings)
+        client, _ = net.connect(listener.addresses[0])
+        client.write(b"\x16")
+        server = await net.next_accepted()
+        await server.until(lambda: server.data == b"\x16")
+        assert net.listener_stats.downstream_pre_cx_timeout.value == 1
+
+    run(main)
+
+
+def test_a_peer_that_leaves_under_inspection(run: Run) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(plain_listener(inspect_tls=True))
+        client, handler = net.connect(listener.addresses[0])
+        await handler.until_event(ConnectionEvent.CONNECTED)
+        client.close(CloseType.NO_FLUSH)
+        stats = net.listener_stats
+        while not stats.downstream_listener_filter_remote_close.value:
+            await asyncio.sleep(0)
+        assert stats.downstream_pre_cx_active.value == 0
+
+    run(main)
+
+
+def test_a_hello_that_never_ends(run: Run) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(plain_listener(inspect_tls=True))
+        huge = b"\x16\x03\x01\x40\x00\x01" + (MAX_CLIENT_HELLO + 1).to_bytes(3, "big")
+        assert await closes(listener.addresses[0], huge)
+        assert net.inspector_stats.client_hello_too_large.value == 1
+        assert net.listener_stats.downstream_listener_filter_error.value == 1
+
+    run(main)
+
+
+def test_transport_socket_connect_timeout(run: Run, certificate: CertificateSettings) -> None:
+    async def main(net: Net) -> None:
+        chain = tls_chain(certificate, transport_socket_connect_timeout=0.02)
+        listener = await net.listen(plain_listener(filter_chains=(chain,)))
+        assert await closes(listener.addresses[0])
+        assert net.listener_stats.downstream_cx_transport_socket_connect_timeout.value == 1
+        assert net.listener_stats.downstream_cx_destroy.value == 1
+
+    run(main)
+
+
+def test_an_acceptor_that_raises_loses_its_connection_only(run: Run) -> None:
+    async def main(net: Net) -> None:
+        net.expected_errors = 1
+
+        def bad(connection: Any, chain: Any) -> None:
+            raise ZeroDivisionError
+
+        listener = await net.listen(plain_listener(), bad)
+        assert await closes(listener.addresses[0])
+        assert listener.active_connections == 0
+
+    run(main)
+
+
+def test_a_chain_whose_tls_is_broken_is_a_config_error(run: Run) -> None:
+    async def main(net: Net) -> None:
+        chain = tls_chain(CertificateSettings(b"no pem", b"no key", chain_path="x.pem"))
+        with pytest.raises(ConfigError, match=r"Failed to load certificate chain from x\.pem"):
+            await net.listen(plain_listener(filter_chains=(chain,)))
+
+    run(main)
