@@ -176,7 +176,8 @@ class TcpConnection(asyncio.Protocol):
             self._resume_reading()
 
     def set_delayed_close_timeout(self, seconds: float) -> None:
-        """How long FLUSH_WRITE_AND_DELAY waits for the peer after the flush; 0 closes at once."""
+        """How long FLUSH_WRITE_AND_DELAY waits for the peer after the flush, and any flush for the peer to take
+        something; 0 closes at once after a flush that may take any time (delayed_close_timeout)."""
         self._delayed_close_timeout = seconds
 
     def close(self, how: CloseType, details: str = "") -> None:
@@ -195,6 +196,9 @@ class TcpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The TCP connection is up."""
+        if self.closed:
+            cast(asyncio.Transport, transport).abort()
+            return
         self._transport = cast(asyncio.Transport, transport)
         self.local_address = address_of(transport.get_extra_info("sockname"))
         self.remote_address = address_of(transport.get_extra_info("peername")) or self.remote_address
@@ -297,7 +301,10 @@ class TcpConnection(asyncio.Protocol):
         return self.established and not self.closed and self._closing is None and not self._peer_ended
 
     def _begin_flush(self, how: CloseType) -> None:
-        """Write what is queued; FLUSH_WRITE_AND_DELAY then sends FIN and reads (and drops) until the peer's."""
+        """Write what is queued; FLUSH_WRITE_AND_DELAY then reads (and drops) until the peer's FIN or the timeout.
+
+        As in Envoy no FIN is sent before: a peer that still sends would take it for the end, and its data for a reset.
+        """
         transport = cast(asyncio.Transport, self._transport)
         if self._delayed_close_timeout == 0 or self._peer_ended:
             how = CloseType.FLUSH_WRITE
@@ -311,8 +318,8 @@ class TcpConnection(asyncio.Protocol):
         else:
             if self._read_disabled:
                 transport.resume_reading()
-            transport.write_eof()
-        self._arm_close_timer()
+        if self._delayed_close_timeout:
+            self._arm_close_timer()
 
     def _arm_close_timer(self) -> None:
         if self.closed:
@@ -320,7 +327,7 @@ class TcpConnection(asyncio.Protocol):
         self._unflushed = self._transport.get_write_buffer_size() if self._transport is not None else 0
         if self._close_timer is None:
             self._close_timer = self._dispatcher.create_timer(self._close_timeout)
-        self._close_timer.enable(self._delayed_close_timeout or DELAYED_CLOSE_TIMEOUT)
+        self._close_timer.enable(self._delayed_close_timeout)
 
     def _close_timeout(self) -> None:
         # While the peer still takes bytes, the wait begins anew, as in Envoy.

@@ -130,10 +130,11 @@ def test_delayed_close_drops_what_comes_and_waits_for_the_peers_fin(run: Run, pa
         client, at_client, server, at_server = await pair(net)
         server.set_delayed_close_timeout(10)
         server.read_disable(True)
+        server.write(b"refused")
         server.close(CloseType.FLUSH_WRITE_AND_DELAY)
-        await at_client.until(lambda: at_client.eof == 1)
+        await at_client.until(lambda: at_client.data == b"refused")
         client.write(b"x" * 3_000_000)
-        assert at_server.events == []
+        assert (at_client.eof, at_server.events) == (0, [])
         client.close(CloseType.FLUSH_WRITE)
         await at_server.until_closed()
         assert (at_server.events, bytes(at_server.data)) == ([LOCAL], b"")
