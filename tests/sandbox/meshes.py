@@ -91,7 +91,9 @@ class DockerMesh:
         try:
             self._compose.start()
         except subprocess.CalledProcessError as error:
-            raise AssertionError(f"docker compose up failed:\n{error.stderr.decode()}\n{self.logs()}") from error
+            raise AssertionError(
+                f"docker compose up failed:\n{error.stderr.decode()[-5_000:]}\n{self.logs()[-10_000:]}"
+            ) from error
 
     def stop(self) -> None:
         """docker compose down, the images too; what they were built from stays in the builder's cache."""
