@@ -224,7 +224,7 @@ def read_access_log(reader: Reader, open_log: Callable[[str], AccessLogFile]) ->
 
 
 def _read_format(config: Reader) -> Formatter:
-    if config.has("format"):
+    if config.type_name == FILE_ACCESS_LOG and config.has("format"):
         return _compile(config, "format", config.string("format"))
     log_format = config.message_("log_format")
     if log_format is None:

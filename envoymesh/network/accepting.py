@@ -52,7 +52,12 @@ class Accepted(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is there."""
-        self._listener.admit(cast(asyncio.Transport, transport))
+        try:
+            self._listener.admit(cast(asyncio.Transport, transport))
+        except Exception:
+            # The loop reports it; the connection has no other owner yet.
+            cast(asyncio.Transport, transport).abort()
+            raise
 
 
 class Inspector(asyncio.Protocol):

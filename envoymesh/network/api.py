@@ -33,7 +33,7 @@ class CloseType(enum.Enum):
 
     FLUSH_WRITE = "flush"  # write what is queued, then close
     NO_FLUSH = "no_flush"  # close now
-    FLUSH_WRITE_AND_DELAY = "flush_and_delay"  # write, then wait (delayed_close_timeout) for the peer to close, then close
+    FLUSH_WRITE_AND_DELAY = "flush_and_delay"  # write, wait (delayed_close_timeout) for the peer to close, then close
     ABORT_RESET = "abort"  # TCP RST
 
 

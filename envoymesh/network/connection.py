@@ -308,7 +308,10 @@ class TcpConnection(asyncio.Protocol):
         transport = cast(asyncio.Transport, self._transport)
         if self._delayed_close_timeout == 0 or self._peer_ended:
             how = CloseType.FLUSH_WRITE
-        self._end_output()
+        if how is CloseType.FLUSH_WRITE:
+            self._end_output()
+        else:
+            self._flush()
         if self.closed:
             return
         self._closing = how
@@ -324,18 +327,24 @@ class TcpConnection(asyncio.Protocol):
     def _arm_close_timer(self) -> None:
         if self.closed:
             return
-        self._unflushed = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        self._unflushed = cast(asyncio.Transport, self._transport).get_write_buffer_size()
         if self._close_timer is None:
             self._close_timer = self._dispatcher.create_timer(self._close_timeout)
         self._close_timer.enable(self._delayed_close_timeout)
 
     def _close_timeout(self) -> None:
         # While the peer still takes bytes, the wait begins anew, as in Envoy.
-        if self._transport is not None and self._transport.get_write_buffer_size() < self._unflushed:
+        transport = cast(asyncio.Transport, self._transport)
+        unflushed = transport.get_write_buffer_size()
+        if unflushed < self._unflushed:
             self._arm_close_timer()
             return
         self.delayed_close_timed_out = True
-        self._abort(reset=False)
+        if unflushed:
+            self._abort(reset=False)
+        else:
+            self._end_output()
+            transport.close()
         self._finish(ConnectionEvent.LOCAL_CLOSE)
 
     def _stop_timer(self) -> None:

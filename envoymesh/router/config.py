@@ -154,7 +154,8 @@ def _read_back_off(reader: Reader) -> tuple[float, float]:
 def _read_host_predicates(reader: Reader) -> bool:
     for predicate in reader.repeated("retry_host_predicate"):
         config = predicate.any_("typed_config")
-        kind = predicate.string("name") if config is None else config.type_name
+        name = predicate.string("name")
+        kind = name if config is None else config.type_name
         if "previous_hosts" not in kind:
             raise predicate.error("name", "only the previous_hosts predicate is supported by envoymesh")
         return True

@@ -13,12 +13,16 @@ from envoymesh.stats import Scope
 from envoymesh.upstream.api import Cancellable, LoadBalancerContext, PoolCallbacks
 from envoymesh.upstream.discovery.api import Discovery
 from envoymesh.upstream.host import Host
+from envoymesh.upstream.lb.availability import availability_of
 from envoymesh.upstream.lb.balancers import Random, make_load_balancer
 from envoymesh.upstream.pool.connection import UpstreamConnection
 from envoymesh.upstream.pool.pool import ConnectionPool
 from envoymesh.upstream.resource_manager import ResourceManager
-from envoymesh.upstream.settings import ClusterSettings
-from envoymesh.upstream.stats import ClusterStats, ResponseCodeStats
+from envoymesh.upstream.settings import ClusterSettings, ThresholdSettings
+from envoymesh.upstream.stats import CircuitBreakerStats, ClusterStats, RemainingStats, ResponseCodeStats
+
+_PROTOCOLS = {"HTTP1": HttpProtocol.HTTP11, "HTTP2": HttpProtocol.HTTP2, "ALPN": None}
+"""What a pool's connections speak, by kind; None is agreed on with each peer."""
 
 
 class Cluster:
@@ -51,14 +55,24 @@ class Cluster:
         self._connector = connector
         self._tls = tls
         self._dispatcher = dispatcher
+        self._random = random
         self._balancer = make_load_balancer(settings, random)
-        self._default_resources = ResourceManager(settings.default_thresholds, self.stats.default_breakers)
-        self._high_resources = ResourceManager(settings.high_thresholds, self.stats.high_breakers)
+        self._degraded_balancer = make_load_balancer(settings, random)
+        self._available = availability_of((), settings.healthy_panic_threshold)
+        self._default_resources = self._make_resources("default", settings.default_thresholds)
+        self._high_resources = self._make_resources("high", settings.high_thresholds)
+        self._leaving: set[ConnectionPool] = set()
         self._discovery: Discovery | None = None
         self._kind = settings.protocol
+        self._factories = {"HTTP1": self._make_http1, "HTTP2": self._make_http2, "ALPN": self._by_alpn}
 
     def __repr__(self) -> str:
         return f"<Cluster {self.name} {self._kind} hosts={list(self.hosts)}>"
+
+    def _make_resources(self, priority: str, thresholds: ThresholdSettings) -> ResourceManager:
+        scope = self.scope.scope(f"circuit_breakers.{priority}.")
+        remaining = RemainingStats.create(scope) if thresholds.track_remaining else None
+        return ResourceManager(thresholds, CircuitBreakerStats.create(scope), remaining)
 
     def resource_manager(self, priority: str = "DEFAULT") -> ResourceManager:
         """The circuit breakers of a priority, ``DEFAULT`` or ``HIGH``."""
@@ -75,35 +89,39 @@ class Cluster:
         """Take a new set of hosts: those that left finish what they have."""
         left = set(self.hosts) - set(hosts)
         self.hosts = hosts
-        healthy = [host for host in hosts if host.is_healthy]
-        self._count_membership(hosts, healthy)
-        panic = len(hosts) > 0 and len(healthy) < self.settings.healthy_panic_threshold * len(hosts)
-        if panic:
-            self.stats.lb_healthy_panic.inc()
-        self._balancer.update(hosts if panic else healthy)
-        for host in left:
-            for pool in list(host.pools.values()):
-                pool.drain()
-
-    def _count_membership(self, hosts: Sequence[Host], healthy: Sequence[Host]) -> None:
+        self._available = available = availability_of(hosts, self.settings.healthy_panic_threshold)
+        self._balancer.update(hosts if available.panic else available.healthy)
+        self._degraded_balancer.update(available.degraded)
         stats = self.stats
         stats.membership_change.inc()
         stats.membership_total.set(len(hosts))
-        stats.membership_healthy.set(len(healthy))
-        stats.membership_degraded.set(sum(host.endpoint.health_status == "DEGRADED" for host in hosts))
-        stats.max_host_weight.set(max((host.weight for host in hosts), default=0))
+        stats.membership_healthy.set(len(available.healthy))
+        stats.membership_degraded.set(len(available.degraded))
+        stats.membership_excluded.set(len(available.excluded))
+        for host in left:
+            for pool in list(host.pools.values()):
+                self._leaving.add(pool)
+                pool.drain()
 
     def choose_host(self, context: LoadBalancerContext | None) -> Host | None:
         """The balancer's host, or None (counted as `upstream_cx_none_healthy`)."""
-        host = self._balancer.choose()
+        host = self._pick()
         if host is None:
             self.stats.upstream_cx_none_healthy.inc()
         elif context is not None:
             for _ in range(context.host_selection_attempts()):
                 if not context.should_select_another_host(host):
                     break
-                host = self._balancer.choose() or host
+                host = self._pick() or host
         return host
+
+    def _pick(self) -> Host | None:
+        available = self._available
+        if available.panic:
+            self.stats.lb_healthy_panic.inc()
+        elif available.healthy_percent < 100 and self._random() * 100 >= available.healthy_percent:
+            return self._degraded_balancer.choose()
+        return self._balancer.choose()
 
     # Streams
 
@@ -121,6 +139,7 @@ class Cluster:
 
     def _make_pool(self, host: Host, kind: str) -> ConnectionPool:
         def forget(pool: ConnectionPool) -> None:
+            self._leaving.discard(pool)
             if host.pools.get(kind) is pool:
                 del host.pools[kind]
 
@@ -132,12 +151,8 @@ class Cluster:
             connector=self._connector,
             tls=self._tls,
             dispatcher=self._dispatcher,
-            codec_factory=self._make_http2
-            if kind == "HTTP2"
-            else self._by_alpn
-            if kind == "ALPN"
-            else self._make_http1,
-            multiplexed=kind == "HTTP2",
+            codec_factory=self._factories[kind],
+            protocol=_PROTOCOLS[kind],
             on_idle=forget,
         )
 
@@ -157,6 +172,5 @@ class Cluster:
         """Stop discovery and close every connection."""
         if self._discovery is not None:
             self._discovery.stop()
-        for host in self.hosts:
-            for pool in list(host.pools.values()):
-                pool.close()
+        for pool in [*self._leaving, *(pool for host in self.hosts for pool in host.pools.values())]:
+            pool.close()

@@ -72,7 +72,7 @@ class StaticClusterManager:
     def _discovery(self, cluster: Cluster) -> Discovery:
         settings = cluster.settings
         if settings.discovery_type == "STATIC":
-            return StaticDiscovery(settings.endpoints)
+            return StaticDiscovery(settings.endpoints, cluster.stats)
         return DnsDiscovery(settings, cluster.stats, self._resolver, self._dispatcher, self._random)
 
     def shutdown(self) -> None:

@@ -43,11 +43,12 @@ def read_cluster(reader: Reader) -> ClusterSettings:
         raise reader.error(
             "typed_extension_protocol_options", "auto_config needs a TLS transport_socket, which agrees on a protocol"
         )
-    failure_base, failure_max = _read_failure_rate(reader)
     thresholds = _read_thresholds(reader)
     name = reader.string("name")
-    # Of no effect on a static bootstrap: clusters are always warmed, and nothing is cleaned up at intervals.
+    # Of no effect here: clusters are always warmed, nothing is cleaned up at intervals, and no health check
+    # changes a host's health while it is in use.
     reader.accept("wait_for_warm_on_init", "cleanup_interval")
+    reader.accept("close_connections_on_host_health_failure", "ignore_health_on_host_removal")
     return ClusterSettings(
         name=name,
         stat_name=reader.string("alt_stat_name") or name,
@@ -64,8 +65,7 @@ def read_cluster(reader: Reader) -> ClusterSettings:
         max_connection_duration=protocol.max_connection_duration,
         max_requests_per_connection=protocol.max_requests_per_connection,
         dns_refresh_rate=reader.duration("dns_refresh_rate", 5.0) or 5.0,
-        dns_failure_base=failure_base,
-        dns_failure_max=failure_max,
+        dns_failure_refresh_rate=_read_failure_rate(reader),
         dns_jitter=reader.duration("dns_jitter", 0.0) or 0.0,
         dns_lookup_family=reader.enum("dns_lookup_family"),
         respect_dns_ttl=reader.boolean("respect_dns_ttl"),
@@ -99,6 +99,8 @@ def _read_policy(reader: Reader) -> str:
 
 
 def _read_choice_count(reader: Reader) -> int:
+    # An empty round_robin_lb_config is the default; what may stand in it (slow start) is refused as unread.
+    reader.message_("round_robin_lb_config")
     config = reader.message_("least_request_lb_config")
     return 2 if config is None else config.integer("choice_count", 2)
 
@@ -111,12 +113,11 @@ def _read_panic_threshold(reader: Reader) -> float:
     return 0.5 if threshold is None else threshold
 
 
-def _read_failure_rate(reader: Reader) -> tuple[float, float]:
-    """`dns_failure_refresh_rate`; the refresh rate itself when unset."""
+def _read_failure_rate(reader: Reader) -> tuple[float, float] | None:
+    """`dns_failure_refresh_rate` as (base, longest) interval; None when unset."""
     rate = reader.message_("dns_failure_refresh_rate")
     if rate is None:
-        refresh = reader.duration("dns_refresh_rate", 5.0) or 5.0
-        return refresh, refresh
+        return None
     base = rate.duration("base_interval", 1.0) or 1.0
     return base, rate.duration("max_interval", base * 10) or base * 10
 
@@ -135,6 +136,7 @@ def _read_thresholds(reader: Reader) -> dict[str, ThresholdSettings]:
                 max_pending_requests=threshold.integer("max_pending_requests", 1024),
                 max_requests=threshold.integer("max_requests", 1024),
                 max_retries=threshold.integer("max_retries", 3),
+                track_remaining=threshold.boolean("track_remaining"),
             ),
         )
     return read
@@ -150,51 +152,52 @@ def _read_endpoints(reader: Reader, discovery: str) -> list[EndpointSettings]:
     assignment.string("cluster_name")
     endpoints: list[EndpointSettings] = []
     for locality in assignment.repeated("endpoints"):
-        endpoints.extend(_read_locality(locality))
+        endpoints.extend(_read_locality(locality, discovery))
     if discovery == "LOGICAL_DNS" and len(endpoints) != 1:
         raise reader.error(
             "load_assignment", "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint"
         )
-    if discovery == "STATIC":
-        _check_addresses(reader, endpoints)
     return endpoints
 
 
-def _check_addresses(reader: Reader, endpoints: list[EndpointSettings]) -> None:
-    for endpoint in endpoints:
-        try:
-            ipaddress.ip_address(endpoint.host)
-        except ValueError:
-            raise reader.error(
-                "load_assignment",
-                f"malformed IP address: {endpoint.host}. Consider setting resolver_name or setting cluster type to "
-                "'STRICT_DNS' or 'LOGICAL_DNS'",
-            ) from None
-
-
-def _read_locality(reader: Reader) -> list[EndpointSettings]:
+def _read_locality(reader: Reader, discovery: str) -> list[EndpointSettings]:
     locality = reader.message_("locality")
     region = zone = sub_zone = ""
     if locality is not None:
         region, zone, sub_zone = locality.string("region"), locality.string("zone"), locality.string("sub_zone")
     if reader.integer("priority"):
         raise reader.error("priority", "endpoint priorities other than 0 are not supported by envoymesh")
-    return [_read_endpoint(endpoint, region, zone, sub_zone) for endpoint in reader.repeated("lb_endpoints")]
+    # A locality's weight counts only with locality_weighted_lb_config, which is refused.
+    reader.accept("load_balancing_weight")
+    return [_read_endpoint(each, discovery, region, zone, sub_zone) for each in reader.repeated("lb_endpoints")]
 
 
-def _read_endpoint(reader: Reader, region: str, zone: str, sub_zone: str) -> EndpointSettings:
+def _read_endpoint(reader: Reader, discovery: str, region: str, zone: str, sub_zone: str) -> EndpointSettings:
     endpoint = reader.required("endpoint")
     host, port = endpoint.socket_address("address")
+    if discovery == "STATIC":
+        _check_address(endpoint, host)
     return EndpointSettings(
         host=host,
         port=port,
-        hostname=endpoint.string("hostname") or host,
+        hostname=endpoint.string("hostname") or ("" if discovery == "STATIC" else host),
         weight=reader.integer("load_balancing_weight", 1),
         health_status=reader.enum("health_status"),
         region=region,
         zone=zone,
         sub_zone=sub_zone,
     )
+
+
+def _check_address(endpoint: Reader, host: str) -> None:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise endpoint.error(
+            "address",
+            f"malformed IP address: {host}. Consider setting resolver_name or setting cluster type to "
+            "'STRICT_DNS' or 'LOGICAL_DNS'",
+        ) from None
 
 
 # Protocols

@@ -11,7 +11,7 @@ from envoymesh.upstream.stats import HostStats
 if TYPE_CHECKING:
     from envoymesh.upstream.pool.pool import ConnectionPool
 
-_UNHEALTHY = frozenset({"UNHEALTHY", "DRAINING", "TIMEOUT"})
+_HEALTHY = frozenset({"UNKNOWN", "HEALTHY"})
 
 
 class Host:
@@ -40,8 +40,18 @@ class Host:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the configuration lets it take requests."""
-        return self.endpoint.health_status not in _UNHEALTHY
+        """Whether nothing is known against it."""
+        return self.endpoint.health_status in _HEALTHY
+
+    @property
+    def is_degraded(self) -> bool:
+        """Whether it takes requests only when there are too few healthy ones."""
+        return self.endpoint.health_status == "DEGRADED"
+
+    @property
+    def is_excluded(self) -> bool:
+        """Whether it counts for nothing where shares of healthy hosts are worked out."""
+        return self.endpoint.health_status == "DRAINING"
 
     def __repr__(self) -> str:
         return f"<Host {self.address} weight={self.weight} pools={list(self.pools.values())}>"

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from envoymesh.stats import Gauge
 from envoymesh.upstream.settings import ThresholdSettings
-from envoymesh.upstream.stats import CircuitBreakerStats
+from envoymesh.upstream.stats import CircuitBreakerStats, RemainingStats
 
 
 class Resource:
-    """One limit. `open_gauge` is 1 while no more can be created."""
+    """One limit.
 
-    __slots__ = ("count", "maximum", "open_gauge")
+    Args:
+        open_gauge: 1 while no more can be created.
+        remaining: how many more can be, or None to leave that uncounted.
+    """
 
-    def __init__(self, maximum: int, open_gauge: Gauge) -> None:
+    __slots__ = ("_open_gauge", "_remaining", "count", "maximum")
+
+    def __init__(self, maximum: int, open_gauge: Gauge, remaining: Gauge | None = None) -> None:
         self.maximum = maximum
         self.count = 0
-        self.open_gauge = open_gauge
+        self._open_gauge = open_gauge
+        self._remaining = remaining
+        if remaining is not None:
+            remaining.set(maximum)
 
     def can_create(self) -> bool:
         """Whether one more is within the limit."""
@@ -24,17 +32,31 @@ class Resource:
     def inc(self) -> None:
         """One more."""
         self.count += 1
-        if self.count >= self.maximum:
-            self.open_gauge.set(1)
+        if self.count >= self.maximum or not self._open_gauge.used or self._remaining is not None:
+            self._show()
 
     def dec(self) -> None:
         """One less."""
         self.count -= 1
-        if self.count == self.maximum - 1:
-            self.open_gauge.set(0)
+        if self.count == self.maximum - 1 or self._remaining is not None:
+            self._show()
+
+    def _show(self) -> None:
+        self._open_gauge.set(int(self.count >= self.maximum))
+        if self._remaining is not None:
+            self._remaining.set(max(0, self.maximum - self.count))
 
     def __repr__(self) -> str:
         return f"<Resource {self.count}/{self.maximum}>"
+
+
+class _Uncounted:
+    """In the place of RemainingStats where `track_remaining` is unset."""
+
+    remaining_cx = remaining_pending = remaining_retries = remaining_rq = None
+
+
+_NONE = _Uncounted()
 
 
 class ResourceManager:
@@ -42,9 +64,12 @@ class ResourceManager:
 
     __slots__ = ("connections", "pending_requests", "requests", "retries", "thresholds")
 
-    def __init__(self, thresholds: ThresholdSettings, stats: CircuitBreakerStats) -> None:
+    def __init__(
+        self, thresholds: ThresholdSettings, stats: CircuitBreakerStats, remaining: RemainingStats | None = None
+    ) -> None:
         self.thresholds = thresholds
-        self.connections = Resource(thresholds.max_connections, stats.cx_open)
-        self.pending_requests = Resource(thresholds.max_pending_requests, stats.rq_pending_open)
-        self.requests = Resource(thresholds.max_requests, stats.rq_open)
-        self.retries = Resource(thresholds.max_retries, stats.rq_retry_open)
+        left = _NONE if remaining is None else remaining
+        self.connections = Resource(thresholds.max_connections, stats.cx_open, left.remaining_cx)
+        self.pending_requests = Resource(thresholds.max_pending_requests, stats.rq_pending_open, left.remaining_pending)
+        self.requests = Resource(thresholds.max_requests, stats.rq_open, left.remaining_rq)
+        self.retries = Resource(thresholds.max_retries, stats.rq_retry_open, left.remaining_retries)

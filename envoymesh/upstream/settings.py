@@ -37,6 +37,7 @@ class ThresholdSettings:
     max_pending_requests: int = 1024
     max_requests: int = 1024
     max_retries: int = 3
+    track_remaining: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class ClusterSettings:
     Args:
         protocol: ``HTTP1``, ``HTTP2``, ``ALPN`` (auto_config) or ``DOWNSTREAM`` (use_downstream_protocol_config).
         tls: None for plain TCP.
+        dns_failure_refresh_rate: base and longest interval of the back-off; None is the refresh rate.
+        healthy_panic_threshold: share of the hosts, 0 to 1; 0 never panics.
     """
 
     name: str
@@ -63,8 +66,7 @@ class ClusterSettings:
     max_connection_duration: float = 0.0
     max_requests_per_connection: int = 0
     dns_refresh_rate: float = 5.0
-    dns_failure_base: float = 5.0
-    dns_failure_max: float = 5.0
+    dns_failure_refresh_rate: tuple[float, float] | None = None
     dns_jitter: float = 0.0
     dns_lookup_family: str = "AUTO"
     respect_dns_ttl: bool = False

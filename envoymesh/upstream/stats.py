@@ -24,6 +24,7 @@ class ClusterStats(StatsStruct):
 
     bind_errors: Counter
     lb_healthy_panic: Counter
+    total_match_count: Annotated[Counter, Named("default.total_match_count")]
     max_host_weight: Gauge
     membership_change: Counter
     membership_degraded: Gauge
@@ -63,6 +64,7 @@ class ClusterStats(StatsStruct):
     upstream_flow_control_paused_reading_total: Counter
     upstream_flow_control_resumed_reading_total: Counter
     upstream_rq_active: Gauge
+    upstream_rq_active_overflow: Counter
     upstream_rq_cancelled: Counter
     upstream_rq_pending_active: Gauge
     upstream_rq_pending_failure_eject: Counter
@@ -79,8 +81,16 @@ class ClusterStats(StatsStruct):
     upstream_rq_timeout: Counter
     upstream_rq_total: Counter
     upstream_rq_tx_reset: Counter
-    default_breakers: Annotated[CircuitBreakerStats, Named("circuit_breakers.default.")]
-    high_breakers: Annotated[CircuitBreakerStats, Named("circuit_breakers.high.")]
+
+
+@stats_struct
+class RemainingStats(StatsStruct):
+    """``circuit_breakers.<priority>.remaining_*``: what is left of each limit, where `track_remaining` is set."""
+
+    remaining_cx: Gauge
+    remaining_pending: Gauge
+    remaining_retries: Gauge
+    remaining_rq: Gauge
 
 
 class HostStats:

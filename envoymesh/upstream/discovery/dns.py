@@ -20,7 +20,7 @@ class ResolveTarget:
 
     Args:
         on_answer: gets the target and the addresses of each successful answer.
-        on_attempt: called after every attempt, answered or not.
+        on_attempt: gets the target after every attempt, answered or not.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class ResolveTarget:
         dispatcher: Dispatcher,
         random: Callable[[], float],
         on_answer: Callable[[ResolveTarget, list[DnsResponse]], None],
-        on_attempt: Callable[[], None],
+        on_attempt: Callable[[ResolveTarget], None],
     ) -> None:
         self.endpoint = endpoint
         self.hosts: list[Host] = []
@@ -56,15 +56,15 @@ class ResolveTarget:
         if status is DnsStatus.COMPLETED:
             self._failures = 0
             self._stats.update_success.inc()
-            if not responses:
-                self._stats.update_empty.inc()
+            # One for each host that the answer makes, before known ones are found again (transport socket matching).
+            self._stats.total_match_count.add(len(responses))
             self._on_answer(self, responses)
             self._timer.enable(self._refresh_after(responses))
         else:
             self._stats.update_failure.inc()
             self._failures += 1
             self._timer.enable(self._failure_delay())
-        self._on_attempt()
+        self._on_attempt(self)
 
     def _refresh_after(self, responses: list[DnsResponse]) -> float:
         settings = self._settings
@@ -76,10 +76,11 @@ class ResolveTarget:
 
     def _failure_delay(self) -> float:
         """Envoy's JitteredExponentialBackOff when `dns_failure_refresh_rate` is set, else the refresh rate."""
-        settings = self._settings
-        if settings.dns_failure_max == settings.dns_failure_base:
-            return settings.dns_failure_base
-        ceiling: float = min(settings.dns_failure_base * 2 ** (self._failures - 1), settings.dns_failure_max)
+        if self._settings.dns_failure_refresh_rate is None:
+            return self._settings.dns_refresh_rate
+        base, longest = self._settings.dns_failure_refresh_rate
+        # The exponent stops long before it could overflow; by then any sensible ceiling is reached.
+        ceiling: float = min(base * 2 ** min(self._failures - 1, 32), longest)
         return max(0.001, self._random() * ceiling)
 
     def stop(self) -> None:
@@ -110,31 +111,29 @@ class DnsDiscovery:
             ResolveTarget(endpoint, settings, stats, resolver, dispatcher, random, on_answer, self._on_attempt)
             for endpoint in settings.endpoints
         ]
-        self._waiting = len(self._targets)
+        self._untried = set(self._targets)
         self._on_update: OnUpdate = _ignore
-        self._on_initialised: Callable[[], None] | None = None
+        self._on_initialised: Callable[[], None] = _ignore_end
 
     def start(self, on_update: OnUpdate, on_initialised: Callable[[], None]) -> None:
         """Resolve every name; initialised when each has been tried."""
         self._on_update = on_update
         self._on_initialised = on_initialised
         if not self._targets:
-            self._finish_initialisation()
+            on_initialised()
         for target in self._targets:
             target.resolve()
 
-    def _on_attempt(self) -> None:
-        if self._waiting:
-            self._waiting -= 1
-            if self._waiting == 0:
-                self._finish_initialisation()
-
-    def _finish_initialisation(self) -> None:
-        if self._on_initialised is not None:
-            self._on_initialised()
+    def _on_attempt(self, target: ResolveTarget) -> None:
+        if target in self._untried:
+            self._untried.remove(target)
+            if not self._untried:
+                self._on_initialised()
 
     def _on_strict(self, target: ResolveTarget, responses: list[DnsResponse]) -> None:
         endpoint = target.endpoint
+        # Envoy looks at weights here only, so other discovery types leave the gauge alone.
+        self._stats.max_host_weight.set(max(endpoint.weight, self._stats.max_host_weight.value))
         wanted = [(Address(response.host, endpoint.port), endpoint) for response in responses]
         hosts = merge_hosts(target.hosts, wanted)
         if set(hosts) == set(target.hosts):
@@ -148,6 +147,8 @@ class DnsDiscovery:
             return
         address = Address(responses[0].host, target.endpoint.port)
         if target.hosts:
+            if target.hosts[0].address == address:
+                self._stats.update_no_rebuild.inc()
             target.hosts[0].address = address
             return
         target.hosts = [Host(address, target.endpoint)]
@@ -168,3 +169,7 @@ class DnsDiscovery:
 
 def _ignore(hosts: Sequence[Host]) -> None:
     """Before the start nobody listens."""
+
+
+def _ignore_end() -> None:
+    """Before the start nobody waits."""

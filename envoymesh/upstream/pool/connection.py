@@ -1,7 +1,7 @@
 """One pooled upstream connection: its network side, its codec and its place in the pool (Envoy's `ActiveClient`).
 
-States: CONNECTING -> READY <-> BUSY -> (DRAINING) -> CLOSED. The pool moves it between its lists; this
-object tells the pool what happened, and counts.
+States: CONNECTING -> READY <-> BUSY -> (DRAINING) -> CLOSED. The pool decides them and keeps its lists; this object
+tells the pool what happened, and counts bytes and connections. It must not choose among connections or requests.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import enum
 from typing import TYPE_CHECKING
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import ClientCodec, RequestEncoder, ResponseDecoder, StreamResetReason
+from envoymesh.http.codec import ClientCodec, HttpProtocol, StreamResetReason
 from envoymesh.network.api import CloseType, ConnectionEvent
 
 if TYPE_CHECKING:
@@ -22,44 +22,69 @@ class State(enum.Enum):
 
     CONNECTING = "connecting"
     READY = "ready"  # can take a stream
-    BUSY = "busy"  # cannot now, will again
+    BUSY = "busy"  # cannot now, may again
     DRAINING = "draining"  # takes no more streams; closes after the last
     CLOSED = "closed"
 
 
 class UpstreamConnection:
-    """Implements ConnectionHandler, CodecConnection and ClientCodecCallbacks."""
+    """Implements ConnectionHandler, CodecConnection and ClientCodecCallbacks.
+
+    Attributes:
+        codec: set from CONNECTED on.
+        protocol: what the codec speaks; None while that is not agreed on yet (ALPN).
+        active_streams: streams that have not ended.
+        requests: streams it ever had.
+        timed_out: whether `connect_timeout` ended it.
+    """
 
     __slots__ = (
+        "_close_after_dispatch",
         "_closing",
-        "_codec",
         "_connect_started",
+        "_dispatching",
         "_duration_timer",
+        "_idle_since",
+        "_idle_timeout",
         "_idle_timer",
         "_pool",
-        "_remaining_requests",
+        "_received",
         "_remote_closed",
+        "_reset_reason",
+        "_sent",
         "active_streams",
+        "codec",
         "connection",
+        "protocol",
+        "remaining_requests",
         "requests",
         "state",
         "timed_out",
     )
 
+    codec: ClientCodec
+
     def __init__(self, pool: ConnectionPool) -> None:
         settings = pool.settings
         self._pool = pool
-        self._codec: ClientCodec | None = None
         self._closing = False
+        self._dispatching = False
+        self._close_after_dispatch = False
         self._remote_closed = False
-        self._remaining_requests = settings.max_requests_per_connection
+        self._reset_reason = StreamResetReason.CONNECTION_TERMINATION
+        self._received = pool.stats.upstream_cx_rx_bytes_total
+        self._sent = pool.stats.upstream_cx_tx_bytes_total
+        self.protocol: HttpProtocol | None = None
+        self.remaining_requests = settings.max_requests_per_connection
         self.state = State.CONNECTING
         self.active_streams = 0
         self.requests = 0
         self.timed_out = False
         self._connect_started = pool.dispatcher.now()
-        self._idle_timer = pool.dispatcher.create_timer(self._on_idle_timeout)
-        self._duration_timer = pool.dispatcher.create_timer(self._on_duration_timeout)
+        self._idle_since = 0.0
+        self._idle_timeout = settings.idle_timeout
+        self._idle_timer = pool.dispatcher.create_timer(self._on_idle_timer)
+        self._duration_timer = pool.dispatcher.create_timer(self._on_duration_timer)
         self._count_new()
         self.connection = pool.connector.connect(
             pool.host.address,
@@ -79,30 +104,16 @@ class UpstreamConnection:
         pool.host.stats.cx_total.inc()
         pool.host.stats.cx_active.inc()
         pool.resources.connections.inc()
+        if pool.protocol is not None:
+            self.set_protocol(pool.protocol)
 
-    # Streams
+    def set_protocol(self, protocol: HttpProtocol) -> None:
+        """The protocol is known: from the start, or by ALPN."""
+        self.protocol = protocol
+        stats = self._pool.stats
+        (stats.upstream_cx_http2_total if protocol is HttpProtocol.HTTP2 else stats.upstream_cx_http1_total).inc()
 
-    @property
-    def can_take_stream(self) -> bool:
-        """Whether the codec has a free slot and the connection is not on its way out."""
-        codec = self._codec
-        return codec is not None and self.state is not State.DRAINING and codec.can_take_stream
-
-    def new_stream(self, decoder: ResponseDecoder) -> RequestEncoder:
-        """Begin a stream; `can_take_stream` holds."""
-        codec = self._codec
-        if codec is None:
-            raise RuntimeError("stream on a connection without a codec")
-        if self.active_streams == 0:
-            self._idle_timer.disable()
-        self.active_streams += 1
-        self.requests += 1
-        if self._remaining_requests:
-            self._remaining_requests -= 1
-            if self._remaining_requests == 0:
-                self._pool.stats.upstream_cx_max_requests.inc()
-                self.state = State.DRAINING
-        return codec.new_stream(decoder)
+    # ClientCodecCallbacks
 
     def on_stream_complete(self) -> None:
         """A stream ended regularly."""
@@ -114,8 +125,8 @@ class UpstreamConnection:
 
     def _end_stream(self) -> None:
         self.active_streams -= 1
-        if self.active_streams == 0 and self.state is not State.CLOSED and self._pool.settings.idle_timeout:
-            self._idle_timer.enable(self._pool.settings.idle_timeout)
+        if not self.active_streams and self._idle_timeout and self.state is not State.CLOSED:
+            self._begin_idle()
         self._pool.on_stream_ended(self)
 
     def on_go_away(self, error_code: int) -> None:
@@ -131,7 +142,7 @@ class UpstreamConnection:
 
     def write(self, data: bytes) -> None:
         """Bytes from the codec."""
-        self._pool.stats.upstream_cx_tx_bytes_total.value += len(data)
+        self._sent.value += len(data)
         self.connection.write(data)
 
     def read_disable(self, disable: bool) -> None:
@@ -140,36 +151,37 @@ class UpstreamConnection:
 
     def on_codec_reset(self) -> None:
         """An HTTP/1 exchange was cut short: the connection is of no more use."""
-        self.connection.close(CloseType.NO_FLUSH)
+        self._abort()
 
     # ConnectionHandler
 
     def on_data(self, data: bytes) -> None:
         """Bytes from the peer."""
-        self._pool.stats.upstream_cx_rx_bytes_total.value += len(data)
-        codec = self._codec
-        if codec is None:
-            return
+        self._received.value += len(data)
+        self._dispatching = True
         try:
-            codec.dispatch(data)
-        except CodecProtocolError as error:
-            self._on_codec_error(codec, error)
-            self.connection.close(CloseType.NO_FLUSH)
+            self.codec.dispatch(data)
+        except CodecProtocolError:
+            self._on_protocol_error()
+        finally:
+            self._dispatching = False
+        if self._close_after_dispatch:
+            self.finish()
 
     def on_eof(self) -> None:
         """The peer sends no more: a body that ends with the connection is complete, anything else is cut."""
         self._remote_closed = True
-        codec = self._codec
-        if codec is not None:
+        if self.state is not State.CONNECTING:
             try:
-                codec.on_eof()
-            except CodecProtocolError as error:
-                self._on_codec_error(codec, error)
-        self.connection.close(CloseType.NO_FLUSH)
+                self.codec.on_eof()
+            except CodecProtocolError:
+                self._on_protocol_error()
+        self._abort()
 
-    def _on_codec_error(self, codec: ClientCodec, error: CodecProtocolError) -> None:
+    def _on_protocol_error(self) -> None:
         self._pool.stats.upstream_cx_protocol_error.inc()
-        codec.reset_all_streams(StreamResetReason.PROTOCOL_ERROR, error.details)
+        self._reset_reason = StreamResetReason.PROTOCOL_ERROR
+        self._abort()
 
     def on_event(self, event: ConnectionEvent) -> None:
         """Connected, or closed."""
@@ -178,70 +190,99 @@ class UpstreamConnection:
             return
         remote = self._remote_closed or event is ConnectionEvent.REMOTE_CLOSE
         before, self.state = self.state, State.CLOSED
-        # The connector closes locally, and only then, when connect_timeout passed.
+        # The connector closes locally, unasked, only when connect_timeout passed.
         self.timed_out = before is State.CONNECTING and not remote and not self._closing
         self._idle_timer.disable()
         self._duration_timer.disable()
-        self._count_closed(remote, connected=before is not State.CONNECTING)
+        self._pool.remove(self, before)
+        self._count_closed(remote, before)
+        if before is not State.CONNECTING:
+            self.codec.reset_all_streams(self._reset_reason, self.connection.failure_reason)
         self._pool.on_connection_closed(self, before, remote)
-        if self._codec is not None:
-            self._codec.reset_all_streams(StreamResetReason.CONNECTION_TERMINATION, self.connection.failure_reason)
 
     def _on_connected(self) -> None:
         pool = self._pool
-        pool.stats.upstream_cx_connect_ms.record(int((pool.dispatcher.now() - self._connect_started) * 1000))
-        self._codec = pool.make_codec(self)
+        pool.stats.upstream_cx_connect_ms.record(self._age_ms())
+        self.codec = pool.make_codec(self)
         if pool.settings.max_connection_duration:
             self._duration_timer.enable(pool.settings.max_connection_duration)
-        if pool.settings.idle_timeout:
-            self._idle_timer.enable(pool.settings.idle_timeout)
-        self.state = State.BUSY
+        if self._idle_timeout:
+            self._begin_idle()
         pool.on_connected(self)
 
-    def _count_closed(self, remote: bool, connected: bool) -> None:
+    def _age_ms(self) -> int:
+        return int((self._pool.dispatcher.now() - self._connect_started) * 1000)
+
+    def _count_closed(self, remote: bool, before: State) -> None:
         pool = self._pool
         stats = pool.stats
         stats.upstream_cx_active.dec()
         stats.upstream_cx_destroy.inc()
+        stats.upstream_cx_length_ms.record(self._age_ms())
         pool.host.stats.cx_active.dec()
         pool.resources.connections.dec()
         (stats.upstream_cx_destroy_remote if remote else stats.upstream_cx_destroy_local).inc()
         if self.active_streams:
-            stats.upstream_cx_destroy_with_active_rq.inc()
-            if remote:
-                stats.upstream_cx_destroy_remote_with_active_rq.inc()
-            else:
-                stats.upstream_cx_destroy_local_with_active_rq.inc()
-        if connected:
-            stats.upstream_rq_per_cx.record(self.requests)
-            stats.upstream_cx_length_ms.record(int((pool.dispatcher.now() - self._connect_started) * 1000))
-        else:
+            self._count_cut_streams(remote)
+        if before is State.CONNECTING:
             stats.upstream_cx_connect_fail.inc()
             pool.host.stats.cx_connect_fail.inc()
+        else:
+            stats.upstream_rq_per_cx.record(self.requests)
+
+    def _count_cut_streams(self, remote: bool) -> None:
+        stats = self._pool.stats
+        stats.upstream_cx_destroy_with_active_rq.inc()
+        if remote:
+            stats.upstream_cx_destroy_remote_with_active_rq.inc()
+        else:
+            stats.upstream_cx_destroy_local_with_active_rq.inc()
+        if self.protocol is HttpProtocol.HTTP2 and self._reset_reason is StreamResetReason.CONNECTION_TERMINATION:
+            stats.upstream_rq_pending_failure_eject.add(self.active_streams)
 
     def on_above_write_buffer_high_watermark(self) -> None:
         """The connection's write buffer is full."""
-        if self._codec is not None:
-            self._codec.on_above_write_buffer_high_watermark()
+        self.codec.on_above_write_buffer_high_watermark()
 
     def on_below_write_buffer_low_watermark(self) -> None:
         """The connection's write buffer has room."""
-        if self._codec is not None:
-            self._codec.on_below_write_buffer_low_watermark()
+        self.codec.on_below_write_buffer_low_watermark()
 
     # Timers and closing
 
-    def _on_idle_timeout(self) -> None:
+    def _begin_idle(self) -> None:
+        # The timer runs on through later requests and looks again when it fires: cheaper than a restart for each.
+        self._idle_since = self._pool.dispatcher.now()
+        if not self._idle_timer.enabled:
+            self._idle_timer.enable(self._idle_timeout)
+
+    def _on_idle_timer(self) -> None:
+        if self.active_streams:
+            return
+        left = self._idle_since + self._idle_timeout - self._pool.dispatcher.now()
+        if left > 0.001:
+            self._idle_timer.enable(left)
+            return
         self._pool.stats.upstream_cx_idle_timeout.inc()
-        self.close()
+        self._abort()
 
-    def _on_duration_timeout(self) -> None:
-        self._pool.stats.upstream_cx_max_duration_reached.inc()
-        self._pool.drain_connection(self)
+    def _on_duration_timer(self) -> None:
+        if self.state is not State.DRAINING:
+            self._pool.stats.upstream_cx_max_duration_reached.inc()
+            self._pool.drain_connection(self)
 
-    def close(self) -> None:
-        """Close now."""
+    def finish(self) -> None:
+        """Close, having no streams: now, or when the bytes being dispatched are (what follows them may be an error)."""
+        if self._dispatching:
+            self._close_after_dispatch = True
+            return
+        if self.state is State.BUSY and self.protocol is not HttpProtocol.HTTP2:
+            # An HTTP/1 connection that is not ready without a stream: the peer said `connection: close`.
+            self._pool.stats.upstream_cx_close_notify.inc()
+        self._abort()
+
+    def _abort(self) -> None:
         self._closing = True
-        if self._codec is not None:
-            self._codec.go_away()
-        self.connection.close(CloseType.FLUSH_WRITE)
+        self.connection.close(CloseType.NO_FLUSH)
+
+    close = _abort

@@ -1,13 +1,19 @@
 """The connection pool of one host and protocol kind (Envoy's `ConnPoolImplBase`), HTTP/1 and HTTP/2 alike.
 
-Three lists, updated as things happen, never rescanned: ready connections (the last used first), requests
-that wait for one, and a count of connections under way. A request takes the newest ready connection; else
-it waits, and a connection is begun if those under way have no room for it.
+The rules:
+- Lists are updated as things happen and never rescanned: ready connections (the last used first), requests that wait,
+  and a count of connections under way.
+- A request takes the newest ready connection; else it waits, and a connection is begun unless those under way have
+  room for all who wait.
+- Every request that waits ends in exactly one of: on_pool_ready, on_pool_failure, cancel.
+- Callbacks may come back into the pool (a retry asks for the next stream), so the lists are right before each of them.
+
+It must not know which cluster or balancer sent a request here.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 
 from envoymesh.http.codec import ClientCodec, HttpProtocol, ResponseDecoder
@@ -19,8 +25,8 @@ from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings
 from envoymesh.upstream.stats import ClusterStats
 
-ASSUMED_HTTP2_STREAMS = 100
-"""Streams that a connection under way counts for before its SETTINGS are known (RFC 9113 section 6.5.2's advice)."""
+CONNECTIONS_AT_ONCE = 3
+"""Connections begun in one go (`ConnPoolImplBase::tryCreateNewConnections`)."""
 
 CodecFactory = Callable[[UpstreamConnection], tuple[ClientCodec, HttpProtocol]]
 """Makes the codec of a connection that has connected."""
@@ -29,24 +35,27 @@ CodecFactory = Callable[[UpstreamConnection], tuple[ClientCodec, HttpProtocol]]
 class PendingStream:
     """A request that waits for a connection; also its Cancellable."""
 
-    __slots__ = ("_pool", "callbacks", "decoder")
+    __slots__ = ("_pool", "callbacks", "decoder", "waiting")
 
     def __init__(self, pool: ConnectionPool, decoder: ResponseDecoder, callbacks: PoolCallbacks) -> None:
         self._pool = pool
         self.decoder = decoder
         self.callbacks = callbacks
+        self.waiting = True
 
     def cancel(self) -> None:
         """Stop waiting."""
-        self._pool.cancel(self)
+        if self.waiting:
+            self._pool.cancel(self)
 
 
 class ConnectionPool:
     """Connections to one host.
 
     Args:
-        multiplexed: whether a connection takes many streams at a time (for planning; the codec decides).
-        on_idle: called when a draining pool has no connection left.
+        tls: what the connector needs for TLS, or None.
+        protocol: what all connections speak; None leaves it to ALPN.
+        on_idle: called when a draining pool has neither connections nor requests left.
     """
 
     __slots__ = (
@@ -54,10 +63,10 @@ class ConnectionPool:
         "_connecting",
         "_connections",
         "_draining",
-        "_multiplexed",
         "_on_idle",
         "_pending",
         "_ready",
+        "_streams_per_connection",
         "connector",
         "dispatcher",
         "host",
@@ -79,7 +88,7 @@ class ConnectionPool:
         tls: ClientTls | None,
         dispatcher: Dispatcher,
         codec_factory: CodecFactory,
-        multiplexed: bool,
+        protocol: HttpProtocol | None,
         on_idle: Callable[[ConnectionPool], None],
     ) -> None:
         self.host = host
@@ -89,20 +98,20 @@ class ConnectionPool:
         self.connector = connector
         self.tls = tls
         self.dispatcher = dispatcher
-        self.protocol = HttpProtocol.HTTP2 if multiplexed else HttpProtocol.HTTP11
+        self.protocol = protocol
         self._codec_factory = codec_factory
-        self._multiplexed = multiplexed
         self._on_idle = on_idle
+        self._streams_per_connection = _planned_streams(settings, protocol)
         self._ready: list[UpstreamConnection] = []
         self._connections: set[UpstreamConnection] = set()
         self._connecting = 0
-        self._pending: deque[PendingStream] = deque()
+        self._pending: OrderedDict[PendingStream, None] = OrderedDict()
         self._draining = False
 
     def __repr__(self) -> str:
         return (
-            f"<ConnectionPool {self.host.address} {self.protocol.value} connections={len(self._connections)} "
-            f"ready={len(self._ready)} pending={len(self._pending)}>"
+            f"<ConnectionPool {self.host.address} {self.protocol.value if self.protocol else 'ALPN'} "
+            f"connections={len(self._connections)} ready={len(self._ready)} pending={len(self._pending)}>"
         )
 
     @property
@@ -112,98 +121,120 @@ class ConnectionPool:
 
     def new_stream(self, decoder: ResponseDecoder, callbacks: PoolCallbacks) -> PendingStream | None:
         """A stream now (the callback comes before this returns, and the answer is None), or a wait for one."""
-        if self._ready:
-            self._attach(self._ready[-1], decoder, callbacks)
+        ready = self._ready
+        if ready:
+            self._attach(ready[-1], decoder, callbacks)
             return None
         if not self.resources.pending_requests.can_create():
             self.stats.upstream_rq_pending_overflow.inc()
             callbacks.on_pool_failure(PoolFailureReason.OVERFLOW, "", self.host)
             return None
         pending = PendingStream(self, decoder, callbacks)
-        self._pending.append(pending)
+        self._pending[pending] = None
         self.stats.upstream_rq_pending_total.inc()
         self.stats.upstream_rq_pending_active.inc()
         self.resources.pending_requests.inc()
         self._connect_if_needed()
-        return pending if pending in self._pending else None
+        return pending
 
     def _attach(self, client: UpstreamConnection, decoder: ResponseDecoder, callbacks: PoolCallbacks) -> None:
-        resources = self.resources
-        if not resources.requests.can_create():
-            self.stats.upstream_rq_pending_overflow.inc()
+        requests = self.resources.requests
+        stats = self.stats
+        if not requests.can_create():
+            stats.upstream_rq_active_overflow.inc()
             callbacks.on_pool_failure(PoolFailureReason.OVERFLOW, "", self.host)
             return
-        encoder = client.new_stream(decoder)
-        resources.requests.inc()
-        stats = self.stats
+        codec = client.codec
+        client.active_streams += 1
+        client.requests += 1
+        encoder = codec.new_stream(decoder)
+        requests.inc()
         stats.upstream_rq_total.inc()
         stats.upstream_rq_active.inc()
-        host_stats = self.host.stats
-        host_stats.rq_total.inc()
-        host_stats.rq_active.inc()
-        if not client.can_take_stream:
-            self._ready.pop()
-            if client.state is State.READY:
-                client.state = State.BUSY
-        callbacks.on_pool_ready(encoder, self.host, client.connection, self.protocol)
+        host = self.host
+        host.stats.rq_total.inc()
+        host.stats.rq_active.inc()
+        if client.remaining_requests:
+            self._use_up(client)
+        if client.state is State.READY and not codec.can_take_stream:
+            self._leave_ready(client, State.BUSY)
+        callbacks.on_pool_ready(encoder, host, client.connection, client.protocol or HttpProtocol.HTTP11)
+
+    def _use_up(self, client: UpstreamConnection) -> None:
+        """One request less of max_requests_per_connection."""
+        client.remaining_requests -= 1
+        if not client.remaining_requests:
+            self.stats.upstream_cx_max_requests.inc()
+            self._leave_ready(client, State.DRAINING)
+
+    def _leave_ready(self, client: UpstreamConnection, state: State) -> None:
+        client.state = state
+        ready = self._ready
+        if ready[-1] is client:
+            ready.pop()
+        else:
+            ready.remove(client)
 
     # Connecting
 
     def _connect_if_needed(self) -> None:
-        while self._wants_connection():
-            if not self.resources.connections.can_create():
+        for _ in range(CONNECTIONS_AT_ONCE):
+            if len(self._pending) <= self._connecting * self._streams_per_connection:
+                return
+            within_limit = self.resources.connections.can_create()
+            if not within_limit:
                 self.stats.upstream_cx_overflow.inc()
+                # Without any connection those who wait would wait for ever, so one is made all the same.
                 if self._connections:
                     return
             self._connecting += 1
             self._connections.add(UpstreamConnection(self))
-
-    def _wants_connection(self) -> bool:
-        room = self._connecting * (ASSUMED_HTTP2_STREAMS if self._multiplexed else 1)
-        return len(self._pending) > room and not self._ready
+            if not within_limit:
+                return
 
     def make_codec(self, client: UpstreamConnection) -> ClientCodec:
         """The codec of a connection that has just connected."""
-        codec, self.protocol = self._codec_factory(client)
-        if self.protocol is HttpProtocol.HTTP2:
-            self.stats.upstream_cx_http2_total.inc()
-        else:
-            self.stats.upstream_cx_http1_total.inc()
+        codec, protocol = self._codec_factory(client)
+        if client.protocol is None:
+            client.set_protocol(protocol)
         return codec
 
     def on_connected(self, client: UpstreamConnection) -> None:
         """A connection is usable: serve who waits."""
         self._connecting -= 1
+        client.state = State.BUSY
         self.on_capacity_changed(client)
         self._connect_if_needed()
+        self._close_if_leaving(client)
 
     def on_capacity_changed(self, client: UpstreamConnection) -> None:
         """A connection may have gained or lost room for streams."""
-        if client.state is State.BUSY and client.can_take_stream:
+        if client.state is State.BUSY and client.codec.can_take_stream:
             client.state = State.READY
             self._ready.append(client)
-            self._serve_pending()
-        elif client.state is State.READY and not client.can_take_stream:
-            client.state = State.BUSY
-            self._ready.remove(client)
+            if self._pending:
+                self._serve_pending()
+        elif client.state is State.READY and not client.codec.can_take_stream:
+            self._leave_ready(client, State.BUSY)
 
     def _serve_pending(self) -> None:
         while self._pending and self._ready:
-            pending = self._take_pending()
+            pending, _ = self._pending.popitem(last=False)
+            self._release(pending)
             self._attach(self._ready[-1], pending.decoder, pending.callbacks)
 
-    def _take_pending(self) -> PendingStream:
+    def _release(self, pending: PendingStream) -> None:
+        pending.waiting = False
         self.stats.upstream_rq_pending_active.dec()
         self.resources.pending_requests.dec()
-        return self._pending.popleft()
 
     def cancel(self, pending: PendingStream) -> None:
-        """A request stops waiting."""
-        if pending in self._pending:
-            self._pending.remove(pending)
-            self.stats.upstream_rq_pending_active.dec()
-            self.stats.upstream_rq_cancelled.inc()
-            self.resources.pending_requests.dec()
+        """A request that waits stops waiting."""
+        self._pending.pop(pending, None)
+        self._release(pending)
+        self.stats.upstream_rq_cancelled.inc()
+        if self._draining:
+            self._close_idle()
 
     # What connections report
 
@@ -214,59 +245,91 @@ class ConnectionPool:
         self.host.stats.rq_active.dec()
         state = client.state
         if state is State.BUSY:
-            self.on_capacity_changed(client)
-            if not client.can_take_stream and client.active_streams == 0:
-                client.close()
-        elif client.active_streams == 0 and (state is State.DRAINING or self._draining):
-            client.close()
+            if client.codec.can_take_stream:
+                self.on_capacity_changed(client)
+            elif not client.active_streams and client.protocol is not HttpProtocol.HTTP2:
+                client.finish()
+        elif state is State.DRAINING and not client.active_streams:
+            client.finish()
+        self._close_if_leaving(client)
 
-    def on_connection_closed(self, client: UpstreamConnection, before: State, remote: bool) -> None:
-        """A connection is gone; one that never connected takes all who wait with it."""
+    def remove(self, client: UpstreamConnection, before: State) -> None:
+        """A connection is gone; what was to become of it is `on_connection_closed`'s business, after its streams."""
         self._connections.discard(client)
         if before is State.READY:
             self._ready.remove(client)
         elif before is State.CONNECTING:
             self._connecting -= 1
-            self._fail_pending(client, remote)
+
+    def on_connection_closed(self, client: UpstreamConnection, before: State, remote: bool) -> None:
+        """A connection's streams are reset too; one that never connected takes all who wait with it."""
+        if before is State.CONNECTING and self._pending:
+            reason = PoolFailureReason.REMOTE_CONNECTION_FAILURE
+            if client.timed_out:
+                reason = PoolFailureReason.TIMEOUT
+            elif not remote:
+                reason = PoolFailureReason.LOCAL_CONNECTION_FAILURE
+            self._fail_pending(reason, client.connection.failure_reason)
+        if client.timed_out:
+            self.stats.upstream_cx_connect_timeout.inc()
         if self._pending:
             self._connect_if_needed()
-        if self._draining and self.is_idle:
-            self._on_idle(self)
+        self._tell_if_idle()
 
-    def _fail_pending(self, client: UpstreamConnection, remote: bool) -> None:
-        if remote:
-            reason = PoolFailureReason.REMOTE_CONNECTION_FAILURE
-        elif client.timed_out:
-            reason = PoolFailureReason.TIMEOUT
-            self.stats.upstream_cx_connect_timeout.inc()
-        else:
-            reason = PoolFailureReason.LOCAL_CONNECTION_FAILURE
-        failed = [self._take_pending() for _ in range(len(self._pending))]
+    def _fail_pending(self, reason: PoolFailureReason, transport_failure_reason: str) -> None:
+        # A request that comes while these are told waits in the new queue.
+        failed, self._pending = self._pending, OrderedDict()
         for pending in failed:
-            self.stats.upstream_rq_pending_failure_eject.inc()
-            pending.callbacks.on_pool_failure(reason, client.connection.failure_reason, self.host)
+            if pending.waiting:
+                self._release(pending)
+                self.stats.upstream_rq_pending_failure_eject.inc()
+                pending.callbacks.on_pool_failure(reason, transport_failure_reason, self.host)
 
     # Draining
 
     def drain_connection(self, client: UpstreamConnection) -> None:
         """No new streams on this one; it closes after its last."""
-        if client.state not in (State.READY, State.BUSY):
-            return
         if client.state is State.READY:
-            self._ready.remove(client)
-        client.state = State.DRAINING
-        if client.active_streams == 0:
-            client.close()
+            self._leave_ready(client, State.DRAINING)
+        elif client.state is State.BUSY:
+            client.state = State.DRAINING
+        if client.state is State.DRAINING and not client.active_streams:
+            client.finish()
 
     def drain(self) -> None:
-        """The host is leaving: requests under way finish, idle connections close."""
+        """The host is leaving: requests under way and waiting finish, other connections close."""
         self._draining = True
+        self._close_idle()
+        self._tell_if_idle()
+
+    def _close_idle(self) -> None:
         for client in list(self._connections):
+            self._close_if_leaving(client)
+
+    def _close_if_leaving(self, client: UpstreamConnection) -> None:
+        if not self._draining or client.active_streams:
+            return
+        if client.state is State.CONNECTING:
+            if not self._pending:
+                client.close()
+        elif client.state is not State.CLOSED:
             self.drain_connection(client)
-        if self.is_idle:
+
+    def _tell_if_idle(self) -> None:
+        if self._draining and self.is_idle:
             self._on_idle(self)
 
     def close(self) -> None:
-        """Close every connection now."""
+        """Close every connection now; who waits is told of a local failure."""
+        self._draining = True
+        self._fail_pending(PoolFailureReason.LOCAL_CONNECTION_FAILURE, "")
         for client in list(self._connections):
             client.close()
+
+
+def _planned_streams(settings: ClusterSettings, protocol: HttpProtocol | None) -> int:
+    """Streams that a connection under way will take, as far as one can know before its SETTINGS."""
+    if protocol is HttpProtocol.HTTP11:
+        return 1
+    limit = settings.http2.max_concurrent_streams
+    return min(limit, settings.max_requests_per_connection) if settings.max_requests_per_connection else limit

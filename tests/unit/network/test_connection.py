@@ -71,6 +71,7 @@ def test_bytes_written_before_connected_are_sent_in_order(run: Run) -> None:
 def test_close_is_told_once_on_both_sides(run: Run, pair: Any, how: CloseType) -> None:
     async def main(net: Net) -> None:
         client, at_client, server, at_server = await pair(net)
+        server.set_delayed_close_timeout(0.02)
         server.close(how, "why")
         if how is CloseType.NO_FLUSH:
             assert at_server.events == [LOCAL]
@@ -99,6 +100,7 @@ def test_a_flushing_close_sends_everything_first(run: Run, pair: Any, how: Close
 
     async def main(net: Net) -> None:
         client, at_client, server, at_server = await pair(net)
+        server.set_delayed_close_timeout(0.05)
         server.write(b"x" * size)
         server.close(how)
         server.write(b"never")
@@ -145,12 +147,27 @@ def test_delayed_close_drops_what_comes_and_waits_for_the_peers_fin(run: Run, pa
 
 def test_delayed_close_ends_after_its_timeout(run: Run, pair: Any) -> None:
     async def main(net: Net) -> None:
-        _client, _at_client, server, at_server = await pair(net)
+        _client, at_client, server, at_server = await pair(net)
         server.set_delayed_close_timeout(0.02)
         server.close(CloseType.FLUSH_WRITE_AND_DELAY)
         await at_server.until_closed()
+        await at_client.until(lambda: at_client.eof == 1)
         assert at_server.events == [LOCAL]
         assert server.delayed_close_timed_out
+
+    run(main)
+
+
+def test_without_a_delayed_close_timeout_it_closes_after_the_flush(run: Run, pair: Any) -> None:
+    async def main(net: Net) -> None:
+        _client, at_client, server, at_server = await pair(net)
+        server.set_delayed_close_timeout(0)
+        server.write(b"x" * 1_000_000)
+        server.close(CloseType.FLUSH_WRITE_AND_DELAY)
+        await at_server.until_closed()
+        await at_client.until(lambda: at_client.eof == 1)
+        assert len(at_client.data) == 1_000_000
+        assert not server.delayed_close_timed_out
 
     run(main)
 

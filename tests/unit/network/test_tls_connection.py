@@ -42,6 +42,7 @@ def test_an_exchange_with_another_tls(run: Run, ca: Any, certificate: Certificat
         assert server.connection.tls.version == writer.get_extra_info("ssl_object").version()
         assert server.connection.tls.alpn == ""
         server.connection.write(b"y" * 200_000)
+        server.connection.set_delayed_close_timeout(0.05)
         server.connection.close(CloseType.FLUSH_WRITE_AND_DELAY)
         # asyncio answers a FIN without close_notify with an error, so this reads to a clean end of TLS.
         assert await reader.read() == b"y" * 200_000
