@@ -13,13 +13,14 @@ die() {
   exit 1
 }
 
-# phase NAME COMMAND...: run COMMAND and remember how long it took.
+# phase NAME COMMAND...: run COMMAND, say and remember how long it took.
 phase() {
   local name=$1 start=$SECONDS
   shift
   say "$name"
   "$@"
   PHASES+=("$(printf '%4d s  %s' $((SECONDS - start)) "$name")")
+  say "$name: $((SECONDS - start)) s"
 }
 
 report_phases() {
