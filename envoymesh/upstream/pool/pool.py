@@ -299,8 +299,10 @@ class ConnectionPool:
     def drain(self) -> None:
         """The host is leaving: requests under way and waiting finish, other connections close."""
         self._draining = True
-        self._close_idle()
-        self._tell_if_idle()
+        if self.is_idle:
+            self._on_idle(self)
+        else:
+            self._close_idle()
 
     def _close_idle(self) -> None:
         for client in list(self._connections):
