@@ -149,11 +149,10 @@ class TcpConnection(asyncio.Protocol):
 
     def set_handler(self, handler: ConnectionHandler) -> None:
         """Who gets data and events."""
-        if self.closed:
-            return
-        self._handler = handler
-        if self._closing is None:
-            self._sink = handler.on_data
+        if not self.closed:
+            self._handler = handler
+            if self._closing is None:
+                self._sink = handler.on_data
 
     def write(self, data: Bytes) -> None:
         """Queue bytes; batched into few system calls by the end of the loop turn."""
@@ -225,8 +224,8 @@ class TcpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
-        local = self._closing is not None and exc is None
-        self._finish(ConnectionEvent.LOCAL_CLOSE if local else ConnectionEvent.REMOTE_CLOSE)
+        ours = self._closing is not None and exc is None
+        self._finish(ConnectionEvent.LOCAL_CLOSE if ours else ConnectionEvent.REMOTE_CLOSE)
 
     def pause_writing(self) -> None:
         """The transport's buffer is above the high watermark."""
@@ -325,8 +324,6 @@ class TcpConnection(asyncio.Protocol):
             self._arm_close_timer()
 
     def _arm_close_timer(self) -> None:
-        if self.closed:
-            return
         self._unflushed = cast(asyncio.Transport, self._transport).get_write_buffer_size()
         if self._close_timer is None:
             self._close_timer = self._dispatcher.create_timer(self._close_timeout)
