@@ -15,6 +15,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 NAME = "front-envoy"
 CERTIFICATE_FILE = f"{NAME}.crt"
@@ -56,7 +57,7 @@ def is_good(folder: Path, now: datetime) -> bool:
 
 def self_signed(key: rsa.RSAPrivateKey, now: datetime) -> x509.Certificate:
     """A certificate of CN=front-envoy, issued by itself, for NAME, localhost and the loopback addresses."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
     names = [x509.DNSName(each) for each in DNS_NAMES]
     addresses = [x509.IPAddress(ip_address(each)) for each in ADDRESSES]
     return (
@@ -70,7 +71,7 @@ def self_signed(key: rsa.RSAPrivateKey, now: datetime) -> x509.Certificate:
         .not_valid_after(now + LIFETIME)
         .add_extension(x509.SubjectAlternativeName([*names, *addresses]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
 

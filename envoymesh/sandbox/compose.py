@@ -1,6 +1,7 @@
 """docker-compose.yaml, read into what the embedded runtime needs of it.
 
-Fields that only matter to containers (build, networks, init, ...) are left to Compose. This module must not start anything.
+Fields that only matter to containers (build, networks, init, ...) are left to Compose. This module must not start
+anything.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from envoymesh.sandbox.errors import SandboxError
 from envoymesh.sandbox.interpolation import interpolate
 
 EXTENSION = "x-envoymesh"
-EXTENSION_FIELDS = frozenset({"processes", "configs", "files", "generated"})
+EXTENSION_FIELDS = frozenset({"processes", "configs", "files", "generated", "try"})
 RESTART_POLICIES = ("no", "on-failure", "always", "unless-stopped")
 DEFAULT_NETWORK = "127.0.0.0/16"
 _PORT = re.compile(r"(?:(?P<published>\d+):)?(?P<target>\d+)(?:/tcp)?")
@@ -49,6 +50,7 @@ class Service:
         ports: published port by the container's port; empty when the service publishes none.
         dependencies: name of another service -> whether it must be healthy first, and not only started.
         grace: seconds between SIGTERM and SIGKILL.
+        tries: command lines for people to try.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Service:
     restart: str = "no"
     grace: float = 10.0
     replicas: int = 1
+    tries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,7 @@ def _service(name: str, fields: dict[str, Any]) -> Service:
         restart=_restart(fields.get("restart", "no"), f"{where}.restart"),
         grace=_seconds(fields.get("stop_grace_period", "10s"), f"{where}.stop_grace_period"),
         replicas=_count(fields.get("scale", 1), f"{where}.scale"),
+        tries=_words(extension["try"], f"{where}.{EXTENSION}.try") if "try" in extension else (),
     )
 
 

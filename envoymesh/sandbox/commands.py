@@ -1,0 +1,160 @@
+"""The commands of the embedded runtime, as the command line calls them: each prints, and returns the exit code.
+
+It must not parse a command line.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ParamSpec
+
+from envoymesh.sandbox import runtime
+from envoymesh.sandbox.compose import load
+from envoymesh.sandbox.control import ask
+from envoymesh.sandbox.errors import SandboxError
+from envoymesh.sandbox.logs import LogReader, follow
+from envoymesh.sandbox.show import table
+from envoymesh.sandbox.state import State
+
+INTERRUPTED = 130
+POLL_SECONDS = 0.05
+
+P = ParamSpec("P")
+
+
+def _command(run: Callable[P, None]) -> Callable[P, int]:
+    """A command whose SandboxError is one line on stderr and exit code 1."""
+
+    @functools.wraps(run)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            run(*args, **kwargs)
+        except SandboxError as error:
+            print(f"envoymesh: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except BrokenPipeError:
+            # Whoever read our output has enough; nothing more may be written at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+    return wrapped
+
+
+@_command
+def up(file: Path, state: State, scale: Mapping[str, int], *, detach: bool) -> None:
+    """Run the mesh: in this process until Ctrl-C, or in the background when it is healthy."""
+    project = load(file, os.environ)
+    if detach:
+        print(_detached(file, state, scale))
+    else:
+        runtime.run(project, state, scale, _say)
+
+
+@_command
+def ps(state: State, *, as_json: bool) -> None:
+    """List the replicas; JSON is an array of objects with Compose's keys. None when no mesh runs."""
+    rows = _ask(state, "rows") if state.is_held() else []
+    print(json.dumps(rows, indent=2) if as_json else table(rows))
+
+
+@_command
+def scale(state: State, wanted: Mapping[str, int]) -> None:
+    """Run so many replicas of each service."""
+    for service, count in wanted.items():
+        _ask(state, "scale", name=service, count=count)
+
+
+@_command
+def logs(state: State, replica: str, *, follow: bool) -> None:
+    """Show what the replicas, or one of them, wrote."""
+    reader = LogReader(state.logs, replica)
+    if replica and not state.log(replica).exists():
+        raise SandboxError(f"there is no log of {replica} in {state.logs}")
+    for line in reader.lines():
+        print(line, flush=True)
+    if follow:
+        _follow(reader, state)
+
+
+@_command
+def stop(state: State, replica: str) -> None:
+    """Stop a replica in order."""
+    _ask(state, "stop", name=replica)
+
+
+@_command
+def start(state: State, replica: str) -> None:
+    """Start a stopped replica."""
+    _ask(state, "start", name=replica)
+
+
+@_command
+def kill(state: State, replica: str) -> None:
+    """End a replica at once."""
+    _ask(state, "kill", name=replica)
+
+
+@_command
+def down(state: State) -> None:
+    """Stop the mesh; on return nothing of it runs. Nothing to do when none runs."""
+    if not state.is_held():
+        print(f"no mesh is running ({state.folder})")
+        return
+    _ask(state, "down")
+    while state.is_held():
+        time.sleep(POLL_SECONDS)
+
+
+def _follow(reader: LogReader, state: State) -> None:
+    follow(reader, lambda line: print(line, flush=True), state.is_held)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _ask(state: State, command: str, **arguments: Any) -> Any:
+    try:
+        return ask(state.control, command, **arguments)
+    except (ConnectionError, FileNotFoundError):
+        raise SandboxError(f"no mesh is running ({state.folder}); `envoymesh up` starts one") from None
+
+
+def _detached(file: Path, state: State, scale: Mapping[str, int]) -> str:
+    """Start a supervisor of its own session, wait until the mesh is up, and return what it has to say then."""
+    if state.is_held():
+        raise SandboxError(f"a mesh runs already ({state.folder}); `envoymesh down` stops it")
+    counts = [word for service, count in scale.items() for word in ("--scale", f"{service}={count}")]
+    words = [sys.executable, "-m", "envoymesh", "up", "--file", str(file), "--state-dir", str(state.folder), *counts]
+    state.folder.mkdir(parents=True, exist_ok=True)
+    with state.supervisor_log.open("wb") as log:
+        child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    try:
+        return _when_up(child, state)
+    except KeyboardInterrupt:
+        child.terminate()
+        child.wait()
+        raise
+    except SandboxError:
+        child.wait()
+        raise
+
+
+def _when_up(child: subprocess.Popen[bytes], state: State) -> str:
+    while child.poll() is None:
+        try:
+            return str(ask(state.control, "wait"))
+        except (ConnectionError, FileNotFoundError):
+            time.sleep(POLL_SECONDS)
+    lines = state.supervisor_log.read_text(errors="replace").strip().splitlines()
+    last = lines[-1].removeprefix("envoymesh: ") if lines else f"ended with {child.returncode}"
+    raise SandboxError(last)
