@@ -15,7 +15,7 @@ from envoymesh.http.codec import ClientCodecCallbacks, CodecConnection, Response
 from envoymesh.http.headers import HeaderField, RequestHeaders
 from envoymesh.http.http2.connection import Http2Codec
 from envoymesh.http.http2.frames import MAX_STREAM_ID, PREFACE, ErrorCode, Http2StreamError, Setting
-from envoymesh.http.http2.messages import NO_LENGTH, VIOLATION, MalformedMessageError
+from envoymesh.http.http2.messages import NO_BODY_YET, NO_LENGTH, VIOLATION, MalformedMessageError
 from envoymesh.http.http2.settings import Http2Settings
 from envoymesh.http.http2.stats import Http2Stats
 from envoymesh.http.http2.stream import REMOTE_CLOSED, Http2Stream
@@ -37,6 +37,7 @@ class ClientStream(Http2Stream):
     def __init__(self, codec: Http2ClientCodec, decoder: ResponseDecoder) -> None:
         super().__init__(codec, 0)
         self.decoder = decoder
+        self.content_left = NO_BODY_YET
         self.method = b""
         self.answered = False
 
@@ -69,6 +70,8 @@ class Http2ClientCodec(Http2Codec):
     """An upstream connection's codec; writes the preface and its SETTINGS when it is made."""
 
     __slots__ = ("_callbacks", "_going_away", "_next_id", "_unopened")
+
+    largest_enable_push = 0
 
     def __init__(
         self, connection: CodecConnection, callbacks: ClientCodecCallbacks, settings: Http2Settings, stats: Http2Stats

@@ -30,6 +30,9 @@ HOST, COOKIE, CONTENT_LENGTH, UNDERSCORED = range(9, 13)
 NO_LENGTH = -1
 """A message without content-length."""
 
+NO_BODY_YET = -2
+"""A message whose headers are not here: any body is out of place."""
+
 _KINDS_BY_NAME = {
     b":method": METHOD,
     b":scheme": SCHEME,

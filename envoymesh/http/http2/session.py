@@ -74,6 +74,9 @@ class Session(FrameReader):
         "streams",
     )
 
+    largest_enable_push = 1
+    """What the peer may say of push; a server may not enable it (section 6.5.2)."""
+
     def __init__(self, connection: CodecConnection, settings: Http2Settings, stats: Http2Stats) -> None:
         super().__init__(FloodGuard(settings, stats))
         self.connection = connection
@@ -157,8 +160,8 @@ class Session(FrameReader):
         self.on_peer_limits()
 
     def _set_peer_switch(self, identifier: int, value: int) -> None:
-        if value > 1:
-            raise protocol_error(f"SETTINGS: setting {identifier} is neither 0 nor 1")
+        if value > (self.largest_enable_push if identifier == Setting.ENABLE_PUSH else 1):
+            raise protocol_error(f"SETTINGS: setting {identifier} cannot be {value}")
         if identifier == Setting.ENABLE_CONNECT_PROTOCOL:
             self.peer_allows_connect = value == 1
 

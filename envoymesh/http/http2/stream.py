@@ -46,7 +46,7 @@ class Http2Stream:
         id: the stream id; 0 until a client's headers are sent.
         send_window: bytes that the peer takes now; negative after it lowered its initial window.
         receive_window: bytes that the peer may send now.
-        content_left: bytes of body that content-length still promises, or NO_LENGTH.
+        content_left: bytes of body that content-length still promises, NO_LENGTH or NO_BODY_YET.
         gone: reset, or ended in both directions.
         pending_size: bytes that wait for windows.
     """
