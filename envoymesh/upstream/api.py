@@ -31,8 +31,9 @@ class PoolCallbacks(Protocol):
     ) -> None:
         """A stream on a connected upstream connection."""
 
-    def on_pool_failure(self, reason: PoolFailureReason, transport_failure_reason: str, host: Host) -> None:
-        """There will be none; `transport_failure_reason` is the connection's, or empty."""
+    def on_pool_failure(self, reason: PoolFailureReason, transport_failure_reason: str, host: Host | None) -> None:
+        """There will be none; `transport_failure_reason` is the connection's, or empty. No host where none was
+        asked (the breaker of pending requests)."""
 
 
 class Cancellable(Protocol):

@@ -49,6 +49,7 @@ class Cluster:
         self.hosts: Sequence[Host] = ()
         self._code_stats = ResponseCodeStats(scope)
         self.charge_response_code = self._code_stats.charge
+        self.charge_retried_code = self._code_stats.charge_retried
         self.record_response_time = self._code_stats.record_time
         self._http1_stats = Http1CodecStats.create(scope.scope("http1."))
         self._http2_stats = Http2CodecStats.create(scope.scope("http2.")) if settings.protocol != "HTTP1" else None

@@ -31,6 +31,7 @@ class ClusterStats(StatsStruct):
     membership_excluded: Gauge
     membership_healthy: Gauge
     membership_total: Gauge
+    retry_or_shadow_abandoned: Counter
     update_attempt: Counter
     update_empty: Counter
     update_failure: Counter
@@ -125,11 +126,12 @@ class ResponseCodeStats:
     Each (status, origin) keeps its counters, so that a request builds no name.
     """
 
-    __slots__ = ("_known", "_scope", "_times")
+    __slots__ = ("_known", "_retried", "_scope", "_times")
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._known: dict[tuple[int, bool, bool], tuple[Counter, ...]] = {}
+        self._retried: dict[int, tuple[Counter, ...]] = {}
         self._times: dict[bool, tuple[Histogram, ...]] = {}
 
     def charge(self, status: int, internal: bool, canary: bool = False) -> None:
@@ -138,6 +140,15 @@ class ResponseCodeStats:
         counters = self._known.get(key)
         if counters is None:
             counters = self._known[key] = self._make(status, internal, canary)
+        for counter in counters:
+            counter.inc()
+
+    def charge_retried(self, status: int) -> None:
+        """Count one response that another try takes the place of: below ``retry.`` only."""
+        counters = self._retried.get(status)
+        if counters is None:
+            names = _code_names(status)
+            counters = self._retried[status] = tuple(self._scope.counter("retry." + name) for name in names)
         for counter in counters:
             counter.inc()
 
@@ -155,5 +166,8 @@ class ResponseCodeStats:
         prefixes = ["", "internal." if internal else "external."]
         if canary:
             prefixes.append("canary.")
-        names = ["upstream_rq_completed", f"upstream_rq_{status // 100}xx", f"upstream_rq_{status}"]
-        return tuple(self._scope.counter(prefix + name) for prefix in prefixes for name in names)
+        return tuple(self._scope.counter(prefix + name) for prefix in prefixes for name in _code_names(status))
+
+
+def _code_names(status: int) -> tuple[str, str, str]:
+    return "upstream_rq_completed", f"upstream_rq_{status // 100}xx", f"upstream_rq_{status}"

@@ -20,17 +20,19 @@ class EdfScheduler(Generic[T]):
     def __init__(self) -> None:
         self._now = 0.0
         self._order = 0
-        self._queue: list[tuple[float, int, float, T]] = []
+        # Deadline, order of insertion, weight, time of adding, picks, entry.
+        self._queue: list[tuple[float, int, float, float, int, T]] = []
 
     def add(self, weight: float, entry: T) -> None:
         """Add an entry, due one interval of its weight from now."""
         self._order += 1
-        heapq.heappush(self._queue, (self._now + 1.0 / weight, self._order, weight, entry))
+        heapq.heappush(self._queue, (self._now + 1 / weight, self._order, weight, self._now, 1, entry))
 
     def pick(self) -> T:
         """The entry that is due, which is put back at once. Errors: IndexError when there is none."""
-        deadline, _, weight, entry = self._queue[0]
-        self._now = deadline
+        self._now, _, weight, added, picks, entry = self._queue[0]
         self._order += 1
-        heapq.heapreplace(self._queue, (deadline + 1.0 / weight, self._order, weight, entry))
+        # A sum of intervals would drift, and equal deadlines would then come in a changing order.
+        deadline = added + (picks + 1) / weight
+        heapq.heapreplace(self._queue, (deadline, self._order, weight, added, picks + 1, entry))
         return entry
