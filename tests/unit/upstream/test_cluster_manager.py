@@ -1,0 +1,89 @@
+"""All clusters: found by name, initialised together, shut down together."""
+
+from __future__ import annotations
+
+from envoymesh.network.api import ClientTls
+from envoymesh.network.settings import CommonTlsSettings, UpstreamTlsSettings
+from envoymesh.stats import Scope, Store
+from envoymesh.upstream.cluster_manager import StaticClusterManager
+from envoymesh.upstream.settings import ClusterSettings, EndpointSettings
+from tests.support.fakes import FakeConnector, FakeDispatcher, FakeResolver
+
+
+class MadeTls(ClientTls):
+    """What `make_tls` gives."""
+
+
+class World:
+    """A manager of these clusters."""
+
+    def __init__(self, *settings: ClusterSettings) -> None:
+        self.store = Store()
+        self.resolver = FakeResolver()
+        self.dispatcher = FakeDispatcher()
+        self.connector = FakeConnector()
+        self.made_tls: list[str] = []
+        self.initialised = 0
+        self.manager = StaticClusterManager(
+            settings, self.store.scope(""), self.connector, self.resolver, self.dispatcher, lambda: 0.0, self.make_tls
+        )
+
+    def make_tls(self, settings: UpstreamTlsSettings, scope: Scope) -> ClientTls:
+        self.made_tls.append(scope.prefix)
+        return MadeTls()
+
+    def initialise(self) -> None:
+        def done() -> None:
+            self.initialised += 1
+
+        self.manager.initialise(done)
+
+
+STATIC = ClusterSettings(name="static", endpoints=[EndpointSettings("10.0.0.1", 80)], stat_name="static")
+DNS = ClusterSettings(
+    name="dns", discovery_type="STRICT_DNS", endpoints=[EndpointSettings("name", 80)], stat_name="other:name"
+)
+
+
+def test_clusters_are_found_by_name() -> None:
+    world = World(STATIC, DNS)
+    assert world.manager.get("static") is world.manager.clusters()["static"]
+    assert world.manager.get("nobody") is None
+    assert world.store.gauges.by_name["cluster_manager.active_clusters"].value == 2
+    assert world.store.counters.by_name["cluster_manager.cluster_added"].value == 2
+
+
+def test_stats_carry_the_alternative_name() -> None:
+    world = World(DNS)
+    assert "cluster.other_name.upstream_rq_total" in world.store.counters.by_name
+
+
+def test_initialised_when_all_have_their_first_answer() -> None:
+    world = World(STATIC, DNS)
+    world.initialise()
+    assert world.initialised == 0
+    world.resolver.last.answer("10.0.0.2")
+    assert world.initialised == 1
+    dns = world.manager.get("dns")
+    assert dns is not None
+    assert [str(host.address) for host in dns.hosts] == ["10.0.0.2:80"]
+
+
+def test_without_clusters_there_is_nothing_to_wait_for() -> None:
+    world = World()
+    world.initialise()
+    assert world.initialised == 1
+
+
+def test_tls_is_made_for_those_who_want_it() -> None:
+    secure = ClusterSettings(name="s", stat_name="s", tls=UpstreamTlsSettings(CommonTlsSettings()))
+    assert World(STATIC, secure).made_tls == ["cluster.s."]
+
+
+def test_shutdown_stops_discovery() -> None:
+    world = World(DNS)
+    world.initialise()
+    world.resolver.last.answer("10.0.0.2")
+    world.manager.shutdown()
+    world.dispatcher.advance(60.0)
+    assert len(world.resolver.queries) == 1
