@@ -119,7 +119,10 @@ def _read_failure_rate(reader: Reader) -> tuple[float, float] | None:
     if rate is None:
         return None
     base = rate.duration("base_interval", 1.0) or 1.0
-    return base, rate.duration("max_interval", base * 10) or base * 10
+    longest = rate.duration("max_interval", base * 10) or base * 10
+    if longest < base:
+        raise rate.error("max_interval", f"must not be shorter than base_interval (value: {longest:g}s)")
+    return base, longest
 
 
 def _read_thresholds(reader: Reader) -> dict[str, ThresholdSettings]:
@@ -147,12 +150,11 @@ def _read_thresholds(reader: Reader) -> dict[str, ThresholdSettings]:
 
 def _read_endpoints(reader: Reader, discovery: str) -> list[EndpointSettings]:
     assignment = reader.message_("load_assignment")
-    if assignment is None:
-        return []
-    assignment.string("cluster_name")
     endpoints: list[EndpointSettings] = []
-    for locality in assignment.repeated("endpoints"):
-        endpoints.extend(_read_locality(locality, discovery))
+    if assignment is not None:
+        assignment.string("cluster_name")
+        for locality in assignment.repeated("endpoints"):
+            endpoints.extend(_read_locality(locality, discovery))
     if discovery == "LOGICAL_DNS" and len(endpoints) != 1:
         raise reader.error(
             "load_assignment", "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint"
@@ -205,24 +207,41 @@ def _check_address(endpoint: Reader, host: str) -> None:
 
 def _read_protocol(reader: Reader) -> _Protocol:
     options = reader.any_map("typed_extension_protocol_options")
-    legacy = reader.message_("http2_protocol_options")
     for name, extension in options.items():
-        if extension.type_name != HTTP_OPTIONS:
+        if not name == extension.type_name == HTTP_OPTIONS:
             raise reader.error("typed_extension_protocol_options", f"{name} is not supported by envoymesh")
-        return _read_http_options(extension)
-    if legacy is not None:
-        return _Protocol("HTTP2", http2=_http2(legacy, None))
-    return _Protocol()
+    legacy = _read_legacy(reader)
+    return next((_read_http_options(extension) for extension in options.values()), legacy)
 
 
-def _read_http_options(reader: Reader) -> _Protocol:
+def _read_legacy(reader: Reader) -> _Protocol:
+    """The cluster's own, deprecated fields, which HttpProtocolOptions takes the place of."""
     common = reader.message_("common_http_protocol_options")
+    protocol = _read_common(common)
+    protocol.http1 = _http1(reader.message_("http_protocol_options"), common)
+    http2 = reader.message_("http2_protocol_options")
+    if http2 is not None:
+        protocol.kind = "HTTP2"
+        protocol.http2 = _http2(http2, common)
+    protocol.max_requests_per_connection = reader.integer(
+        "max_requests_per_connection", protocol.max_requests_per_connection
+    )
+    return protocol
+
+
+def _read_common(common: Reader | None) -> _Protocol:
     protocol = _Protocol()
     if common is not None:
         idle = common.duration("idle_timeout")
         protocol.idle_timeout = 3600.0 if idle is None else idle
         protocol.max_connection_duration = common.duration("max_connection_duration", 0.0) or 0.0
         protocol.max_requests_per_connection = common.integer("max_requests_per_connection")
+    return protocol
+
+
+def _read_http_options(reader: Reader) -> _Protocol:
+    common = reader.message_("common_http_protocol_options")
+    protocol = _read_common(common)
     kind = reader.which("upstream_protocol_options")
     if kind == "explicit_http_config":
         _read_explicit(reader.required(kind), common, protocol)
@@ -252,9 +271,15 @@ def _read_both(config: Reader, common: Reader | None, protocol: _Protocol) -> No
 
 
 def _http1(options: Reader | None, common: Reader | None) -> Http1Settings:
-    return read_http1_options(options, common, max_headers_kb=60)
+    settings = read_http1_options(options, common, max_headers_kb=60)
+    limit = _response_headers_kb(common)
+    return replace(settings, max_response_headers_kb=limit) if limit else settings
 
 
 def _http2(options: Reader | None, common: Reader | None) -> Http2Settings:
     count = common.integer("max_headers_count", 100) if common is not None else 100
-    return read_http2_options(options, max_headers_kb=60, max_headers_count=count)
+    return read_http2_options(options, max_headers_kb=_response_headers_kb(common) or 60, max_headers_count=count)
+
+
+def _response_headers_kb(common: Reader | None) -> int:
+    return common.integer("max_response_headers_kb") if common is not None else 0

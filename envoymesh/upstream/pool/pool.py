@@ -127,7 +127,7 @@ class ConnectionPool:
             return None
         if not self.resources.pending_requests.can_create():
             self.stats.upstream_rq_pending_overflow.inc()
-            callbacks.on_pool_failure(PoolFailureReason.OVERFLOW, "", self.host)
+            callbacks.on_pool_failure(PoolFailureReason.OVERFLOW, "", None)
             return None
         pending = PendingStream(self, decoder, callbacks)
         self._pending[pending] = None

@@ -1,0 +1,267 @@
+"""Clusters read from Envoy's messages: what is taken over, its defaults, and what is refused where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+
+from envoymesh.config.messages import message_class
+from envoymesh.config.reader import Reader
+from envoymesh.errors import ConfigError
+from envoymesh.upstream.config import HTTP_OPTIONS, read_cluster
+from envoymesh.upstream.settings import ClusterSettings, ThresholdSettings
+
+PATH = "static_resources.clusters[0]"
+TLS = {
+    "name": "envoy.transport_sockets.tls",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        "sni": "example.com",
+    },
+}
+
+
+def read(**fields: Any) -> ClusterSettings:
+    """A cluster named `c`; nothing may be left unread."""
+    message_class("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext")
+    message_class(HTTP_OPTIONS)
+    message = json_format.ParseDict({"name": "c", **fields}, message_class("envoy.config.cluster.v3.Cluster")())
+    reader = Reader(message, PATH)
+    settings = read_cluster(reader)
+    reader.finish()
+    return settings
+
+
+def refused(**fields: Any) -> tuple[str, str]:
+    """Where below the cluster, and why."""
+    with pytest.raises(ConfigError) as caught:
+        read(**fields)
+    return caught.value.path.removeprefix(PATH + "."), caught.value.message
+
+
+def endpoints(*addresses: tuple[str, int], locality: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    listed = [
+        {"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}}, **more}
+        for host, port in addresses
+    ]
+    return {"cluster_name": "c", "endpoints": [{"lb_endpoints": listed, **(locality or {})}]}
+
+
+def http(**options: Any) -> dict[str, Any]:
+    return {HTTP_OPTIONS: {"@type": f"type.googleapis.com/{HTTP_OPTIONS}", **options}}
+
+
+def test_defaults_are_envoys() -> None:
+    settings = read()
+    assert settings == ClusterSettings(name="c", stat_name="c", endpoints=[])
+    assert (settings.discovery_type, settings.lb_policy, settings.protocol) == ("STATIC", "ROUND_ROBIN", "HTTP1")
+    assert (settings.connect_timeout, settings.dns_refresh_rate, settings.idle_timeout) == (5.0, 5.0, 3600.0)
+    assert settings.default_thresholds == ThresholdSettings(1024, 1024, 1024, 3)
+
+
+def test_plain_fields() -> None:
+    settings = read(
+        alt_stat_name="other",
+        type="STRICT_DNS",
+        lb_policy="RANDOM",
+        connect_timeout="0.25s",
+        per_connection_buffer_limit_bytes=32768,
+        dns_refresh_rate="1s",
+        dns_jitter="0.5s",
+        dns_lookup_family="V4_ONLY",
+        respect_dns_ttl=True,
+        common_lb_config={"healthy_panic_threshold": {"value": 20}},
+        wait_for_warm_on_init=False,
+        cleanup_interval="5s",
+    )
+    assert (settings.name, settings.stat_name, settings.lb_policy) == ("c", "other", "RANDOM")
+    assert (settings.connect_timeout, settings.per_connection_buffer_limit_bytes) == (0.25, 32768)
+    assert (settings.dns_refresh_rate, settings.dns_jitter, settings.dns_lookup_family) == (1.0, 0.5, "V4_ONLY")
+    assert settings.respect_dns_ttl
+    assert settings.healthy_panic_threshold == 0.2
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [
+        ({"base_interval": "2s", "max_interval": "10s"}, (2.0, 10.0)),
+        ({"base_interval": "2s"}, (2.0, 20.0)),
+    ],
+)
+def test_back_off_after_dns_failures(rate: dict[str, str], expected: tuple[float, float]) -> None:
+    assert read(type="STRICT_DNS", dns_failure_refresh_rate=rate).dns_failure_refresh_rate == expected
+
+
+def test_circuit_breakers_by_priority_first_one_wins() -> None:
+    settings = read(
+        circuit_breakers={
+            "thresholds": [
+                {"max_connections": 1, "max_pending_requests": 2, "max_requests": 3, "max_retries": 4},
+                {"priority": "HIGH", "max_retries": 9, "track_remaining": True},
+                {"max_connections": 7},
+            ]
+        }
+    )
+    assert settings.default_thresholds == ThresholdSettings(1, 2, 3, 4)
+    assert settings.high_thresholds == ThresholdSettings(max_retries=9, track_remaining=True)
+
+
+# Endpoints
+
+
+def test_endpoints_with_locality_weight_and_health() -> None:
+    locality = {"locality": {"region": "r", "zone": "z", "sub_zone": "s"}, "load_balancing_weight": 5}
+    assignment = endpoints(
+        ("10.0.0.1", 80), ("::1", 81), locality=locality, load_balancing_weight=3, health_status="DRAINING"
+    )
+    first, second = read(load_assignment=assignment).endpoints
+    assert (first.host, first.port, first.weight, first.health_status) == ("10.0.0.1", 80, 3, "DRAINING")
+    assert (second.host, second.region, second.zone, second.sub_zone) == ("::1", "r", "z", "s")
+
+
+def test_the_host_name_is_the_dns_name_or_what_is_set() -> None:
+    assert read(load_assignment=endpoints(("10.0.0.1", 80))).endpoints[0].hostname == ""
+    assert read(type="STRICT_DNS", load_assignment=endpoints(("name", 80))).endpoints[0].hostname == "name"
+    assignment = endpoints(("name", 80))
+    assignment["endpoints"][0]["lb_endpoints"][0]["endpoint"]["hostname"] = "set"
+    assert read(type="STRICT_DNS", load_assignment=assignment).endpoints[0].hostname == "set"
+
+
+def test_a_static_cluster_has_no_names() -> None:
+    where, why = refused(load_assignment=endpoints(("10.0.0.1", 80), ("name", 80)))
+    assert where == "load_assignment.endpoints[0].lb_endpoints[1].endpoint.address"
+    assert why.startswith("malformed IP address: name.")
+
+
+@pytest.mark.parametrize("addresses", [[], [("a", 80), ("b", 80)]])
+def test_a_logical_cluster_has_one_endpoint(addresses: list[tuple[str, int]]) -> None:
+    assert refused(type="LOGICAL_DNS", load_assignment=endpoints(*addresses))[0] == "load_assignment"
+
+
+# Protocols
+
+
+def test_http2_explicitly() -> None:
+    options = http(
+        common_http_protocol_options={
+            "idle_timeout": "10s",
+            "max_connection_duration": "60s",
+            "max_requests_per_connection": 7,
+            "max_headers_count": 50,
+        },
+        explicit_http_config={"http2_protocol_options": {"max_concurrent_streams": 9}},
+    )
+    settings = read(typed_extension_protocol_options=options)
+    assert settings.protocol == "HTTP2"
+    assert (settings.http2.max_concurrent_streams, settings.http2.max_headers_count) == (9, 50)
+    assert (settings.idle_timeout, settings.max_connection_duration, settings.max_requests_per_connection) == (
+        10.0, 60.0, 7,
+    )  # fmt: skip
+
+
+def test_an_idle_timeout_of_zero_is_none() -> None:
+    options = http(
+        common_http_protocol_options={"idle_timeout": "0s"}, explicit_http_config={"http_protocol_options": {}}
+    )
+    assert read(typed_extension_protocol_options=options).idle_timeout == 0.0
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"explicit_http_config": {"http_protocol_options": {}}}, "HTTP1"),
+        ({"use_downstream_protocol_config": {}}, "DOWNSTREAM"),
+        ({"use_downstream_protocol_config": {"http2_protocol_options": {}}}, "DOWNSTREAM"),
+        ({"auto_config": {}}, "ALPN"),
+    ],
+)
+def test_other_protocol_choices(options: dict[str, Any], kind: str) -> None:
+    settings = read(typed_extension_protocol_options=http(**options), transport_socket=TLS)
+    assert settings.protocol == kind
+
+
+def test_the_clusters_own_deprecated_fields() -> None:
+    settings = read(
+        http2_protocol_options={"max_concurrent_streams": 9},
+        common_http_protocol_options={"idle_timeout": "10s"},
+        max_requests_per_connection=3,
+    )
+    assert (settings.protocol, settings.http2.max_concurrent_streams) == ("HTTP2", 9)
+    assert (settings.idle_timeout, settings.max_requests_per_connection) == (10.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "alpn"),
+    [
+        ({"explicit_http_config": {"http_protocol_options": {}}}, ("http/1.1",)),
+        ({"explicit_http_config": {"http2_protocol_options": {}}}, ("h2",)),
+        ({"auto_config": {}}, ("h2", "http/1.1")),
+    ],
+)
+def test_what_tls_offers_follows_the_protocol(options: dict[str, Any], alpn: tuple[str, ...]) -> None:
+    settings = read(typed_extension_protocol_options=http(**options), transport_socket=TLS)
+    assert settings.tls is not None
+    assert settings.tls.common.alpn_protocols == alpn
+    assert settings.tls.sni == "example.com"
+
+
+def test_alpn_that_is_set_stays() -> None:
+    socket = {**TLS, "typed_config": {**TLS["typed_config"], "common_tls_context": {"alpn_protocols": ["x"]}}}  # type: ignore[dict-item]
+    settings = read(transport_socket=socket)
+    assert settings.tls is not None
+    assert settings.tls.common.alpn_protocols == ("x",)
+
+
+# Refused
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"type": "EDS"}, "type"),
+        ({"type": "ORIGINAL_DST"}, "type"),
+        ({"cluster_type": {"name": "envoy.clusters.aggregate"}}, "cluster_type"),
+        ({"lb_policy": "MAGLEV"}, "lb_policy"),
+        ({"health_checks": [{"timeout": "1s"}]}, "health_checks"),
+        ({"outlier_detection": {}}, "outlier_detection"),
+        ({"round_robin_lb_config": {"slow_start_config": {}}}, "round_robin_lb_config.slow_start_config"),
+        ({"circuit_breakers": {"thresholds": [{"retry_budget": {}}]}}, "circuit_breakers.thresholds[0].retry_budget"),
+        (
+            {"load_assignment": endpoints(("10.0.0.1", 80), locality={"priority": 1})},
+            "load_assignment.endpoints[0].priority",
+        ),
+        (
+            {"load_assignment": {"cluster_name": "c", "policy": {"overprovisioning_factor": 100}}},
+            "load_assignment.policy",
+        ),
+        (
+            {"typed_extension_protocol_options": http(auto_config={})},
+            "typed_extension_protocol_options",
+        ),
+        (
+            {"typed_extension_protocol_options": http(explicit_http_config={"http3_protocol_options": {}})},
+            f"typed_extension_protocol_options[{HTTP_OPTIONS}].explicit_http_config.http3_protocol_options",
+        ),
+        (
+            {"typed_extension_protocol_options": {"other": {"@type": f"type.googleapis.com/{HTTP_OPTIONS}"}}},
+            "typed_extension_protocol_options",
+        ),
+        ({"type": "LOGICAL_DNS"}, "load_assignment"),
+        (
+            {"dns_failure_refresh_rate": {"base_interval": "5s", "max_interval": "1s"}},
+            "dns_failure_refresh_rate.max_interval",
+        ),
+        (
+            {
+                "typed_extension_protocol_options": {
+                    "x": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1s"}
+                }
+            },
+            "typed_extension_protocol_options",
+        ),
+    ],
+)
+def test_what_is_not_supported_is_refused_by_its_path(fields: dict[str, Any], where: str) -> None:
+    assert refused(**fields)[0] == where
