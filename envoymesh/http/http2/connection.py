@@ -101,6 +101,17 @@ class Http2Codec(Session):
                 self._forget(stream)
                 stream.tell_reset(reason, details)
 
+    def reset_stalled_streams(self) -> None:
+        """Reset streams whose complete message waits for a window that has not opened since the last call.
+
+        The owner calls this each `stream_idle_timeout`: nobody above such a stream is left to give it up.
+        """
+        for stream in list(self.streams.values()):
+            if stream.is_stalled():
+                self.stats.tx_flush_timeout.inc()
+                self.send_reset(stream, ErrorCode.INTERNAL_ERROR)
+                stream.tell_reset(StreamResetReason.LOCAL_RESET, "http2.tx_flush_timeout")
+
     # What streams ask for
 
     def write_headers(self, stream_id: int, fields: list[HeaderField], end_stream: bool) -> None:

@@ -29,7 +29,7 @@ class ServerStream(Http2Stream):
 
     __slots__ = ()
 
-    defers_reset = True
+    answers = True
     close_connection_after_response = False
 
     decoder: RequestDecoder

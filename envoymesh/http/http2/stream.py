@@ -33,7 +33,7 @@ _RESET_CODES = {
     StreamResetReason.CONNECT_ERROR: ErrorCode.CONNECT_ERROR,
     StreamResetReason.PROTOCOL_ERROR: ErrorCode.PROTOCOL_ERROR,
 }
-"""What RST_STREAM says for a reason; all others say NO_ERROR, as Envoy does."""
+"""What RST_STREAM says for a reason; all others say INTERNAL_ERROR, as Envoy 1.40 does."""
 
 DATA_COST = 64
 """Bytes that a waiting piece of data counts at least, so that a pile of tiny ones is a pile too."""
@@ -57,6 +57,7 @@ class Http2Stream:
         "_connection_above",
         "_deferred_code",
         "_ended",
+        "_flush_left",
         "_pending",
         "_pending_trailers",
         "_read_disabled",
@@ -73,8 +74,8 @@ class Http2Stream:
         "state",
     )
 
-    defers_reset = False
-    """Whether a reset waits until a complete message has been sent (a server's response)."""
+    answers = False
+    """Whether this is a server's: a reset then waits until a complete response has been sent."""
 
     decoder: StreamDecoder
 
@@ -91,6 +92,7 @@ class Http2Stream:
         self._pending: deque[memoryview] | None = None
         self._pending_trailers: list[HeaderField] | None = None
         self._ended = False
+        self._flush_left = -1
         self._deferred_code: int | None = None
         self._read_disabled = 0
         self._unconsumed = 0
@@ -156,12 +158,14 @@ class Http2Stream:
         """End both directions. A server's complete response is sent first, as its windows allow."""
         if self.gone or self._deferred_code is not None:
             return
-        code = _RESET_CODES.get(reason, ErrorCode.NO_ERROR)
-        if self.defers_reset and self._ended and reason is StreamResetReason.LOCAL_RESET:
-            self._deferred_code = code
-            self.codec.stats.deferred_stream_close.inc()
-            self.tell_reset(reason, "http2.local_reset")
-            return
+        code = _RESET_CODES.get(reason, ErrorCode.INTERNAL_ERROR)
+        if self.answers and self._ended and reason is StreamResetReason.LOCAL_RESET:
+            code = ErrorCode.NO_ERROR  # section 8.1: the response is complete, the rest of the request not wanted
+            if not self.state & LOCAL_CLOSED:
+                self._deferred_code = code
+                self.codec.stats.deferred_stream_close.inc()
+                self.tell_reset(reason, "http2.local_reset")
+                return
         self.codec.send_reset(self, code)
         self.tell_reset(reason, "http2.local_reset")
 
@@ -221,10 +225,13 @@ class Http2Stream:
         """Whether something waits for a window."""
         return bool(self._pending)
 
-    @property
-    def flushing(self) -> bool:
-        """Whether the message is complete but not yet out: its owner waits for nothing but the peer's window."""
-        return self._ended and not self.state & LOCAL_CLOSED
+    def is_stalled(self) -> bool:
+        """Whether the message is complete, and nothing of it has gone out since this was asked last."""
+        if not self._ended or self.state & LOCAL_CLOSED:
+            return False
+        stalled = self._flush_left == self.pending_size
+        self._flush_left = self.pending_size
+        return stalled
 
     def send_pending_frame(self) -> bool:
         """Send one DATA frame of what waits, as large as may be; tells whether more could follow."""

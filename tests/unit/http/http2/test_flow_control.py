@@ -355,3 +355,34 @@ def test_head_of_a_pile_is_not_sent_after_a_reset() -> None:
     assert server.requests[0].reset is not None
     assert client.stats.used == {"tx_reset": 1}
     assert client.request(get()).reset is None
+
+
+def test_a_complete_response_that_nobody_reads_is_given_up() -> None:
+    peer, request = answered(10, b"x" * 30)
+    codec = peer.server.codec
+    codec.reset_stalled_streams()
+    peer.send(window_update(1, 5))
+    codec.reset_stalled_streams()
+    assert request.reset is None
+    codec.reset_stalled_streams()
+    assert request.reset == (StreamResetReason.LOCAL_RESET, "http2.tx_flush_timeout")
+    assert peer.server.stats.used == {"tx_flush_timeout": 1, "tx_reset": 1}
+
+
+def test_a_response_under_way_is_not_stalled() -> None:
+    peer, request = answered(10, b"x" * 30, end=False)
+    for _ in range(3):
+        peer.server.codec.reset_stalled_streams()
+    assert request.reset is None
+
+
+@pytest.mark.parametrize(("complete", "code"), [(True, 0), (False, 2)])
+def test_what_a_servers_reset_says(complete: bool, code: int) -> None:
+    server = ServerSide(None)
+    peer = RawPeer(server)
+    peer.send(peer.headers(1, FIELDS_POST, end_stream=False))
+    request = server.requests[0]
+    request.encoder.encode_headers(ResponseHeaders(200), complete)
+    request.encoder.reset_stream(StreamResetReason.LOCAL_RESET)
+    assert frames_of(server.wire.take())[-1].code == code
+    assert request.reset == (StreamResetReason.LOCAL_RESET, "http2.local_reset")
