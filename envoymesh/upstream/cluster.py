@@ -46,6 +46,7 @@ class Cluster:
         self.settings = settings
         self.scope = scope
         self.stats = ClusterStats.create(scope)
+        self.stats.warming_state.set(0)
         self.hosts: Sequence[Host] = ()
         self._code_stats = ResponseCodeStats(scope)
         self.charge_response_code = self._code_stats.charge

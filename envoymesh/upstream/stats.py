@@ -37,6 +37,7 @@ class ClusterStats(StatsStruct):
     update_failure: Counter
     update_no_rebuild: Counter
     update_success: Counter
+    warming_state: Gauge
     upstream_cx_active: Gauge
     upstream_cx_close_notify: Counter
     upstream_cx_connect_fail: Counter
@@ -103,6 +104,7 @@ class HostStats:
         "cx_total",
         "rq_active",
         "rq_error",
+        "rq_pending_active",
         "rq_success",
         "rq_timeout",
         "rq_total",
@@ -114,6 +116,7 @@ class HostStats:
         self.cx_total = Counter("cx_total")
         self.rq_active = Gauge("rq_active")
         self.rq_error = Counter("rq_error")
+        self.rq_pending_active = Gauge("rq_pending_active")
         self.rq_success = Counter("rq_success")
         self.rq_timeout = Counter("rq_timeout")
         self.rq_total = Counter("rq_total")

@@ -133,6 +133,7 @@ class ConnectionPool:
         self._pending[pending] = None
         self.stats.upstream_rq_pending_total.inc()
         self.stats.upstream_rq_pending_active.inc()
+        self.host.stats.rq_pending_active.inc()
         self.resources.pending_requests.inc()
         self._connect_if_needed()
         return pending
@@ -226,6 +227,7 @@ class ConnectionPool:
     def _release(self, pending: PendingStream) -> None:
         pending.waiting = False
         self.stats.upstream_rq_pending_active.dec()
+        self.host.stats.rq_pending_active.dec()
         self.resources.pending_requests.dec()
 
     def cancel(self, pending: PendingStream) -> None:

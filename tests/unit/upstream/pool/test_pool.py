@@ -694,6 +694,9 @@ class PoolMachine(RuleBasedStateMachine):
         stats, resources = self.world.stats, self.world.resources
         waiting = [a for a in self.askers if a.outcome == "waiting" and a not in self.cancelled]
         assert stats.upstream_rq_pending_active.value == resources.pending_requests.count == len(waiting)
+        assert self.world.host.stats.rq_pending_active.value == len(waiting)
+        assert self.world.host.stats.rq_active.value == len(self.streams())
+        assert self.world.host.stats.cx_active.value == len(self.alive())
         assert stats.upstream_rq_active.value == resources.requests.count == len(self.streams())
         assert stats.upstream_cx_active.value == resources.connections.count == len(self.alive())
         assert resources.requests.count <= resources.requests.maximum
