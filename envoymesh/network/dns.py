@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import socket
 from typing import Any
 
@@ -153,7 +154,7 @@ class Resolution:
                 None,
                 family=socket.AddressFamily(family),
                 type=socket.SOCK_STREAM,
-                flags=_AI_NOSORT | _AI_ENVHOSTS,
+                flags=_flags(),
                 callback=self._answered,
             )
         except (pycares.AresError, UnicodeError, ValueError) as error:
@@ -241,6 +242,11 @@ class Resolution:
         if self._channel is not None:
             seconds: float = self._channel.timeout()  # type: ignore[no-untyped-call]
             self._timer.enable(max(seconds, 0.001))
+
+
+def _flags() -> int:
+    # With ENVHOSTS but no CARES_HOSTS, c-ares would read no hosts file at all, and not know localhost.
+    return _AI_NOSORT | _AI_ENVHOSTS if os.environ.get("CARES_HOSTS") else _AI_NOSORT
 
 
 def _response(node: Any) -> DnsResponse:

@@ -212,6 +212,16 @@ def test_hosts_file_with_several_addresses(with_dns: Any, tmp_path: Path, monkey
     with_dns(main)
 
 
+def test_the_systems_own_hosts_file_without_another(with_dns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CARES_HOSTS", raising=False)
+
+    async def main(server: NameServer, dns: Dns) -> None:
+        assert await dns.ask("localhost", "V4_ONLY") == (DnsStatus.COMPLETED, ["127.0.0.1"])
+        assert server.asked == []
+
+    with_dns(main)
+
+
 def test_cancel(with_dns: Any) -> None:
     async def main(server: NameServer, dns: Dns) -> None:
         called: list[Any] = []
