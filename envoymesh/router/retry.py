@@ -5,7 +5,7 @@ Nothing here sends, waits or counts; the router filter does as it is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from envoymesh.http.headers import RequestHeaders, ResponseHeaders
@@ -23,6 +23,15 @@ KNOWN_CONDITIONS = frozenset(
     }
 )
 """Values of `retry_on` that this table decides (others are refused where they are read)."""
+
+_WISHES = (
+    b"x-envoy-retry-on",
+    b"x-envoy-max-retries",
+    b"x-envoy-retriable-status-codes",
+    b"x-envoy-retry-grpc-on",
+    b"x-envoy-retriable-header-names",
+    b"x-envoy-hedge-on-per-try-timeout",
+)
 
 GATEWAY_ERRORS = frozenset({502, 503, 504})
 
@@ -80,31 +89,43 @@ class RetryPolicy:
         return connect_failure and "connect-failure" in conditions
 
     def backoff(self, attempt: int, random: Callable[[], float]) -> float:
-        """Seconds to wait before retry number `attempt` (from 1): uniform in [0, base * (2^attempt - 1))."""
-        ceiling: float = min(self.base_interval * (2**attempt - 1), self.max_interval)
+        """Seconds to wait before retry number `attempt` (from 1): uniform in [0, base * 2^(attempt - 1)), capped."""
+        # A larger exponent changes nothing: no interval doubles that often before its cap.
+        ceiling: float = min(self.base_interval * 2.0 ** min(attempt - 1, 64), self.max_interval)
         return ceiling * random()
 
 
 def effective_policy(configured: RetryPolicy | None, headers: RequestHeaders) -> RetryPolicy | None:
-    """The route's policy with the request's own wishes (x-envoy-retry-on, x-envoy-max-retries, ...) on top.
+    """The route's policy with the request's own wishes on top; None when nothing is to be tried again.
 
-    Requests from outside have lost these headers by the time this is asked.
+    Consumes the headers that wish (x-envoy-retry-on, x-envoy-max-retries, ...): they are not for the upstream.
+    Requests from outside have lost them by the time this is asked.
     """
-    wished = headers.get(b"x-envoy-retry-on")
-    tries = headers.get(b"x-envoy-max-retries")
-    if wished is None and tries is None:
-        return configured
-    policy = configured if configured is not None else RetryPolicy()
-    if wished is not None:
-        conditions = {item.strip() for item in wished.decode("latin-1").split(",")}
-        policy = replace(policy, retry_on=policy.retry_on | (conditions & KNOWN_CONDITIONS))
-    if tries is not None and tries.isdigit():
-        policy = replace(policy, num_retries=int(tries))
-    codes = headers.get(b"x-envoy-retriable-status-codes")
-    if codes is not None:
-        numbers = {int(code) for code in codes.split(b",") if code.strip().isdigit()}
-        policy = replace(policy, retriable_status_codes=policy.retriable_status_codes | numbers)
-    return policy if policy.retry_on else None
+    index = headers.index
+    wishes = [name for name in _WISHES if name in index]
+    policy = configured
+    if wishes:
+        policy = _with_wishes(configured or RetryPolicy(), index)
+        for name in wishes:
+            headers.remove(name)
+    return policy if policy is not None and policy.retry_on else None
+
+
+def _with_wishes(policy: RetryPolicy, index: Mapping[bytes, bytes]) -> RetryPolicy:
+    conditions = {item.strip() for item in index.get(b"x-envoy-retry-on", b"").decode("latin-1").split(",")}
+    codes = {int(code) for code in index.get(b"x-envoy-retriable-status-codes", b"").split(b",") if _is_number(code)}
+    tries = index.get(b"x-envoy-max-retries", b"")
+    return replace(
+        policy,
+        retry_on=policy.retry_on | (conditions & KNOWN_CONDITIONS),
+        retriable_status_codes=policy.retriable_status_codes | codes,
+        num_retries=int(tries) if _is_number(tries) else policy.num_retries,
+    )
+
+
+def _is_number(text: bytes) -> bool:
+    text = text.strip()
+    return text.isdigit() and len(text) < 10
 
 
 def was_rate_limited(headers: ResponseHeaders) -> bool:

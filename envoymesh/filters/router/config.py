@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from envoymesh.config.reader import Reader
-from envoymesh.filters.router.filter import RouterFilter, RouterFilterConfig
+from envoymesh.filters.router.filter import RouterFilter
+from envoymesh.filters.router.settings import RouterFilterConfig
 from envoymesh.filters.router.stats import RouterStats
 from envoymesh.http.filter import FilterChainFactoryCallbacks, FilterFactory
 from envoymesh.stats import Scope

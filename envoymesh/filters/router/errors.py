@@ -60,3 +60,9 @@ RESPONSE_TIMEOUT = UpstreamFailure(
 PER_TRY_TIMEOUT = UpstreamFailure(
     504, b"upstream request timeout", ResponseFlag.UPSTREAM_REQUEST_TIMEOUT, "upstream_per_try_timeout"
 )
+RETRY_BUFFER_EXCEEDED = UpstreamFailure(
+    507,
+    b"exceeded request buffer limit while retrying upstream",
+    0,
+    "request_payload_exceeded_retry_buffer_limit",
+)

@@ -1,6 +1,6 @@
 """The bookkeeping of one request's retries: what is left, what was sent, when the next try comes.
 
-Decisions are `router.retry.RetryPolicy`'s; the cluster's retry circuit breaker is asked here.
+Decisions are `router.retry.RetryPolicy`'s; the cluster's retry circuit breaker is asked here. It must not send.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
+from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.network.api import Timer
 from envoymesh.router.retry import RetryPolicy, was_rate_limited
 
@@ -31,7 +32,8 @@ class RetryState:
     """Retries of one request; also its LoadBalancerContext, which avoids hosts already tried.
 
     Args:
-        buffer_limit: body bytes kept for the next try; a larger body is not tried again.
+        random: uniform in [0, 1), for back-off.
+        buffer_limit: body bytes kept for the next try, 0 for any number; a larger body is not tried again.
     """
 
     __slots__ = (
@@ -45,7 +47,6 @@ class RetryState:
         "_router",
         "_timer",
         "_tried",
-        "exhausted",
     )
 
     def __init__(
@@ -55,13 +56,15 @@ class RetryState:
         self._router = router
         self._random = random
         self._buffer_limit = buffer_limit
-        self._body: list[bytes] | None = []
+        self._body: list[bytes] = []
         self._body_size = 0
         self._retries = 0
         self._tried: list[Host] = []
         self._timer: Timer | None = None
         self._holds_resource = False
-        self.exhausted = False
+
+    def __repr__(self) -> str:
+        return f"<RetryState {self._retries}/{self._policy.num_retries} waiting={self.is_waiting}>"
 
     # LoadBalancerContext
 
@@ -79,15 +82,13 @@ class RetryState:
 
     # The request body
 
-    def keep(self, data: bytes) -> None:
-        """Remember body bytes, up to the limit."""
-        if self._body is None:
-            return
+    def keep(self, data: bytes) -> bool:
+        """Remember body bytes; False when they are too many, and there can be no other try."""
         self._body_size += len(data)
         if 0 < self._buffer_limit < self._body_size:
-            self._body = None
-            return
+            return False
         self._body.append(data)
+        return True
 
     def replay(self, request: UpstreamRequest, host: Host, ended: bool, trailers: HeaderMap | None) -> None:
         """Give a new try what has come so far."""
@@ -101,9 +102,7 @@ class RetryState:
 
     def wants_response(self, headers: ResponseHeaders) -> bool:
         """Whether to drop this response and try again."""
-        if was_rate_limited(headers) or not self._policy.wants_status(headers.status):
-            return False
-        return self._may_retry()
+        return self._decide(not was_rate_limited(headers) and self._policy.wants_status(headers.status))
 
     def wants_reset(self, reason: StreamResetReason, request_started: bool) -> bool:
         """Whether to try again after a try that ended without a response."""
@@ -113,22 +112,28 @@ class RetryState:
             overflow=reason is StreamResetReason.OVERFLOW,
             request_started=request_started,
         )
-        return wanted and self._may_retry()
+        return self._decide(wanted)
 
-    def _may_retry(self) -> bool:
-        stats = self._router.cluster.stats
+    def _decide(self, wanted: bool) -> bool:
+        """Whether there is to be a retry; a refusal sets its response flag (`RetryStateImpl::shouldRetry`)."""
+        stats, info = self._router.cluster.stats, self._router.info
+        if not wanted and self._holds_resource:
+            stats.upstream_rq_retry_success.inc()
         self._release()
-        if self._retries >= self._policy.num_retries or self._body is None:
-            self.exhausted = self._retries >= self._policy.num_retries
-            stats.upstream_rq_retry_limit_exceeded.inc()
+        if not wanted:
             return False
+        if self._retries >= self._policy.num_retries:
+            stats.upstream_rq_retry_limit_exceeded.inc()
+            info.flags |= ResponseFlag.UPSTREAM_RETRY_LIMIT_EXCEEDED
+            return False
+        self._retries += 1
         retries = self._router.cluster.resource_manager().retries
         if not retries.can_create():
             stats.upstream_rq_retry_overflow.inc()
+            info.flags |= ResponseFlag.UPSTREAM_OVERFLOW
             return False
         retries.inc()
         self._holds_resource = True
-        self._retries += 1
         stats.upstream_rq_retry.inc()
         return True
 
@@ -139,13 +144,13 @@ class RetryState:
             self._timer = self._router.dispatcher.create_timer(retry)
         self._timer.enable(self._policy.backoff(self._retries, self._random))
 
-    def succeeded(self) -> None:
-        """A response was passed on."""
-        if self._retries:
-            self._router.cluster.stats.upstream_rq_retry_success.inc()
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a retry is scheduled."""
+        return self._timer is not None and self._timer.enabled
 
     def cancel(self) -> None:
-        """The request is over."""
+        """There will be no retry any more."""
         self._release()
         if self._timer is not None:
             self._timer.disable()

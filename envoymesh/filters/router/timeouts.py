@@ -22,7 +22,7 @@ def final_timeouts(
 ) -> Timeouts:
     """Timeouts of a request. Consumes the override headers, which are not for the upstream.
 
-    `respect_expected` is the router's `respect_expected_rq_timeout`.
+    `policy` is the route's own, `respect_expected` the router's `respect_expected_rq_timeout`.
     """
     index = headers.index
     overall = action.timeout
@@ -44,8 +44,15 @@ def _milliseconds(text: bytes | None, otherwise: float) -> float:
     return int(text) / 1000 if text is not None and text.isdigit() else otherwise
 
 
-def set_expected_timeout(headers: RequestHeaders, timeouts: Timeouts) -> None:
-    """Tell the upstream how long this proxy will wait (x-envoy-expected-rq-timeout-ms)."""
+def set_expected_timeout(headers: RequestHeaders, timeouts: Timeouts, elapsed: float = 0.0) -> None:
+    """Tell the upstream how long this proxy will wait (x-envoy-expected-rq-timeout-ms; FilterUtility).
+
+    `elapsed` is how many seconds of the overall timeout are over: earlier tries have used them.
+    """
     expected = timeouts.per_try or timeouts.overall
-    if expected:
-        headers.set(b"x-envoy-expected-rq-timeout-ms", b"%d" % round(expected * 1000))
+    if not expected:
+        return
+    if timeouts.overall:
+        # 0 would mean no limit to the upstream.
+        expected = max(0.001, min(expected, timeouts.overall - elapsed))
+    headers.set(b"x-envoy-expected-rq-timeout-ms", b"%d" % round(expected * 1000))

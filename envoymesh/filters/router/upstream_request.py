@@ -1,7 +1,8 @@
 """One try of a request at one host (Envoy's `UpstreamRequest`).
 
-It waits for a pooled stream, sends what the router gives it (keeping body bytes until the stream is there),
-and hands the response to the router as long as it is the router's current try.
+It waits for a pooled stream, sends what the router gives it (keeping body bytes until the stream is there, and pausing
+the client when they are many), and hands the response to the router as long as it is the router's current try. It must
+not decide about retries or answers.
 """
 
 from __future__ import annotations
@@ -26,75 +27,98 @@ _FAILURE_REASONS = {
 
 
 class UpstreamRequest:
-    """Implements PoolCallbacks, ResponseDecoder and StreamCallbacks for one try."""
+    """Implements PoolCallbacks, ResponseDecoder and StreamCallbacks for one try.
+
+    Attributes:
+        host: where the try goes; None once a pool refused without asking it.
+        done: nothing more comes of it: the response has ended, or the try was reset.
+        response_started: response headers are here.
+        awaits_grpc_status: whether the host did well is known only from the trailers.
+    """
 
     __slots__ = (
         "_body",
+        "_body_paused",
+        "_body_size",
         "_cancellable",
         "_encoder",
         "_end_stream",
         "_headers",
         "_per_try_timer",
-        "_read_disabled",
+        "_request_ended",
         "_request_paused",
+        "_response_ended",
         "_router",
         "_trailers",
+        "awaits_grpc_status",
         "done",
         "host",
         "response_started",
-        "sent_at",
     )
 
     def __init__(self, router: RouterFilter, host: Host, headers: RequestHeaders, end_stream: bool) -> None:
         self._router = router
-        self.host = host
+        self.host: Host | None = host
         self._headers = headers
         self._end_stream = end_stream
         self._body: list[bytes] = []
+        self._body_size = 0
+        self._body_paused = False
         self._trailers: HeaderMap | None = None
         self._encoder: RequestEncoder | None = None
         self._cancellable: Cancellable | None = None
         self._per_try_timer: Timer | None = None
-        self._read_disabled = 0
         self._request_paused = 0
+        self._request_ended = False
+        self._response_ended = False
         self.done = False
         self.response_started = False
-        self.sent_at = 0.0
+        self.awaits_grpc_status = False
 
     def __repr__(self) -> str:
         return f"<UpstreamRequest {self.host!r} done={self.done}>"
 
-    def start(self, downstream_protocol: HttpProtocol) -> None:
-        """Ask the pool for a stream; it may come before this returns."""
-        self._cancellable = self._router.cluster.new_stream(self.host, self, self, downstream_protocol)
+    def start(self, host: Host, downstream_protocol: HttpProtocol) -> None:
+        """Ask the pool for a stream; it may come, or fail, before this returns."""
+        self._cancellable = self._router.cluster.new_stream(host, self, self, downstream_protocol)
 
-    def start_per_try_timer(self, seconds: float) -> None:
-        """Limit this try."""
-        self._per_try_timer = self._router.dispatcher.create_timer(self._on_per_try_timeout)
-        self._per_try_timer.enable(seconds)
+    def start_per_try_timer(self) -> None:
+        """Limit this try (`RetryPolicy.per_try_timeout`), once there is a stream and the whole request."""
+        seconds = self._router.timeouts.per_try
+        if seconds and self._encoder is not None and not self.response_started and self._per_try_timer is None:
+            self._per_try_timer = self._router.dispatcher.create_timer(self._on_per_try_timeout)
+            self._per_try_timer.enable(seconds)
 
     # The request, from the router
 
     def send_data(self, data: bytes, end_stream: bool) -> None:
         """Part of the body; kept until there is a stream."""
+        if self.done:
+            return
         self._end_stream = end_stream
         if self._encoder is None:
-            self._body.append(data)
+            self._keep(data)
             return
         self._router.info.last_upstream_tx = self._router.dispatcher.now()
+        self._request_ended = end_stream
         self._encoder.encode_data(data, end_stream)
+
+    def _keep(self, data: bytes) -> None:
+        self._body.append(data)
+        self._body_size += len(data)
+        if 0 < self._router.buffer_limit < self._body_size and not self._body_paused:
+            self._body_paused = True
+            self.on_above_write_buffer_high_watermark()
 
     def send_trailers(self, trailers: HeaderMap) -> None:
         """The request's trailers."""
+        if self.done:
+            return
         if self._encoder is None:
             self._trailers = trailers
             return
+        self._request_ended = True
         self._encoder.encode_trailers(trailers)
-
-    @property
-    def awaits_stream(self) -> bool:
-        """Whether nothing has been sent yet."""
-        return self._encoder is None
 
     # PoolCallbacks
 
@@ -106,27 +130,42 @@ class UpstreamRequest:
         self._cancellable = None
         self._encoder = encoder
         self.host = host
-        encoder.set_callbacks(self)
-        for _ in range(self._read_disabled):
-            encoder.read_disable(True)
         info = router.info
         info.upstream_host = host.address
         info.upstream_connection = connection
         info.upstream_protocol = protocol
-        self.sent_at = info.first_upstream_tx = info.last_upstream_tx = router.dispatcher.now()
-        body, trailers = self._body, self._trailers
-        encoder.encode_headers(self._headers, self._end_stream and not body and trailers is None)
-        if body and not self.done:
-            self._body = []
-            encoder.encode_data(b"".join(body), self._end_stream and trailers is None)
-        if trailers is not None and not self.done:
-            encoder.encode_trailers(trailers)
+        info.first_upstream_tx = info.last_upstream_tx = router.dispatcher.now()
+        encoder.set_callbacks(self)
+        if router.request_complete:
+            self.start_per_try_timer()
+        if self._body or self._trailers is not None:
+            self._send_kept(encoder)
+        else:
+            self._request_ended = self._end_stream
+            encoder.encode_headers(self._headers, self._end_stream)
 
-    def on_pool_failure(self, reason: PoolFailureReason, transport_failure_reason: str, host: Host) -> None:
+    def _send_kept(self, encoder: RequestEncoder) -> None:
+        """Headers and what came while there was no stream; any call may end the try."""
+        body, trailers = b"".join(self._body), self._trailers
+        ends_with_body = self._end_stream and trailers is None
+        self._body.clear()
+        encoder.encode_headers(self._headers, False)
+        if not self.done and (body or ends_with_body):
+            self._request_ended = ends_with_body
+            encoder.encode_data(body, ends_with_body)
+        if not self.done and trailers is not None:
+            self._request_ended = True
+            encoder.encode_trailers(trailers)
+        if not self.done and self._body_paused:
+            self._body_paused = False
+            self.on_below_write_buffer_low_watermark()
+
+    def on_pool_failure(self, reason: PoolFailureReason, transport_failure_reason: str, host: Host | None) -> None:
         """There will be no stream."""
         self._cancellable = None
+        self.host = host
         info = self._router.info
-        info.upstream_host = host.address
+        info.upstream_host = None if host is None else host.address
         info.upstream_failure_reason = transport_failure_reason
         self._finish()
         self._router.on_upstream_reset(self, _FAILURE_REASONS[reason], transport_failure_reason, request_started=False)
@@ -135,7 +174,8 @@ class UpstreamRequest:
 
     def decode_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response."""
-        self._router.on_upstream_1xx_headers(headers)
+        if not self.done:
+            self._router.on_upstream_1xx_headers(headers)
 
     def decode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
         """The response begins."""
@@ -146,7 +186,7 @@ class UpstreamRequest:
         if self._per_try_timer is not None:
             self._per_try_timer.disable()
         if end_stream:
-            self._finish()
+            self._end_response()
         self._router.on_upstream_headers(self, headers, end_stream)
 
     def decode_data(self, data: bytes, end_stream: bool) -> None:
@@ -154,15 +194,19 @@ class UpstreamRequest:
         if self.done:
             return
         if end_stream:
-            self._finish()
-        self._router.on_upstream_data(data, end_stream)
+            self._end_response()
+        self._router.on_upstream_data(self, data, end_stream)
 
     def decode_trailers(self, trailers: HeaderMap) -> None:
         """The response's trailers."""
         if self.done:
             return
+        self._end_response()
+        self._router.on_upstream_trailers(self, trailers)
+
+    def _end_response(self) -> None:
+        self._response_ended = True
         self._finish()
-        self._router.on_upstream_trailers(trailers)
 
     # StreamCallbacks of the upstream stream
 
@@ -170,8 +214,8 @@ class UpstreamRequest:
         """The upstream stream is gone."""
         if self.done:
             return
-        self._encoder = None
         self._finish()
+        self._encoder = None
         self._router.on_upstream_reset(self, reason, details, request_started=True)
 
     def on_above_write_buffer_high_watermark(self) -> None:
@@ -188,34 +232,27 @@ class UpstreamRequest:
 
     def read_disable(self, disable: bool) -> None:
         """The client is slower than the upstream: stop (or go on) reading the response."""
-        self._read_disabled += 1 if disable else -1
         if self._encoder is not None and not self.done:
             self._encoder.read_disable(disable)
 
     # The end
 
     def reset(self) -> None:
-        """Give the try up: cancel the wait, or reset the stream."""
-        if self.done:
-            return
-        self._finish()
-        if self._cancellable is not None:
-            self._cancellable.cancel()
-            self._cancellable = None
-        elif self._encoder is not None:
-            encoder, self._encoder = self._encoder, None
-            encoder.set_callbacks(None)
-            encoder.reset_stream(StreamResetReason.LOCAL_RESET)
+        """Nothing more is wanted of the try: cancel the wait, or reset a stream of which not all is over.
 
-    def abandon_if_unfinished(self) -> None:
-        """The response is complete but the request is not: the upstream needs no more of it (RFC 9113 section 8.1)."""
-        if self._encoder is not None:
-            encoder, self._encoder = self._encoder, None
-            encoder.set_callbacks(None)
+        After a complete response the upstream needs no more of the request (RFC 9113 section 8.1).
+        """
+        self._finish()
+        cancellable, self._cancellable = self._cancellable, None
+        encoder, self._encoder = self._encoder, None
+        if cancellable is not None:
+            cancellable.cancel()
+        elif encoder is not None and not (self._request_ended and self._response_ended):
             encoder.reset_stream(StreamResetReason.LOCAL_RESET)
 
     def _finish(self) -> None:
         self.done = True
+        self._body.clear()
         if self._encoder is not None:
             self._encoder.set_callbacks(None)
         if self._per_try_timer is not None:
