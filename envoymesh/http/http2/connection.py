@@ -59,7 +59,7 @@ class Http2Codec(Session):
         if self.failed:
             return
         if not self.above_high_watermark:
-            self.guard.on_drained()
+            self.guard.on_drained(len(data))
         try:
             self.guard.check()
             self.read(data)

@@ -16,6 +16,9 @@ from envoymesh.http.http2.stats import Count, Http2Stats
 MAX_CONTINUATIONS = 8
 """CONTINUATION frames of one header block (as nghttp2, which Envoy uses)."""
 
+_ENVOY_READ = 16384
+"""Bytes that Envoy reads before it writes; our reads may be larger."""
+
 
 class FloodGuard:
     """The counts of one connection.
@@ -96,9 +99,9 @@ class FloodGuard:
         if self._flooded:
             raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, self._flooded)
 
-    def on_drained(self) -> None:
-        """What was queued has left."""
-        self._control_frames = 0
+    def on_drained(self, about_to_read: int = 0) -> None:
+        """What was queued has left. `about_to_read` bytes may be answered as that many would be in Envoy's reads."""
+        self._control_frames = -(about_to_read // _ENVOY_READ) * self._settings.max_outbound_control_frames
         self._frames = 0
 
     def _fail(self, counter: Count, details: str) -> None:

@@ -64,6 +64,7 @@ class FrameReader:
     """
 
     __slots__ = (
+        "_between_blocks",
         "_block",
         "_block_continuations",
         "_block_end_stream",
@@ -79,6 +80,8 @@ class FrameReader:
         self.failed = False
         self._partial = b""
         self._settings_received = False
+        # SETTINGS have come, and no header block is unfinished: the usual state, in which all frames may come.
+        self._between_blocks = False
         self._block: list[bytes] | None = None
         self._block_id = 0
         self._block_end_stream = False
@@ -143,7 +146,12 @@ class FrameReader:
                 break
             position = stop
             try:
-                self._on_frame(kind, flags, stream_id & MAX_STREAM_ID, data, start, stop)
+                if kind == 1 and self._between_blocks:
+                    self._on_headers(flags, stream_id & MAX_STREAM_ID, data, start, stop)
+                elif kind == 0 and self._between_blocks:
+                    self._on_data(flags, stream_id & MAX_STREAM_ID, data, start, stop)
+                else:
+                    self._on_frame(kind, flags, stream_id & MAX_STREAM_ID, data[start:stop])
             except Http2StreamError as error:
                 self.on_stream_error(error)
             if self.failed:
@@ -151,19 +159,17 @@ class FrameReader:
         if position < end:
             self._partial = data[position:] if position else data
 
-    def _on_frame(self, kind: int, flags: int, stream_id: int, data: bytes, start: int, stop: int) -> None:
+    def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        """Any frame but HEADERS and DATA in their places."""
         if self._block is not None and (kind != FrameType.CONTINUATION or stream_id != self._block_id):
             raise protocol_error("unexpected non-CONTINUATION frame or stream_id is invalid")  # section 6.10
         if not self._settings_received:
             if kind != FrameType.SETTINGS or flags & Flag.ACK:
                 raise protocol_error("the first frame is not SETTINGS")  # section 3.4
             self._settings_received = True
-        if kind == 1:
-            self._on_headers(flags, stream_id, data, start, stop)
-        elif kind == 0:
-            self._on_data(flags, stream_id, data, start, stop)
-        elif kind < 10:
-            self._HANDLERS[kind](self, flags, stream_id, data[start:stop])
+            self._between_blocks = True
+        if kind < len(self._HANDLERS):
+            self._HANDLERS[kind](self, flags, stream_id, payload)
 
     def _on_data(self, flags: int, stream_id: int, data: bytes, start: int, stop: int) -> None:
         if not stream_id:
@@ -192,6 +198,7 @@ class FrameReader:
         if flags & Flag.END_HEADERS:
             self.on_block(stream_id, block, end_stream)
             return
+        self._between_blocks = False
         self._block = [block]
         self._block_id = stream_id
         self._block_end_stream = end_stream
@@ -221,6 +228,7 @@ class FrameReader:
         if flags & Flag.END_HEADERS:
             block = b"".join(self._block)
             self._block = None
+            self._between_blocks = True
             self.on_block(stream_id, block, self._block_end_stream)
 
     def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -273,7 +281,7 @@ class FrameReader:
         self.on_window_update(stream_id, U32.unpack(payload)[0] & MAX_WINDOW)
 
     _HANDLERS: tuple[Callable[[FrameReader, int, int, bytes], None], ...] = (
-        _on_push_promise,  # DATA and HEADERS are read in place, and never get here
+        _on_push_promise,  # DATA and HEADERS don't get here
         _on_push_promise,
         _on_priority,
         _on_rst_stream,

@@ -127,11 +127,14 @@ class Decoder:
         while position < end:
             byte = block[position]
             position += 1
-            if byte > 0x80:  # section 6.1
-                index = byte & 0x7F
-                if index == 0x7F:
+            if byte >= 0xBE:  # section 6.1, the dynamic table
+                if byte < 0xFF:
+                    append(table[byte - 0xBE])
+                else:
                     index, position = _integer(block, position, 0x7F)
-                append(_STATIC[index] if index <= _STATIC_COUNT else table[index - _STATIC_COUNT - 1])
+                    append(table[index - _STATIC_COUNT - 1])
+            elif byte > 0x80:  # section 6.1, the static table
+                append(_STATIC[byte - 0x80])
             elif byte & 0x40:  # section 6.2.1
                 field, position = self._literal(block, position, byte & 0x3F, 0x3F)
                 self._insert(field)
@@ -249,17 +252,20 @@ class Encoder:
         out = bytearray()
         if self._pending_minimum is not None:
             self._announce_size(out)
+        append = out.append
         lookup = self._index.get
+        newest = self._inserted + _STATIC_COUNT
         for field in fields:
             number = lookup(field)
             if number is None:
                 self._append_literal(out, field)
-                continue
-            index = -number if number < 0 else self._inserted - number + _STATIC_COUNT
-            if index < 0x7F:
-                out.append(0x80 | index)
+                newest = self._inserted + _STATIC_COUNT
+            elif number < 0:
+                append(0x80 - number)
+            elif newest - number < 0x7F:
+                append(0x80 + newest - number)
             else:
-                _append_integer(out, index, 0x7F, 0x80)
+                _append_integer(out, newest - number, 0x7F, 0x80)
         return bytes(out)
 
     def _announce_size(self, out: bytearray) -> None:

@@ -51,6 +51,7 @@ _KINDS_BY_NAME = {
     b"upgrade": FORBIDDEN,
 }
 _REMEMBERED = 512
+_LONGEST_REMEMBERED = 128
 
 # Section 8.2.1, and RFC 9110 section 5.6.2 for what a name may be: a token, in lower case.
 _is_name = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
@@ -229,10 +230,11 @@ class MessageReader:
             return SPACED
         if kind == ORDINARY and b"_" in name and self._underscores != "ALLOW":
             kind = UNDERSCORED
-        known = self._known
-        if len(known) >= _REMEMBERED:
-            known.clear()
-        known[field] = kind
+        if len(value) <= _LONGEST_REMEMBERED:
+            known = self._known
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            known[field] = kind
         return kind
 
 

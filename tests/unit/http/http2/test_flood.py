@@ -67,16 +67,23 @@ def test_window_update(peer: RawPeer) -> None:
     flooded(peer, update, "inbound_window_update_frames_flood")
 
 
-@pytest.mark.parametrize("kind", [F.PING, F.SETTINGS])
-def test_answers_to_one_read(peer: RawPeer, kind: int) -> None:
-    asking = frame(kind, 0, 0, b"\0" * 8 if kind == F.PING else b"")
+def test_answers_to_one_read(peer: RawPeer) -> None:
+    settings = frame(F.SETTINGS, 0, 0)
     for _ in range(3):
-        peer.send(asking * 1000)
-    flooded(peer, asking * 1001, "outbound_control_flood")
+        peer.send(settings * 1000)
+    flooded(peer, settings * 1001, "outbound_control_flood")
+
+
+def test_a_large_read_may_be_answered_like_several(peer: RawPeer) -> None:
+    ping = frame(F.PING, 0, 0, b"\0" * 8)
+    assert len(peer.send(ping * 1500)) == 1500
+    settings = frame(F.SETTINGS, 0, 0)
+    flooded(peer, settings * 2001, "outbound_control_flood")
 
 
 def test_answers_while_the_peer_does_not_read(peer: RawPeer) -> None:
     ping = frame(F.PING, 0, 0, b"\0" * 8)
+    peer.send(ping)
     peer.server.codec.on_above_write_buffer_high_watermark()
     peer.send(ping * 600)
     flooded(peer, ping * 600, "outbound_control_flood")

@@ -174,4 +174,6 @@ def test_what_is_remembered_is_bounded() -> None:
     reader = MessageReader()
     for number in range(3000):
         reader.request([*GET, (b"x-a", b"%d" % number)])
+        reader.request([*GET, (b"x-a", b"%0500d" % number)])
     assert len(reader._known) <= 512
+    assert max(len(value) for _, value in reader._known) <= 128
