@@ -11,6 +11,8 @@ It must not know which request is for whom.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from envoymesh.http.codec import ClientCodecCallbacks, CodecConnection, ResponseDecoder, StreamResetReason
 from envoymesh.http.headers import HeaderField, RequestHeaders
 from envoymesh.http.http2.connection import Http2Codec
@@ -175,7 +177,7 @@ class Http2ClientCodec(Http2Codec):
             self.on_stream_reset(stream)
         self._callbacks.on_go_away(code)
 
-    def on_headers(self, stream_id: int, fields: list[HeaderField], too_large: bool, end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, fields: Sequence[HeaderField], too_large: bool, end_stream: bool) -> None:
         """A response, interim or final, or trailers."""
         stream = self.streams.get(stream_id)
         if stream is None:
@@ -187,7 +189,7 @@ class Http2ClientCodec(Http2Codec):
             self.on_trailers(stream, fields, too_large, end_stream)
 
     def _decode_response(
-        self, stream: ClientStream, fields: list[HeaderField], too_large: bool, end_stream: bool
+        self, stream: ClientStream, fields: Sequence[HeaderField], too_large: bool, end_stream: bool
     ) -> None:
         if too_large:
             self.refuse_large(stream.id)

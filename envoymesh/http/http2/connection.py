@@ -12,6 +12,8 @@ What a header list means, and who may open streams, is for `server.py` and `clie
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.codec import CodecConnection, HttpProtocol, StreamResetReason
 from envoymesh.http.headers import HeaderField
@@ -135,7 +137,7 @@ class Http2Codec(Session):
 
     # What the roles decide
 
-    def on_headers(self, stream_id: int, fields: list[HeaderField], too_large: bool, end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, fields: Sequence[HeaderField], too_large: bool, end_stream: bool) -> None:
         """A header list arrived."""
         raise NotImplementedError
 
@@ -183,7 +185,7 @@ class Http2Codec(Session):
             raise Http2ConnectionError(ErrorCode.COMPRESSION_ERROR, f"HPACK: {error}") from None
         self.on_headers(stream_id, fields, self._is_too_large(fields, block), end_stream)
 
-    def _is_too_large(self, fields: list[HeaderField], block: bytes) -> bool:
+    def _is_too_large(self, fields: Sequence[HeaderField], block: bytes) -> bool:
         count = len(fields)
         settings = self.settings
         limit = settings.max_request_headers_kb * 1024
@@ -192,7 +194,9 @@ class Http2Codec(Session):
             return False
         return count > settings.max_headers_count or sum(len(name) + len(value) for name, value in fields) > limit
 
-    def on_trailers(self, stream: Http2Stream, fields: list[HeaderField], too_large: bool, end_stream: bool) -> None:
+    def on_trailers(
+        self, stream: Http2Stream, fields: Sequence[HeaderField], too_large: bool, end_stream: bool
+    ) -> None:
         """A header list after the message's headers."""
         if stream.state & REMOTE_CLOSED:
             self.refuse_frame(stream, stream.id, "HEADERS")

@@ -15,7 +15,7 @@ It must not know of frames, nor of what header names mean.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hpack.exceptions import HPACKDecodingError
 from hpack.huffman_table import decode_huffman
@@ -35,7 +35,7 @@ DEFAULT_TABLE_SIZE = 4096
 ENTRY_OVERHEAD = 32
 """What an entry counts beyond its bytes (RFC 7541 section 4.1)."""
 
-UNINDEXED_NAMES = frozenset((b"x-request-id", b"content-length", b"etag", b"set-cookie", b"location"))
+UNINDEXED_NAMES = frozenset((b"x-request-id", b"etag", b"set-cookie", b"location"))
 """Names whose values hardly repeat: kept out of the table, where they would push out what does."""
 
 NEVER_INDEXED_NAMES = frozenset((b"authorization", b"proxy-authorization", b"cookie"))
@@ -46,6 +46,7 @@ _STATIC = ((b"", b""), *STATIC_TABLE)
 _STATIC_FIELDS = {field: -index for index, field in reversed(list(enumerate(STATIC_TABLE, 1)))}
 _STATIC_NAMES = {field[0]: index for index, field in reversed(list(enumerate(STATIC_TABLE, 1)))}
 _MAX_INTEGER = 1 << 28
+_REMEMBERED_BLOCKS = 32
 
 
 class HpackError(Exception):
@@ -88,7 +89,7 @@ class Decoder:
         table_size: the largest dynamic table that the peer may use, in bytes as RFC 7541 section 4.1 counts.
     """
 
-    __slots__ = ("_huffman_decode", "_limit", "_max_size", "_size", "_table")
+    __slots__ = ("_huffman_decode", "_limit", "_max_size", "_recent", "_size", "_table")
 
     def __init__(
         self, table_size: int = DEFAULT_TABLE_SIZE, huffman_decode: HuffmanDecode = default_huffman_decode
@@ -98,6 +99,8 @@ class Decoder:
         self._max_size = DEFAULT_TABLE_SIZE
         self._limit = max(table_size, DEFAULT_TABLE_SIZE)
         self._huffman_decode = huffman_decode
+        # Blocks that are references only, and what they say as long as the table stays as it is.
+        self._recent: dict[bytes, tuple[HeaderField, ...]] = {}
 
     def set_limit(self, table_size: int) -> None:
         """The peer acknowledged our SETTINGS_HEADER_TABLE_SIZE; it now holds (section 4.2)."""
@@ -110,14 +113,27 @@ class Decoder:
         """The largest size of an entry that a one-byte reference can stand for."""
         return self._limit
 
-    def decode(self, block: bytes) -> list[HeaderField]:
-        """The fields of a whole block. Errors: HpackError."""
+    def decode(self, block: bytes) -> Sequence[HeaderField]:
+        """The fields of a whole block. Errors: HpackError.
+
+        A block whose every field is in the tables gives the same tuple each time it is repeated, so that what
+        else was found out about it can be remembered too; any other block gives a new list.
+        """
+        recent = self._recent
+        known = recent.get(block)
+        if known is not None:
+            return known
         fields: list[HeaderField] = []
         try:
             self._decode(block, fields)
         except IndexError:
             raise HpackError("the header block is cut short, or refers to no entry") from None
-        return fields
+        if len(block) != len(fields):
+            return fields
+        if len(recent) >= _REMEMBERED_BLOCKS:
+            recent.clear()
+        known = recent[block] = tuple(fields)
+        return known
 
     def _decode(self, block: bytes, fields: list[HeaderField]) -> None:
         position = 0
@@ -194,6 +210,7 @@ class Decoder:
     def _insert(self, field: HeaderField) -> None:
         size = len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
         self._size += size
+        self._recent.clear()
         if self._size > self._max_size:
             # Section 4.4: an entry larger than the table empties it, and is no error.
             self._evict(self._max_size)
@@ -203,6 +220,7 @@ class Decoder:
 
     def _resize(self, size: int) -> None:
         self._max_size = size
+        self._recent.clear()
         self._evict(size)
 
     def _evict(self, size: int) -> None:

@@ -12,6 +12,8 @@ It must not know of streams or frames.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from envoymesh.http.headers import HeaderField, HeaderMap, RequestHeaders, ResponseHeaders
 
@@ -52,6 +54,7 @@ _KINDS_BY_NAME = {
 }
 _REMEMBERED = 512
 _LONGEST_REMEMBERED = 128
+_REMEMBERED_BLOCKS = 32
 
 # Section 8.2.1, and RFC 9110 section 5.6.2 for what a name may be: a token, in lower case.
 _is_name = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
@@ -86,6 +89,16 @@ class UnderscoreRejectedError(MalformedMessageError):
     """A request with an underscore in a header's name, where that is configured to be refused."""
 
 
+class _Sorted(NamedTuple):
+    """What was found in a block; `block` keeps it alive, so that its `id` stays its own."""
+
+    block: tuple[HeaderField, ...]
+    fields: list[HeaderField]
+    pseudo: list[bytes | None]
+    content_length: int
+    dropped_underscores: int
+
+
 class MessageReader:
     """Reads the header lists of one connection.
 
@@ -94,10 +107,19 @@ class MessageReader:
         underscores: headers_with_underscores_action.
     """
 
-    __slots__ = ("_allow_connect", "_crumbs", "_known", "_underscores", "content_length", "dropped_underscores")
+    __slots__ = (
+        "_allow_connect",
+        "_crumbs",
+        "_known",
+        "_sorted",
+        "_underscores",
+        "content_length",
+        "dropped_underscores",
+    )
 
     def __init__(self, allow_connect: bool = False, underscores: str = "ALLOW") -> None:
         self._known: dict[HeaderField, int] = {}
+        self._sorted: dict[int, _Sorted] = {}
         self._crumbs: list[bytes] = []
         self._allow_connect = allow_connect
         self._underscores = underscores
@@ -106,10 +128,9 @@ class MessageReader:
         self.dropped_underscores = 0
         """Fields dropped from the list read last."""
 
-    def request(self, block: list[HeaderField]) -> RequestHeaders:
+    def request(self, block: Sequence[HeaderField]) -> RequestHeaders:
         """The request of a header list (section 8.3.1). Errors: MalformedMessageError."""
-        pseudo: list[bytes | None] = [None] * (HOST + 1)
-        fields = self._sort(block, pseudo)
+        fields, pseudo = self._sort(block)
         method, scheme, authority, path, protocol, status, host = pseudo[METHOD:]
         if method is None or status is not None:
             raise MalformedMessageError(VIOLATION)
@@ -133,10 +154,9 @@ class MessageReader:
         if wanted and not self._allow_connect:
             raise MalformedMessageError(VIOLATION)
 
-    def response(self, block: list[HeaderField]) -> ResponseHeaders:
+    def response(self, block: Sequence[HeaderField]) -> ResponseHeaders:
         """The response of a header list (section 8.3.2). Errors: MalformedMessageError."""
-        pseudo: list[bytes | None] = [None] * (HOST + 1)
-        fields = self._sort(block, pseudo)
+        fields, pseudo = self._sort(block)
         status = pseudo[STATUS]
         # Section 8.6: there is no 101 in HTTP/2.
         if status is None or status == b"101" or _any(pseudo[METHOD:STATUS]):
@@ -146,10 +166,9 @@ class MessageReader:
             fields.append((b"host", host))
         return ResponseHeaders(int(status), fields)
 
-    def trailers(self, block: list[HeaderField]) -> HeaderMap:
+    def trailers(self, block: Sequence[HeaderField]) -> HeaderMap:
         """Trailers: no pseudo-headers (section 8.1). Errors: MalformedMessageError."""
-        pseudo: list[bytes | None] = [None] * (HOST + 1)
-        fields = self._sort(block, pseudo)
+        fields, pseudo = self._sort(block)
         if _any(pseudo[METHOD : STATUS + 1]):
             raise MalformedMessageError(VIOLATION)
         host = pseudo[HOST]
@@ -157,8 +176,23 @@ class MessageReader:
             fields.append((b"host", host))
         return HeaderMap(fields)
 
-    def _sort(self, block: list[HeaderField], pseudo: list[bytes | None]) -> list[HeaderField]:
-        """Part pseudo-headers, into their places of `pseudo`, from the rest, which is returned."""
+    def _sort(self, block: Sequence[HeaderField]) -> tuple[list[HeaderField], list[bytes | None]]:
+        """The ordinary fields, and the pseudo-headers (and host) by kind. A tuple comes again, and is remembered."""
+        if type(block) is not tuple:
+            return self._sort_new(block)
+        known = self._sorted.get(id(block))
+        if known is None or known.block is not block:
+            fields, pseudo = self._sort_new(block)
+            if len(self._sorted) >= _REMEMBERED_BLOCKS:
+                self._sorted.clear()
+            known = _Sorted(block, fields, pseudo, self.content_length, self.dropped_underscores)
+            self._sorted[id(block)] = known
+        self.content_length = known.content_length
+        self.dropped_underscores = known.dropped_underscores
+        return known.fields.copy(), known.pseudo
+
+    def _sort_new(self, block: Sequence[HeaderField]) -> tuple[list[HeaderField], list[bytes | None]]:
+        pseudo: list[bytes | None] = [None] * (HOST + 1)
         self.content_length = NO_LENGTH
         self.dropped_underscores = 0
         crumbs = self._crumbs = []
@@ -183,7 +217,7 @@ class MessageReader:
                 append(field)
         if crumbs:
             append((b"cookie", b"; ".join(crumbs)))
-        return fields
+        return fields, pseudo
 
     def _keeps_special(self, kind: int, value: bytes, pseudo: list[bytes | None]) -> bool:
         """Note what a special field says; tells whether it stays with the ordinary ones."""

@@ -10,6 +10,8 @@ It must not know what a request is for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from envoymesh.http.codec import CodecConnection, RequestDecoder, ServerCodecCallbacks
 from envoymesh.http.headers import HeaderField, ResponseHeaders
 from envoymesh.http.http2.connection import Http2Codec
@@ -89,7 +91,7 @@ class Http2ServerCodec(Http2Codec):
         """The client will open no more."""
         self._callbacks.on_go_away(code)
 
-    def on_headers(self, stream_id: int, fields: list[HeaderField], too_large: bool, end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, fields: Sequence[HeaderField], too_large: bool, end_stream: bool) -> None:
         """A request, or trailers."""
         stream = self.streams.get(stream_id)
         if stream is not None:
@@ -111,7 +113,7 @@ class Http2ServerCodec(Http2Codec):
             del self._gaps[:-_REMEMBERED_GAPS]
         self._last_peer_id = stream_id
 
-    def _open(self, stream_id: int, fields: list[HeaderField], too_large: bool, end_stream: bool) -> None:
+    def _open(self, stream_id: int, fields: Sequence[HeaderField], too_large: bool, end_stream: bool) -> None:
         self._note_id(stream_id)
         if stream_id > self._goaway_id or len(self.streams) >= self.settings.max_concurrent_streams:
             # Section 5.1.2: the peer may try again, elsewhere or later.
@@ -126,7 +128,7 @@ class Http2ServerCodec(Http2Codec):
             self.refuse_large(stream_id)
         self._decode_request(stream, fields, end_stream)
 
-    def _decode_request(self, stream: ServerStream, fields: list[HeaderField], end_stream: bool) -> None:
+    def _decode_request(self, stream: ServerStream, fields: Sequence[HeaderField], end_stream: bool) -> None:
         reader = self._reader
         try:
             request = reader.request(fields)

@@ -57,7 +57,7 @@ def test_connect_has_neither_scheme_nor_path() -> None:
     client.wire.take()
     client.request(RequestHeaders(b"CONNECT", b"", b"a:1", b"http"), end_stream=False)
     fields = Decoder().decode(frames_of(client.wire.take())[0].payload)
-    assert fields == [(b":method", b"CONNECT"), (b":authority", b"a:1")]
+    assert list(fields) == [(b":method", b"CONNECT"), (b":authority", b"a:1")]
 
 
 def test_large_headers_are_continued(server: RawServer) -> None:

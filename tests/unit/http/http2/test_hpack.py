@@ -8,8 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envoymesh.http.http2 import hpack as own
-from envoymesh.http.http2.hpack import Decoder, Encoder, HpackError
+from envoymesh.http.http2.hpack import Encoder, HpackError
 from envoymesh.http.http2.hpack_tables import HUFFMAN_CODE_BITS, STATIC_TABLE
+
+
+class Decoder(own.Decoder):
+    """The decoder, with its answers as lists."""
+
+    def decode(self, block: bytes) -> list[tuple[bytes, bytes]]:
+        return list(super().decode(block))
+
 
 BACKENDS = [own.rust_huffman_decode, own.pure_huffman_decode]
 NAMES = [b":path", b"x-a", b"x-request-id", b"authorization", b"cookie", b"accept", b"long" * 50]
@@ -181,3 +189,21 @@ def test_a_field_evicted_is_a_literal_again() -> None:
     for number in range(500):
         fields = [(b"x-a", b"%d" % number), (b"x-b", b"same")]
         assert [tuple(field) for field in decoder.decode(encoder.encode(fields), raw=True)] == fields
+
+
+def test_a_repeated_block_is_the_same_tuple_until_the_table_changes() -> None:
+    encoder, decoder = Encoder(), own.Decoder()
+    decoder.decode(encoder.encode(REQUEST))
+    block = encoder.encode(REQUEST)
+    first = decoder.decode(block)
+    assert first == tuple(REQUEST)
+    assert decoder.decode(block) is first
+    decoder.decode(encoder.encode([(b"x-new", b"1")]))
+    assert decoder.decode(block) != first
+    assert decoder.decode(encoder.encode(REQUEST)) == first
+    assert decoder.decode(b"\x20" + block[:3]) == REQUEST[:3]
+    with pytest.raises(HpackError):
+        decoder.decode(block)
+    for number in range(1, 62):
+        decoder.decode(bytes([0x80 | number]))
+    assert len(decoder._recent) <= 32

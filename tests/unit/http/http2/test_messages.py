@@ -177,3 +177,32 @@ def test_what_is_remembered_is_bounded() -> None:
         reader.request([*GET, (b"x-a", b"%0500d" % number)])
     assert len(reader._known) <= 512
     assert max(len(value) for _, value in reader._known) <= 128
+
+
+def test_a_tuple_is_remembered_and_each_message_is_its_own() -> None:
+    reader = MessageReader(underscores="DROP_HEADER")
+    block = (*GET, (b"cookie", b"a"), (b"content-length", b"3"), (b"x_y", b"z"), (b"cookie", b"b"), (b"host", b"h"))
+    first = reader.request(block)
+    reader.request(GET)
+    first.fields.clear()
+    again = reader.request(block)
+    assert again.fields == [(b"content-length", b"3"), (b"cookie", b"a; b")]
+    assert (reader.content_length, reader.dropped_underscores) == (3, 1)
+    other = tuple(GET)
+    assert reader.request(other).fields == []
+    assert reader.content_length == NO_LENGTH
+    for number in range(100):
+        reader.request((*GET, (b"x-a", b"%d" % number)))
+    assert len(reader._sorted) <= 32
+
+
+def test_a_malformed_tuple_stays_malformed() -> None:
+    reader = MessageReader()
+    block = (*GET, (b"connection", b"close"))
+    for _ in range(2):
+        with pytest.raises(MalformedMessageError):
+            reader.request(block)
+    with pytest.raises(MalformedMessageError):
+        reader.response(tuple(GET))
+    with pytest.raises(MalformedMessageError):
+        reader.trailers(tuple(GET))
