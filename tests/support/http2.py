@@ -56,7 +56,9 @@ class Stats:
     def __getattr__(self, name: str) -> Stat:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self._stats.setdefault(name, Stat())
+        stat = self._stats[name] = Stat()
+        setattr(self, name, stat)
+        return stat
 
     @property
     def used(self) -> dict[str, int]:
@@ -198,6 +200,9 @@ class ServerSide:
 
     def on_go_away(self, error_code: int) -> None:
         self.goaways.append(error_code)
+
+    def on_held_data(self) -> None:
+        raise AssertionError("for HTTP/1 only")
 
 
 class ClientSide:
