@@ -92,7 +92,8 @@ class FakeCodec:
             stream._end()
             stream.reset = reason
             stream.decoder.on_reset(reason)
-            self.callbacks.on_stream_reset()
+            if self.protocol is HttpProtocol.HTTP11:  # as the real codecs: one tells, the other does not
+                self.callbacks.on_stream_reset()
 
     def on_above_write_buffer_high_watermark(self) -> None:
         self.dispatched.append(b"<above>")

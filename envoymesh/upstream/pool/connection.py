@@ -7,6 +7,7 @@ tells the pool what happened, and counts bytes and connections. It must not choo
 from __future__ import annotations
 
 import enum
+import sys
 from typing import TYPE_CHECKING
 
 from envoymesh.errors import CodecProtocolError
@@ -15,6 +16,9 @@ from envoymesh.network.api import CloseType, ConnectionEvent
 
 if TYPE_CHECKING:
     from envoymesh.upstream.pool.pool import ConnectionPool
+
+
+UNLIMITED = sys.maxsize
 
 
 class State(enum.Enum):
@@ -34,6 +38,7 @@ class UpstreamConnection:
         codec: set from CONNECTED on.
         protocol: what the codec speaks; None while that is not agreed on yet (ALPN).
         active_streams: streams that have not ended.
+        assumed_limit: streams that the peer is thought to take, until its SETTINGS say.
         requests: streams it ever had.
         timed_out: whether `connect_timeout` ended it.
     """
@@ -53,6 +58,7 @@ class UpstreamConnection:
         "_reset_reason",
         "_sent",
         "active_streams",
+        "assumed_limit",
         "codec",
         "connection",
         "protocol",
@@ -78,6 +84,7 @@ class UpstreamConnection:
         self.remaining_requests = settings.max_requests_per_connection
         self.state = State.CONNECTING
         self.active_streams = 0
+        self.assumed_limit = pool.assumed_limit
         self.requests = 0
         self.timed_out = False
         self._connect_started = pool.dispatcher.now()
@@ -124,8 +131,11 @@ class UpstreamConnection:
         self._end_stream()
 
     def _end_stream(self) -> None:
+        # The streams of a connection that closes end with it; a codec may or may not tell of each.
+        if self.state is State.CLOSED:
+            return
         self.active_streams -= 1
-        if not self.active_streams and self._idle_timeout and self.state is not State.CLOSED:
+        if not self.active_streams and self._idle_timeout:
             self._begin_idle()
         self._pool.on_stream_ended(self)
 
@@ -136,7 +146,13 @@ class UpstreamConnection:
 
     def on_settings(self, max_concurrent_streams: int | None) -> None:
         """The peer's limit changed: the connection may have become ready, or busy."""
-        self._pool.on_capacity_changed(self)
+        self.assumed_limit = UNLIMITED
+        self._pool.on_settings(self, max_concurrent_streams)
+
+    @property
+    def can_take_stream(self) -> bool:
+        """Whether there is room for a stream, as far as one knows."""
+        return self.active_streams < self.assumed_limit and self.codec.can_take_stream
 
     # CodecConnection
 
@@ -196,6 +212,8 @@ class UpstreamConnection:
         self._duration_timer.disable()
         self._pool.remove(self, before)
         self._count_closed(remote, before)
+        self._pool.release_streams(self.active_streams)
+        self.active_streams = 0
         if before is not State.CONNECTING:
             self.codec.reset_all_streams(self._reset_reason, self.connection.failure_reason)
         self._pool.on_connection_closed(self, before, remote)

@@ -20,7 +20,7 @@ from envoymesh.http.codec import ClientCodec, HttpProtocol, ResponseDecoder
 from envoymesh.network.api import ClientTls, Connector, Dispatcher
 from envoymesh.upstream.api import PoolCallbacks, PoolFailureReason
 from envoymesh.upstream.host import Host
-from envoymesh.upstream.pool.connection import State, UpstreamConnection
+from envoymesh.upstream.pool.connection import UNLIMITED, State, UpstreamConnection
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings
 from envoymesh.upstream.stats import ClusterStats
@@ -67,6 +67,7 @@ class ConnectionPool:
         "_pending",
         "_ready",
         "_streams_per_connection",
+        "assumed_limit",
         "connector",
         "dispatcher",
         "host",
@@ -102,6 +103,7 @@ class ConnectionPool:
         self._codec_factory = codec_factory
         self._on_idle = on_idle
         self._streams_per_connection = _planned_streams(settings, protocol)
+        self.assumed_limit = UNLIMITED
         self._ready: list[UpstreamConnection] = []
         self._connections: set[UpstreamConnection] = set()
         self._connecting = 0
@@ -145,10 +147,9 @@ class ConnectionPool:
             stats.upstream_rq_active_overflow.inc()
             callbacks.on_pool_failure(PoolFailureReason.OVERFLOW, "", self.host)
             return
-        codec = client.codec
         client.active_streams += 1
         client.requests += 1
-        encoder = codec.new_stream(decoder)
+        encoder = client.codec.new_stream(decoder)
         requests.inc()
         stats.upstream_rq_total.inc()
         stats.upstream_rq_active.inc()
@@ -157,7 +158,7 @@ class ConnectionPool:
         host.stats.rq_active.inc()
         if client.remaining_requests:
             self._use_up(client)
-        if client.state is State.READY and not codec.can_take_stream:
+        if client.state is State.READY and not client.can_take_stream:
             self._leave_ready(client, State.BUSY)
         callbacks.on_pool_ready(encoder, host, client.connection, client.protocol or HttpProtocol.HTTP11)
 
@@ -210,13 +211,20 @@ class ConnectionPool:
 
     def on_capacity_changed(self, client: UpstreamConnection) -> None:
         """A connection may have gained or lost room for streams."""
-        if client.state is State.BUSY and client.codec.can_take_stream:
+        if client.state is State.BUSY and client.can_take_stream:
             client.state = State.READY
             self._ready.append(client)
             if self._pending:
                 self._serve_pending()
-        elif client.state is State.READY and not client.codec.can_take_stream:
+        elif client.state is State.READY and not client.can_take_stream:
             self._leave_ready(client, State.BUSY)
+
+    def on_settings(self, client: UpstreamConnection, limit: int | None) -> None:
+        """A peer said how many streams it takes: the next connection to it will not begin more before it says so."""
+        self.assumed_limit = UNLIMITED if limit is None else max(limit, 1)
+        self._streams_per_connection = min(_planned_streams(self.settings, self.protocol), self.assumed_limit)
+        self.on_capacity_changed(client)
+        self._connect_if_needed()
 
     def _serve_pending(self) -> None:
         while self._pending and self._ready:
@@ -242,18 +250,23 @@ class ConnectionPool:
 
     def on_stream_ended(self, client: UpstreamConnection) -> None:
         """A stream's slot is free again."""
-        self.resources.requests.dec()
-        self.stats.upstream_rq_active.dec()
-        self.host.stats.rq_active.dec()
+        self.release_streams(1)
         state = client.state
         if state is State.BUSY:
-            if client.codec.can_take_stream:
+            if client.can_take_stream:
                 self.on_capacity_changed(client)
             elif not client.active_streams and client.protocol is not HttpProtocol.HTTP2:
                 client.finish()
         elif state is State.DRAINING and not client.active_streams:
             client.finish()
         self._close_if_leaving(client)
+
+    def release_streams(self, count: int) -> None:
+        """So many streams have ended."""
+        for _ in range(count):
+            self.resources.requests.dec()
+            self.stats.upstream_rq_active.dec()
+            self.host.stats.rq_active.dec()
 
     def remove(self, client: UpstreamConnection, before: State) -> None:
         """A connection is gone; what was to become of it is `on_connection_closed`'s business, after its streams."""

@@ -191,6 +191,19 @@ def test_a_raised_limit_serves_who_waits() -> None:
     assert second.outcome == "ready"
 
 
+def test_a_limit_that_is_known_holds_for_the_next_connection_from_its_start() -> None:
+    world = World(HTTP2)
+    world.connected()
+    world.codecs[0].settings(2)
+    askers = [world.ask() for _ in range(4)]
+    assert len(world.connections) == 3
+    world.connections[1].established()
+    assert [asker.outcome for asker in askers] == ["ready", "ready", "ready", "waiting"]
+    world.codecs[1].settings(10)
+    assert askers[3].outcome == "ready"
+    assert [codec.most for codec in world.codecs] == [2, 3]
+
+
 def test_a_limit_of_none_at_all_keeps_the_connection() -> None:
     world = World(HTTP2)
     first = world.connected()
