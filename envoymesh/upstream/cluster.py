@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from envoymesh.http.codec import ClientCodec, HttpProtocol, ResponseDecoder
 from envoymesh.http.http1 import Http1ClientCodec
@@ -19,7 +20,13 @@ from envoymesh.upstream.pool.connection import UpstreamConnection
 from envoymesh.upstream.pool.pool import ConnectionPool
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings, ThresholdSettings
-from envoymesh.upstream.stats import CircuitBreakerStats, ClusterStats, RemainingStats, ResponseCodeStats
+from envoymesh.upstream.stats import (
+    CircuitBreakerStats,
+    ClusterStats,
+    RemainingStats,
+    ResponseCodeStats,
+    UnusedClusterStats,
+)
 
 _PROTOCOLS = {"HTTP1": HttpProtocol.HTTP11, "HTTP2": HttpProtocol.HTTP2, "ALPN": None}
 """What a pool's connections speak, by kind; None is agreed on with each peer."""
@@ -47,13 +54,12 @@ class Cluster:
         self.scope = scope
         self.stats = ClusterStats.create(scope)
         self.stats.warming_state.set(0)
+        UnusedClusterStats.create(scope)
         self.hosts: Sequence[Host] = ()
         self._code_stats = ResponseCodeStats(scope)
         self.charge_response_code = self._code_stats.charge
         self.charge_retried_code = self._code_stats.charge_retried
         self.record_response_time = self._code_stats.record_time
-        self._http1_stats = Http1CodecStats.create(scope.scope("http1."))
-        self._http2_stats = Http2CodecStats.create(scope.scope("http2.")) if settings.protocol != "HTTP1" else None
         self._connector = connector
         self._tls = tls
         self._dispatcher = dispatcher
@@ -158,12 +164,20 @@ class Cluster:
             on_idle=forget,
         )
 
+    # As in Envoy, a codec's stats come with its first connection.
+
+    @cached_property
+    def _http1_stats(self) -> Http1CodecStats:
+        return Http1CodecStats.create(self.scope.scope("http1."))
+
+    @cached_property
+    def _http2_stats(self) -> Http2CodecStats:
+        return Http2CodecStats.create(self.scope.scope("http2."))
+
     def _make_http1(self, client: UpstreamConnection) -> tuple[ClientCodec, HttpProtocol]:
         return Http1ClientCodec(client, client, self.settings.http1, self._http1_stats), HttpProtocol.HTTP11
 
     def _make_http2(self, client: UpstreamConnection) -> tuple[ClientCodec, HttpProtocol]:
-        if self._http2_stats is None:
-            self._http2_stats = Http2CodecStats.create(self.scope.scope("http2."))
         return Http2ClientCodec(client, client, self.settings.http2, self._http2_stats), HttpProtocol.HTTP2
 
     def _by_alpn(self, client: UpstreamConnection) -> tuple[ClientCodec, HttpProtocol]:

@@ -68,6 +68,7 @@ class ClusterStats(StatsStruct):
     upstream_rq_active: Gauge
     upstream_rq_active_overflow: Counter
     upstream_rq_cancelled: Counter
+    upstream_rq_completed: Counter
     upstream_rq_pending_active: Gauge
     upstream_rq_pending_failure_eject: Counter
     upstream_rq_pending_overflow: Counter
@@ -83,6 +84,47 @@ class ClusterStats(StatsStruct):
     upstream_rq_timeout: Counter
     upstream_rq_total: Counter
     upstream_rq_tx_reset: Counter
+
+
+@stats_struct
+class UnusedClusterStats(StatsStruct):
+    """What Envoy counts of features that do not exist here: zero, and there for whoever adds them up by name."""
+
+    assignment_stale: Counter
+    assignment_timeout_received: Counter
+    assignment_use_cached: Counter
+    lb_local_cluster_not_ok: Counter
+    lb_recalculate_zone_structures: Counter
+    lb_subsets_active: Gauge
+    lb_subsets_created: Counter
+    lb_subsets_fallback: Counter
+    lb_subsets_fallback_panic: Counter
+    lb_subsets_removed: Counter
+    lb_subsets_selected: Counter
+    lb_zone_cluster_too_small: Counter
+    lb_zone_no_capacity_left: Counter
+    lb_zone_routing_all_directly: Counter
+    lb_zone_routing_cross_zone: Counter
+    lb_zone_routing_sampled: Counter
+    original_dst_host_invalid: Counter
+    upstream_cx_connect_attempts_exceeded: Counter
+    upstream_cx_connect_with_0_rtt: Counter
+    upstream_cx_http3_total: Counter
+    upstream_cx_pool_overflow: Counter
+    upstream_cx_preconnect_skipped: Counter
+    upstream_cx_rx_bytes_buffered: Gauge
+    upstream_cx_tx_bytes_buffered: Gauge
+    upstream_http3_broken: Counter
+    upstream_internal_redirect_failed_total: Counter
+    upstream_internal_redirect_succeeded_total: Counter
+    upstream_queue_overloaded: Counter
+    upstream_rq_0rtt: Counter
+    upstream_rq_maintenance_mode: Counter
+    upstream_rq_max_duration_reached: Counter
+    upstream_rq_per_try_idle_timeout: Counter
+    upstream_rq_retry_backoff_ratelimited: Counter
+    upstream_rq_rx_reset_no_error: Counter
+    version: Gauge
 
 
 @stats_struct

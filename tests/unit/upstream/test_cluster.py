@@ -314,3 +314,13 @@ def test_shutdown_stops_discovery_and_closes_everything(world: World) -> None:
     assert discovery.stopped
     assert all(connection.closed for connection in world.connector.connections)
     assert world.value("upstream_cx_active") == 0
+
+
+def test_every_stat_of_envoys_is_there_by_name(world: World) -> None:
+    names = {stat.name for family in (world.store.counters, world.store.gauges) for stat in family.ordered()}
+    for name in ("upstream_rq_completed", "lb_zone_routing_sampled", "upstream_cx_http3_total", "version"):
+        assert f"cluster.c.{name}" in names
+    assert not any(".http1." in name or ".http2." in name for name in names)
+    world.ask(world.hosts(1)[0])
+    world.connector.last.established()
+    assert "cluster.c.http1.dropped_headers_with_underscores" in world.store.counters.by_name
