@@ -109,6 +109,7 @@ class Http2CodecStats(StatsStruct):
     deferred_stream_close: Gauge
     dropped_headers_with_underscores: Counter
     goaway_sent: Counter
+    header_list_size_too_large: Counter
     header_overflow: Counter
     headers_cb_no_stream: Counter
     inbound_empty_frames_flood: Counter

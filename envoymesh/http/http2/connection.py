@@ -61,7 +61,7 @@ class Http2Codec(Session):
         if self.failed:
             return
         if not self.above_high_watermark:
-            self.guard.on_drained(len(data))
+            self.guard.on_drained()
         try:
             self.guard.check()
             self.read(data)
@@ -73,11 +73,13 @@ class Http2Codec(Session):
 
     def shutdown_notice(self) -> None:
         """GOAWAY with the largest id: no new streams, please (section 6.8)."""
+        self.stats.goaway_sent.inc()
         self.send_goaway(MAX_STREAM_ID, ErrorCode.NO_ERROR)
 
     def go_away(self) -> None:
         """GOAWAY with the last id: what comes after is refused."""
         self._goaway_id = self._last_peer_id
+        self.stats.goaway_sent.inc()
         self.send_goaway(self._last_peer_id, ErrorCode.NO_ERROR)
 
     def on_above_write_buffer_high_watermark(self) -> None:
@@ -188,11 +190,17 @@ class Http2Codec(Session):
     def _is_too_large(self, fields: Sequence[HeaderField], block: bytes) -> bool:
         count = len(fields)
         settings = self.settings
+        if count > settings.max_headers_count:
+            self.stats.header_overflow.inc()
+            return True
         limit = settings.max_request_headers_kb * 1024
         # What a block can say at most: each reference an entry as large as the table, each byte 8/5 of one.
-        if count <= settings.max_headers_count and len(block) * 2 + count * self.decoder.table_size_limit <= limit:
+        if len(block) * 2 + count * self.decoder.table_size_limit <= limit:
             return False
-        return count > settings.max_headers_count or sum(len(name) + len(value) for name, value in fields) > limit
+        if sum(len(name) + len(value) for name, value in fields) <= limit:
+            return False
+        self.stats.header_list_size_too_large.inc()
+        return True
 
     def on_trailers(
         self, stream: Http2Stream, fields: Sequence[HeaderField], too_large: bool, end_stream: bool
@@ -216,7 +224,6 @@ class Http2Codec(Session):
 
     def refuse_large(self, stream_id: int) -> None:
         """A header list over the limits costs its stream. Errors: always Http2StreamError."""
-        self.stats.header_overflow.inc()
         raise Http2StreamError(stream_id, ErrorCode.INTERNAL_ERROR, "http2.too_many_headers")
 
     def malformed(self, stream_id: int, error: MalformedMessageError) -> Http2StreamError | Http2ConnectionError:

@@ -13,11 +13,8 @@ from envoymesh.http.http2.frames import ErrorCode, Http2ConnectionError
 from envoymesh.http.http2.settings import Http2Settings
 from envoymesh.http.http2.stats import Count, Http2Stats
 
-MAX_CONTINUATIONS = 8
-"""CONTINUATION frames of one header block (as nghttp2, which Envoy uses)."""
-
-_ENVOY_READ = 16384
-"""Bytes that Envoy reads before it writes; our reads may be larger."""
+MIN_CONTINUATIONS = 8
+"""CONTINUATION frames of one header block that are always taken; a larger limit of headers allows for more."""
 
 
 class FloodGuard:
@@ -75,7 +72,7 @@ class FloodGuard:
 
     def on_continuation(self, count: int) -> None:
         """The `count`-th CONTINUATION of a block. Errors: Http2ConnectionError."""
-        if count > MAX_CONTINUATIONS:
+        if count > MIN_CONTINUATIONS + self._settings.max_request_headers_kb // 8:
             raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "http2.too_many_continuations")
 
     # What we queue. Frames are counted where a raise has nowhere to go, too: `check` raises in the next dispatch.
@@ -99,9 +96,9 @@ class FloodGuard:
         if self._flooded:
             raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, self._flooded)
 
-    def on_drained(self, about_to_read: int = 0) -> None:
-        """What was queued has left. `about_to_read` bytes may be answered as that many would be in Envoy's reads."""
-        self._control_frames = -(about_to_read // _ENVOY_READ) * self._settings.max_outbound_control_frames
+    def on_drained(self) -> None:
+        """What was queued has left."""
+        self._control_frames = 0
         self._frames = 0
 
     def _fail(self, counter: Count, details: str) -> None:

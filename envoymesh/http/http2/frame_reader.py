@@ -222,7 +222,7 @@ class FrameReader:
         self.guard.on_continuation(self._block_continuations)
         if payload:
             self.guard.empty_frames = 0
-        elif not self._block_end_stream:
+        else:
             self.guard.on_empty_frame()
         self._block.append(payload)
         if flags & Flag.END_HEADERS:

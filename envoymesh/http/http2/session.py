@@ -121,7 +121,6 @@ class Session(FrameReader):
 
     def send_goaway(self, last_stream_id: int, code: int, debug_data: bytes = b"") -> None:
         """GOAWAY (section 6.8)."""
-        self.stats.goaway_sent.inc()
         self.connection.write(goaway_frame(last_stream_id, code, debug_data))
 
     def consume(self, length: int) -> None:

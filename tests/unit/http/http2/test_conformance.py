@@ -245,6 +245,7 @@ def test_case(send: Callable[[RawPeer], list[bytes]], expected: object, bytewise
         assert error.details
         assert error.status == 0
         assert (frames[-1].name, frames[-1].code) == expected
+        assert "goaway_sent" not in server.stats.used  # Envoy counts the graceful ones
         assert peer.send(peer.headers(9)) == []
         return
     assert error is None
@@ -343,6 +344,7 @@ def test_header_lists_over_the_limit_cost_their_stream() -> None:
         ("RST_STREAM", 3),
         ("HEADERS", 5),
     ]
+    assert server.stats.used == {"header_list_size_too_large": 1, "tx_reset": 1}
 
 
 def test_small_references_to_large_entries_are_counted_at_full_size() -> None:
