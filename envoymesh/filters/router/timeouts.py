@@ -49,10 +49,10 @@ def set_expected_timeout(headers: RequestHeaders, timeouts: Timeouts, elapsed: f
 
     `elapsed` is how many seconds of the overall timeout are over: earlier tries have used them.
     """
-    expected = timeouts.per_try or timeouts.overall
+    expected = round((timeouts.per_try or timeouts.overall) * 1000)
     if not expected:
         return
     if timeouts.overall:
         # 0 would mean no limit to the upstream.
-        expected = max(0.001, min(expected, timeouts.overall - elapsed))
-    headers.set(b"x-envoy-expected-rq-timeout-ms", b"%d" % round(expected * 1000))
+        expected = max(1, min(expected, round(timeouts.overall * 1000) - int(elapsed * 1000)))
+    headers.set(b"x-envoy-expected-rq-timeout-ms", b"%d" % expected)
