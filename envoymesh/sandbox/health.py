@@ -71,7 +71,8 @@ def make_probe(
 
 async def _in_time(seconds: float, check: Awaitable[bool]) -> bool:
     try:
-        return await asyncio.wait_for(check, seconds)
+        async with asyncio.timeout(seconds):
+            return await check
     except (TimeoutError, OSError):
         return False
 

@@ -80,6 +80,7 @@ class Replica:
         self._health = Health(service.healthcheck)
         self._processes: dict[str, Process] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._wanted = False
         self._settled = asyncio.Event()
         self._failure = ""
 
@@ -113,6 +114,7 @@ class Replica:
             return
         self._backoff = Backoff()
         self._failure = ""
+        self._wanted = True
         await self._launch()
         self._tasks.append(asyncio.create_task(self._watch(), name=f"watch {self.name}"))
 
@@ -140,7 +142,8 @@ class Replica:
         self._become(EXITED, "killed")
 
     def send_kill(self) -> None:
-        """SIGKILL every process, and wait for nothing."""
+        """SIGKILL every process, and wait for nothing; none is started again."""
+        self._wanted = False
         for process in self._processes.values():
             process.send_signal(signal.SIGKILL)
 
@@ -179,7 +182,7 @@ class Replica:
             self._become(RESTARTING, "")
             line = f"{name} ended ({describe_exit(code)})"
             await self._end_processes()
-            if not self._may_restart(line, code, self._clock.now() - started):
+            if not self._wanted or not self._may_restart(line, code, self._clock.now() - started):
                 return
             await self._relaunch(line)
 
@@ -221,7 +224,8 @@ class Replica:
         for name, process in reversed(list(self._processes.items())):
             process.send_signal(signal.SIGTERM)
             try:
-                await asyncio.wait_for(process.wait(), self.service.grace)
+                async with asyncio.timeout(self.service.grace):
+                    await process.wait()
             except TimeoutError:
                 process.send_signal(signal.SIGKILL)
                 await process.wait()
@@ -230,6 +234,7 @@ class Replica:
             del self._processes[name]
 
     async def _cancel_tasks(self) -> None:
+        self._wanted = False
         tasks, self._tasks = self._tasks, []
         for each in tasks:
             each.cancel()
