@@ -167,7 +167,7 @@ class UpstreamConnection:
 
     def on_codec_reset(self) -> None:
         """An HTTP/1 exchange was cut short: the connection is of no more use."""
-        self._abort()
+        self.close()
 
     # ConnectionHandler
 
@@ -192,12 +192,12 @@ class UpstreamConnection:
                 self.codec.on_eof()
             except CodecProtocolError:
                 self._on_protocol_error()
-        self._abort()
+        self.close()
 
     def _on_protocol_error(self) -> None:
         self._pool.stats.upstream_cx_protocol_error.inc()
         self._reset_reason = StreamResetReason.PROTOCOL_ERROR
-        self._abort()
+        self.close()
 
     def on_event(self, event: ConnectionEvent) -> None:
         """Connected, or closed."""
@@ -282,7 +282,7 @@ class UpstreamConnection:
             self._idle_timer.enable(left)
             return
         self._pool.stats.upstream_cx_idle_timeout.inc()
-        self._abort()
+        self.close()
 
     def _on_duration_timer(self) -> None:
         if self.state is not State.DRAINING:
@@ -297,10 +297,9 @@ class UpstreamConnection:
         if self.state is State.BUSY and self.protocol is not HttpProtocol.HTTP2:
             # An HTTP/1 connection that is not ready without a stream: the peer said `connection: close`.
             self._pool.stats.upstream_cx_close_notify.inc()
-        self._abort()
+        self.close()
 
-    def _abort(self) -> None:
+    def close(self) -> None:
+        """Close now; streams under way are reset."""
         self._closing = True
         self.connection.close(CloseType.NO_FLUSH)
-
-    close = _abort
