@@ -43,6 +43,7 @@ class FakeUpstreamStream:
         self.read_disabled = 0
         self.above_high_watermark = False
         self.reset_on_headers: StreamResetReason | None = None
+        self.connection = FakeConnection()
 
     # RequestEncoder
 
@@ -94,11 +95,12 @@ class FakeUpstreamStream:
         pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in fields.items()]
         self.decoder.decode_headers(ResponseHeaders(status, pairs), end_stream)
 
-    def fail(self, reason: StreamResetReason, details: str = "") -> None:
+    def fail(self, reason: StreamResetReason, transport_reason: str = "") -> None:
         """The stream is reset by the peer or by the end of its connection."""
         self.reset = reason
+        self.connection.failure_reason = transport_reason
         if self.callbacks is not None:
-            self.callbacks.on_reset_stream(reason, details)
+            self.callbacks.on_reset_stream(reason, "codec.details")
 
 
 class Wait:
@@ -126,6 +128,7 @@ class BenchCluster(Cluster):
         self.first_hosts = [Host(Address(each.host, each.port), each) for each in endpoints]
         self.update_hosts(self.first_hosts)
         self.waits: list[Wait] = []
+        self.protocol = HttpProtocol.HTTP11
         self.prepared: list[FakeUpstreamStream | PoolFailureReason] = []
 
     def new_stream(self, host: Host, decoder: Any, callbacks: Any, downstream_protocol: HttpProtocol) -> Any:
@@ -145,7 +148,8 @@ class BenchCluster(Cluster):
         """The pool has a stream for the latest request."""
         wait = self._take()
         stream = stream or FakeUpstreamStream(wait.decoder)
-        wait.callbacks.on_pool_ready(stream, wait.host, FakeConnection(), HttpProtocol.HTTP11)
+        stream.connection = FakeConnection()
+        wait.callbacks.on_pool_ready(stream, wait.host, stream.connection, self.protocol)
         return stream
 
     def refuse(self, reason: PoolFailureReason, text: str = "", told: bool = True) -> None:

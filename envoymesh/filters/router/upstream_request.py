@@ -44,6 +44,7 @@ class UpstreamRequest:
         "_encoder",
         "_end_stream",
         "_headers",
+        "_is_http2",
         "_per_try_timer",
         "_request_ended",
         "_request_paused",
@@ -66,6 +67,7 @@ class UpstreamRequest:
         self._body_paused = False
         self._trailers: HeaderMap | None = None
         self._encoder: RequestEncoder | None = None
+        self._is_http2 = False
         self._cancellable: Cancellable | None = None
         self._per_try_timer: Timer | None = None
         self._request_paused = 0
@@ -129,6 +131,7 @@ class UpstreamRequest:
         router = self._router
         self._cancellable = None
         self._encoder = encoder
+        self._is_http2 = protocol is HttpProtocol.HTTP2
         self.host = host
         info = router.info
         info.upstream_host = host.address
@@ -211,12 +214,20 @@ class UpstreamRequest:
     # StreamCallbacks of the upstream stream
 
     def on_reset_stream(self, reason: StreamResetReason, details: str) -> None:
-        """The upstream stream is gone."""
+        """The upstream stream is gone. `details` are the codec's; a client is told those of the connection."""
         if self.done:
             return
         self._finish()
         self._encoder = None
-        self._router.on_upstream_reset(self, reason, details, request_started=True)
+        if self._is_http2:
+            stats = self._router.cluster.stats
+            if reason is StreamResetReason.REMOTE_RESET:
+                stats.upstream_rq_rx_reset.inc()
+            elif reason is StreamResetReason.PROTOCOL_ERROR:
+                stats.upstream_rq_tx_reset.inc()
+        connection = self._router.info.upstream_connection
+        transport_reason = "" if connection is None else connection.failure_reason
+        self._router.on_upstream_reset(self, reason, transport_reason, request_started=True)
 
     def on_above_write_buffer_high_watermark(self) -> None:
         """The upstream is slower than the client: stop reading the request."""
@@ -248,6 +259,8 @@ class UpstreamRequest:
         if cancellable is not None:
             cancellable.cancel()
         elif encoder is not None and not (self._request_ended and self._response_ended):
+            if self._is_http2:
+                self._router.cluster.stats.upstream_rq_tx_reset.inc()
             encoder.reset_stream(StreamResetReason.LOCAL_RESET)
 
     def _finish(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from envoymesh.http.codec import StreamResetReason
+from envoymesh.http.codec import HttpProtocol, StreamResetReason
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
 from envoymesh.router.retry import RetryPolicy
 from envoymesh.router.table import ClusterAction, DirectResponseAction, RedirectAction
@@ -229,6 +229,41 @@ def test_a_reset_before_the_response(reason: StreamResetReason, status: int, fla
     assert bench.cluster.counts() == codes(status)
     assert bench.host == {"error": 1}
     bench.check_ended()
+
+
+def test_a_connection_that_says_why_it_ended() -> None:
+    bench = RouterBench(to_cluster())
+    bench.send()
+    bench.cluster.ready().fail(StreamResetReason.CONNECTION_TERMINATION, "TLS alert")
+    assert bench.client.details == "upstream_reset_before_response_started{connection_termination|TLS_alert}"
+
+
+@pytest.mark.parametrize(
+    ("reason", "counted"),
+    [
+        (StreamResetReason.REMOTE_RESET, "upstream_rq_rx_reset"),
+        (StreamResetReason.PROTOCOL_ERROR, "upstream_rq_tx_reset"),
+        (StreamResetReason.REMOTE_REFUSED_STREAM_RESET, ""),
+        (StreamResetReason.CONNECTION_TERMINATION, ""),
+    ],
+)
+def test_resets_of_http2_streams_are_counted(reason: StreamResetReason, counted: str) -> None:
+    for protocol in HttpProtocol:
+        bench = RouterBench(to_cluster())
+        bench.cluster.protocol = protocol
+        bench.send()
+        bench.cluster.ready().fail(reason)
+        resets = {name for name in bench.cluster.counts() if name.endswith("_reset")}
+        assert resets == ({counted} if counted and protocol is HttpProtocol.HTTP2 else set())
+
+
+def test_our_own_reset_of_an_http2_stream_is_counted() -> None:
+    bench = RouterBench(to_cluster())
+    bench.cluster.protocol = HttpProtocol.HTTP2
+    bench.send()
+    bench.cluster.ready()
+    bench.destroy()
+    assert bench.cluster.counts() == {"upstream_rq_tx_reset": 1}
 
 
 def test_a_reset_after_the_response_began() -> None:
