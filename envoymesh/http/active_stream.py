@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from envoymesh.http import path as paths
 from envoymesh.http.codec import HttpProtocol, ResponseEncoder, StreamResetReason
 from envoymesh.http.filter import WatermarkCallbacks
 from envoymesh.http.filter_chain import FilterChain
 from envoymesh.http.header_mutation import is_upgrade, mutate_request_headers, mutate_response_headers, set_server
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.local_reply import make_local_reply
+from envoymesh.http.request_checks import Refusal, check_request
 from envoymesh.http.stream_info import ResponseFlag, StreamInfo
 from envoymesh.network.api import Timer
-from envoymesh.router.table import Route, split_port
+from envoymesh.router.table import ClusterAction, Route
 
 if TYPE_CHECKING:
     from envoymesh.http.connection_manager import ConnectionManager
@@ -83,7 +83,9 @@ class ActiveStream:
         self._watermark_callbacks: list[WatermarkCallbacks] = []
         self._idle_timeout = settings.stream_idle_timeout
         self._idle_timer: Timer | None = None
-        self._request_timer = self._headers_timer = self._max_duration_timer = None
+        self._request_timer: Timer | None = None
+        self._headers_timer: Timer | None = None
+        self._max_duration_timer: Timer | None = None
         if settings.stream_idle_timeout:
             self._idle_timer = dispatcher.create_timer(self._on_idle_timeout)
             self._idle_timer.enable(settings.stream_idle_timeout)
@@ -113,105 +115,58 @@ class ActiveStream:
     def decode_headers(self, headers: RequestHeaders, end_stream: bool) -> None:
         """Check, sanitise, make the filters, and start."""
         self.request_headers = headers
+        self.info.protocol = self.encoder.protocol
         if self._headers_timer is not None:
             self._headers_timer.disable()
         self.info.last_downstream_rx = self.info.start_time
         if end_stream:
             self._on_request_complete()
-        if not headers.scheme:
-            headers.scheme = self.manager.scheme
-        if not self._check_request(headers):
+        manager = self.manager
+        settings = manager.settings
+        local = self.connection.local_address
+        refusal = check_request(headers, self.encoder.protocol, settings, manager.stats, local)
+        if refusal is not None:
+            self._refuse(refusal)
             return
-        settings = self.manager.settings
+        expect = headers.get(b"expect")
+        if expect is not None:
+            self._continue_expected(headers, expect)
         self._saw_upgrade = headers.method == b"CONNECT" or (b"upgrade" in headers.index and is_upgrade(headers))
-        self.info.trusted_remote = self.manager.trusted_remote(
-            mutate_request_headers(
-                headers, settings, self.connection.remote_address, self.manager.request_ids, self._saw_upgrade
-            )
+        trusted = mutate_request_headers(
+            headers, settings, manager.peer, manager.request_ids, is_upgrade=self._saw_upgrade
         )
+        self.info.trusted_remote = manager.trusted_remote(trusted)
         if self._saw_upgrade and headers.method != b"CONNECT":
-            self.manager.stats.downstream_rq_ws_on_non_ws_route.inc()
-            self.send_local_reply(403, b"", "upgrade_failed")
+            manager.stats.downstream_rq_ws_on_non_ws_route.inc()
+            route = self.route
+            if route is not None and isinstance(route.action, ClusterAction):
+                self.info.upstream_cluster = route.action.cluster
+            self.reply_locally(403, b"", "upgrade_failed")
             return
-        self.manager.stats.tracing_not_traceable.inc()
-        chain = self._chain = FilterChain(self, self.manager.filter_factories)
+        chain = self._chain = FilterChain(self, manager.filter_factories)
         chain.watermark_callbacks = self._watermark_callbacks
         chain.decode_headers(headers, end_stream)
 
-    def _check_request(self, headers: RequestHeaders) -> bool:
-        """Envoy's checks of decodeHeaders, in its order; False when a reply has been sent."""
-        if self.encoder.protocol is HttpProtocol.HTTP10 and not self.manager.settings.http1.accept_http_10:
-            self._refuse(426, b"Upgrade Required", "low_version")
-            return False
-        expect = headers.get(b"expect")
-        if expect is not None and expect.lower() == b"100-continue" and not self.manager.settings.proxy_100_continue:
+    def _refuse(self, refusal: Refusal) -> None:
+        if refusal.malformed:
+            self.info.flags |= ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR
+            self.request_headers = None
+        if refusal.close:
+            self.manager.close_after_response()
+        location = refusal.location
+        modify = (lambda headers: headers.set(b"location", location)) if location else None
+        self.reply_locally(refusal.status, refusal.body, refusal.details, modify)
+
+    def _continue_expected(self, headers: RequestHeaders, expect: bytes) -> None:
+        """RFC 9110 section 10.1.1: the answer to `Expect: 100-continue` is the proxy's, unless configured otherwise."""
+        if expect.lower() == b"100-continue" and not self.manager.settings.proxy_100_continue:
             headers.remove(b"expect")
             self.encoder.encode_1xx_headers(_CONTINUE)
-        if headers.authority is None:
-            self._refuse(400, b"", "missing_host_header")
-            return False
-        if headers.method == b"CONNECT" and headers.protocol is None:
-            return True
-        path = headers.path
-        if not path.startswith(b"/") and not (path == b"*" and headers.method == b"OPTIONS"):
-            self.manager.stats.downstream_rq_non_relative_path.inc()
-            self._refuse(404, b"", "missing_path_rejected" if not path else "absolute_path_rejected")
-            return False
-        if self.manager.rewrites_paths:
-            return self._normalize(headers)
-        return True
 
-    def _refuse(self, status: int, body: bytes, details: str) -> None:
+    def send_local_reply(self, status: int, body: bytes, details: str) -> None:
+        """The codec refuses the request."""
         self.info.flags |= ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR
-        self.manager.close_after_response()
-        self.send_local_reply(status, body, details)
-
-    def _normalize(self, headers: RequestHeaders) -> bool:
-        settings = self.manager.settings
-        if settings.strip_port:
-            self._strip_port(headers)
-        path: bytes | None = headers.path
-        if settings.normalize_path:
-            path = paths.normalize(headers.path)
-        if path is not None and settings.merge_slashes:
-            path = paths.merge_slashes(path)
-        redirect = False
-        if path is not None and settings.path_with_escaped_slashes_action not in (
-            "KEEP_UNCHANGED",
-            "IMPLEMENTATION_SPECIFIC_DEFAULT",
-        ):
-            path, redirect = self._treat_escaped_slashes(path)
-        if path is None:
-            self.manager.stats.downstream_rq_failed_path_normalization.inc()
-            self._refuse(400, b"", "path_normalization_failed")
-            return False
-        headers.path = path
-        if redirect:
-            self.manager.stats.downstream_rq_redirected_with_normalized_path.inc()
-            location = path
-            self.send_local_reply(307, b"", "path_normalization_failed", lambda h: h.set(b"location", location))
-        return not redirect
-
-    def _treat_escaped_slashes(self, path: bytes) -> tuple[bytes | None, bool]:
-        if not paths.has_escaped_slashes(path):
-            return path, False
-        action = self.manager.settings.path_with_escaped_slashes_action
-        if action == "REJECT_REQUEST":
-            return None, False
-        unescaped = paths.unescape_slashes(path)
-        if self.manager.settings.normalize_path:
-            unescaped = paths.normalize(unescaped) or unescaped
-        return unescaped, action == "UNESCAPE_AND_REDIRECT"
-
-    def _strip_port(self, headers: RequestHeaders) -> None:
-        authority = headers.authority or b""
-        host, port = split_port(authority)
-        local = self.connection.local_address
-        if not port or (
-            self.manager.settings.strip_port == "matching" and (local is None or port != b":%d" % local.port)
-        ):
-            return
-        headers.authority = host
+        self.reply_locally(status, body, details)
 
     def decode_data(self, data: bytes, end_stream: bool) -> None:
         """Part of the request body."""
@@ -269,11 +224,10 @@ class ActiveStream:
 
     def _on_max_duration(self) -> None:
         self.manager.stats.downstream_rq_max_duration_reached.inc()
-        self.info.flags |= ResponseFlag.DURATION_TIMEOUT
-        self._time_out(408, b"downstream duration timeout", "max_duration_timeout")
+        self._time_out(504 if self.remote_complete else 408, b"downstream duration timeout", "max_duration_timeout")
 
     def _time_out(self, status: int, body: bytes, details: str) -> None:
-        self.send_local_reply(status, body, details)
+        self.reply_locally(status, body, details)
         self.manager.check_for_deferred_close()
 
     # StreamCallbacks: what becomes of the downstream side
@@ -343,7 +297,7 @@ class ActiveStream:
         for _ in range(self._high_watermark_calls):
             callbacks.on_above_write_buffer_high_watermark()
 
-    def send_local_reply(
+    def reply_locally(
         self,
         status: int,
         body: bytes,
@@ -376,7 +330,7 @@ class ActiveStream:
 
     def write_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response goes out only where `proxy_100_continue` asks for it."""
-        if self.manager.settings.proxy_100_continue and headers.status == 100 and not self.destroyed:
+        if self.manager.settings.proxy_100_continue and not self.destroyed:
             self.encoder.encode_1xx_headers(headers)
 
     def write_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
@@ -384,9 +338,10 @@ class ActiveStream:
         manager = self.manager
         info = self.info
         settings = manager.settings
-        mutate_response_headers(headers, settings, self.request_headers, is_upgrade=False)
-        headers.set(b"date", manager.dates.value())
+        if b"date" not in headers.index:
+            headers.add(b"date", manager.dates.value())
         set_server(headers, settings)
+        mutate_response_headers(headers, settings, self.request_headers, is_upgrade=False)
         manager.before_response(self, headers, end_stream)
         if manager.closing and not manager.multiplexed:
             headers.set(b"connection", b"close")

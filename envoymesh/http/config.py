@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from envoymesh.config.reader import Reader
 from envoymesh.http.access_log import DEFAULT_FORMAT, AccessLog, AccessLogFile
@@ -34,13 +35,14 @@ class HttpConfigContext:
         read_filters: reads `http_filters`, given the `stat_prefix`; the terminal filter is the last.
         open_log: gives the access log file of a path.
         local_address: shown for loopback peers in x-forwarded-for.
-        service_cluster: for `add_user_agent`.
+        service_cluster, service_node: the node's, for `add_user_agent`.
     """
 
     read_filters: Callable[[Sequence[Reader], str], Sequence[FilterFactory]]
     open_log: Callable[[str], AccessLogFile]
     local_address: str
     service_cluster: str
+    service_node: str
 
 
 def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpConnectionManagerSettings:
@@ -50,7 +52,7 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
     return HttpConnectionManagerSettings(
         stat_prefix=reader.string("stat_prefix"),
         route_table=_read_routes(reader),
-        filter_factories=tuple(context.read_filters(reader.repeated("http_filters"), reader.string("stat_prefix"))),
+        filter_factories=_read_filters(reader, context),
         codec_type=_read_codec_type(reader),
         server_name=(reader.string("server_name") or "envoy").encode(),
         server_header_transformation=reader.enum("server_header_transformation"),
@@ -65,6 +67,7 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
         preserve_external_request_id=reader.boolean("preserve_external_request_id"),
         always_set_request_id_in_response=reader.boolean("always_set_request_id_in_response"),
         user_agent=context.service_cluster.encode() if reader.boolean("add_user_agent") else b"",
+        node_id=context.service_node.encode(),
         proxy_100_continue=reader.boolean("proxy_100_continue"),
         normalize_path=reader.boolean("normalize_path"),
         merge_slashes=reader.boolean("merge_slashes"),
@@ -87,6 +90,14 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
         ),
         http2=_read_http2(reader, common),
     )
+
+
+def _read_filters(reader: Reader, context: HttpConfigContext) -> tuple[FilterFactory, ...]:
+    filters = reader.repeated("http_filters")
+    if not filters:
+        # Envoy starts without, and then answers no request at all.
+        raise reader.error("http_filters", "missing terminal filter: the last must be envoy.filters.http.router")
+    return tuple(context.read_filters(filters, reader.string("stat_prefix")))
 
 
 def _seconds(reader: Reader | None, field: str, default: float) -> float:
@@ -196,7 +207,7 @@ def read_http2_options(options: Reader | None, *, max_headers_kb: int, max_heade
     settings = Http2Settings(max_request_headers_kb=max_headers_kb, max_headers_count=max_headers_count)
     if options is None:
         return settings
-    integers = {field: options.integer(field) for field in HTTP2_INTEGERS if options.has(field)}
+    integers: dict[str, Any] = {field: options.integer(field) for field in HTTP2_INTEGERS if options.has(field)}
     override = options.boolean("override_stream_error_on_invalid_http_message")
     override = override or options.boolean("stream_error_on_invalid_http_messaging")
     return replace(

@@ -6,82 +6,19 @@ whole: its timers, draining, and how and when it closes. It must not look into m
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.active_stream import ActiveStream
 from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, ServerCodec
-from envoymesh.http.date import DateProvider
+from envoymesh.http.context import HttpContext
+from envoymesh.http.header_mutation import Peer
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1ServerCodec
 from envoymesh.http.http2 import Http2ServerCodec
-from envoymesh.http.request_id import RequestIdGenerator
-from envoymesh.http.settings import HttpConnectionManagerSettings
-from envoymesh.http.stats import (
-    Http1CodecStats,
-    Http2CodecStats,
-    HttpConnectionManagerStats,
-    ListenerHttpStats,
-    response_class_counters,
-)
 from envoymesh.http.stream_info import ResponseFlag
-from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent, Dispatcher
+from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent
 
 HTTP2_PREFACE_START = b"PRI * HTTP/2"
 """Enough of the connection preface (RFC 9113 section 3.4) to tell HTTP/2 from HTTP/1."""
-
-
-class HttpContext:
-    """What all connections of one connection manager filter share.
-
-    Args:
-        drain_close: whether the server wants connections to end; asked at each response.
-        next_stream_id: gives process-wide unique request numbers.
-    """
-
-    __slots__ = (
-        "dates",
-        "dispatcher",
-        "drain_close",
-        "http1_stats",
-        "http2_stats",
-        "listener_classes",
-        "listener_stats",
-        "managers",
-        "next_stream_id",
-        "request_ids",
-        "response_classes",
-        "settings",
-        "stats",
-    )
-
-    def __init__(
-        self,
-        *,
-        settings: HttpConnectionManagerSettings,
-        stats: HttpConnectionManagerStats,
-        listener_stats: ListenerHttpStats,
-        http1_stats: Http1CodecStats,
-        http2_stats: Http2CodecStats,
-        dispatcher: Dispatcher,
-        dates: DateProvider,
-        request_ids: RequestIdGenerator,
-        drain_close: Callable[[], bool],
-        next_stream_id: Callable[[], int],
-    ) -> None:
-        self.settings = settings
-        self.stats = stats
-        self.listener_stats = listener_stats
-        self.http1_stats = http1_stats
-        self.http2_stats = http2_stats
-        self.dispatcher = dispatcher
-        self.dates = dates
-        self.request_ids = request_ids
-        self.drain_close = drain_close
-        self.next_stream_id = next_stream_id
-        self.response_classes = response_class_counters(stats)
-        self.listener_classes = response_class_counters(listener_stats)
-        self.managers: set[ConnectionManager] = set()
 
 
 class ConnectionManager:
@@ -107,10 +44,9 @@ class ConnectionManager:
         "filter_factories",
         "has_request_timeouts",
         "multiplexed",
+        "peer",
         "request_ids",
-        "rewrites_paths",
         "route_table",
-        "scheme",
         "settings",
         "stats",
     )
@@ -125,10 +61,9 @@ class ConnectionManager:
         self.request_ids = context.request_ids
         self.connection = connection
         self.buffer_limit = buffer_limit
-        self.scheme = b"https" if connection.tls is not None else b"http"
+        self.peer = Peer.of(connection)
         self.route_table = settings.route_table
         self.filter_factories = settings.filter_factories
-        self.rewrites_paths = settings.rewrites_paths
         self.has_request_timeouts = settings.has_request_timeouts
         self.multiplexed = False
         self.closing = False
@@ -301,7 +236,7 @@ class ConnectionManager:
         """Decide, as response headers go out, whether the connection ends after this response."""
         if stream.encoder.close_connection_after_response or _ends_with_connection(stream, headers, end_stream):
             self.closing = True
-        elif not self._draining and not self.closing and self._wants_to_drain():
+        elif not self.closing and (self._draining or self._wants_to_drain()):
             if self.multiplexed:
                 self.start_drain()
             else:
@@ -408,6 +343,4 @@ class ConnectionManager:
 
 def _ends_with_connection(stream: ActiveStream, headers: ResponseHeaders, end_stream: bool) -> bool:
     """Whether only the connection's end can end the body: HTTP/1.0 has no chunks (RFC 9112 section 6.3)."""
-    return (
-        stream.encoder.protocol is HttpProtocol.HTTP10 and not end_stream and b"content-length" not in headers.index
-    )
+    return stream.encoder.protocol is HttpProtocol.HTTP10 and not end_stream and b"content-length" not in headers.index

@@ -186,7 +186,6 @@ _PLAIN_OPERATORS: dict[str, Operator] = {
     "UPSTREAM_TRANSPORT_FAILURE_REASON": lambda r: r.info.upstream_failure_reason or None,
     "UPSTREAM_REQUEST_ATTEMPT_COUNT": lambda r: str(r.info.attempt_count),
     "ROUTE_NAME": lambda r: r.info.route_name or None,
-    "VIRTUAL_HOST_NAME": lambda r: r.info.virtual_host_name or None,
     "DOWNSTREAM_REMOTE_ADDRESS": lambda r: None if r.info.trusted_remote is None else str(r.info.trusted_remote),
     "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": lambda r: (
         None if r.info.trusted_remote is None else r.info.trusted_remote.host

@@ -7,11 +7,12 @@ names; one set operation finds that out.
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import dataclass
 
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.request_id import RequestIdGenerator
 from envoymesh.http.settings import HttpConnectionManagerSettings
-from envoymesh.network.api import Address
+from envoymesh.network.api import Connection
 
 HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 """RFC 9110 section 7.6.1; `te` is treated apart, trailers are announced end to end."""
@@ -35,7 +36,32 @@ EDGE_HEADERS = frozenset(
 
 _REQUEST_SPECIAL = HOP_BY_HOP | INTERNAL_HEADERS | {b"te"}
 _RESPONSE_SPECIAL = HOP_BY_HOP
-_DEFAULT_PORTS = {b"http": b"80", b"https": b"443"}
+_SCHEMES = (b"http", b"https")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What a connection says of its client.
+
+    Attributes:
+        host: its IP address; empty when unknown.
+        scheme: b"https" with TLS, else b"http".
+        port: the local port that it came to, as text.
+    """
+
+    host: str
+    scheme: bytes
+    port: bytes
+
+    @classmethod
+    def of(cls, connection: Connection) -> Peer:
+        """The facts of a connection."""
+        remote, local = connection.remote_address, connection.local_address
+        return cls(
+            "" if remote is None else remote.host,
+            b"http" if connection.tls is None else b"https",
+            b"" if local is None else b"%d" % local.port,
+        )
 
 
 def list_tokens(value: bytes) -> list[bytes]:
@@ -46,13 +72,14 @@ def list_tokens(value: bytes) -> list[bytes]:
 def mutate_request_headers(
     headers: RequestHeaders,
     settings: HttpConnectionManagerSettings,
-    remote: Address | None,
+    peer: Peer,
     request_ids: RequestIdGenerator,
+    *,
     is_upgrade: bool,
 ) -> str:
     """Sanitise a request and add what Envoy adds; gives the trusted client address."""
     index = headers.index
-    trusted = remote.host if remote is not None else ""
+    trusted = peer.host
     single_xff = True
     if settings.use_remote_address:
         trusted, single_xff = _note_remote_address(headers, settings, trusted)
@@ -60,7 +87,10 @@ def mutate_request_headers(
         trusted, single_xff = _last_forwarded(headers, settings.xff_num_trusted_hops, trusted)
     internal = single_xff and settings.is_internal(trusted)
     edge = settings.use_remote_address and not internal
-    _set_forwarded_proto(headers, settings)
+    _set_forwarded_proto(headers, settings, peer)
+    if not headers.scheme:
+        forwarded = headers.get(b"x-forwarded-proto")
+        headers.scheme = forwarded if forwarded in _SCHEMES else peer.scheme
     if edge or not _REQUEST_SPECIAL.isdisjoint(index):
         _sanitise(headers, settings, internal=internal, edge=edge, keep_upgrade=is_upgrade)
     if internal:
@@ -71,23 +101,25 @@ def mutate_request_headers(
         _set_user_agent(headers, settings)
     _set_request_id(headers, settings, request_ids, edge)
     if settings.via:
-        append(headers, b"via", settings.via)
+        append(headers, b"via", settings.via, b", ")
     return trusted
 
 
-def _set_forwarded_proto(headers: RequestHeaders, settings: HttpConnectionManagerSettings) -> None:
+def _set_forwarded_proto(headers: RequestHeaders, settings: HttpConnectionManagerSettings, peer: Peer) -> None:
     if settings.use_remote_address and settings.xff_num_trusted_hops == 0:
-        headers.set(b"x-forwarded-proto", headers.scheme)
+        headers.set(b"x-forwarded-proto", peer.scheme)
         if settings.append_x_forwarded_port:
-            headers.set(b"x-forwarded-port", _DEFAULT_PORTS.get(headers.scheme, b""))
+            headers.set(b"x-forwarded-port", peer.port)
     elif b"x-forwarded-proto" not in headers.index:
-        headers.add(b"x-forwarded-proto", headers.scheme)
+        headers.add(b"x-forwarded-proto", peer.scheme)
 
 
 def _set_user_agent(headers: RequestHeaders, settings: HttpConnectionManagerSettings) -> None:
     headers.set(b"x-envoy-downstream-service-cluster", settings.user_agent)
     if b"user-agent" not in headers.index:
         headers.add(b"user-agent", settings.user_agent)
+    if settings.node_id:
+        headers.set(b"x-envoy-downstream-service-node", settings.node_id)
 
 
 def _set_request_id(
@@ -133,10 +165,10 @@ def _last_forwarded(headers: RequestHeaders, skip: int, fallback: str) -> tuple[
     return text, len(entries) == 1
 
 
-def append(headers: HeaderMap, name: bytes, value: bytes) -> None:
-    """Append to a comma-separated header, as Envoy's `appendCopy` (no space after the comma)."""
+def append(headers: HeaderMap, name: bytes, value: bytes, separator: bytes = b",") -> None:
+    """Append to a comma-separated header (Envoy puts a space behind the comma in via, none in x-forwarded-for)."""
     present = headers.joined(name)
-    headers.set(name, value if present is None else present + b"," + value)
+    headers.set(name, value if present is None else present + separator + value)
 
 
 def _sanitise(
@@ -147,9 +179,7 @@ def _sanitise(
     edge: bool,
     keep_upgrade: bool,
 ) -> None:
-    gone: set[bytes] = set()
-    if not internal:
-        gone |= INTERNAL_HEADERS
+    gone = {b"x-envoy-internal"} if internal else set(INTERNAL_HEADERS)
     if edge:
         gone |= EDGE_HEADERS
         gone.update(settings.route_table.internal_only_headers)
@@ -166,15 +196,15 @@ def _sanitise(
 def _remove_nominated(headers: RequestHeaders, nominated: bytes) -> None:
     """RFC 9110 section 7.6.1: a field that Connection names stays on that hop."""
     names = {name for name in list_tokens(nominated) if name not in (b"te", b"upgrade", b"close", b"keep-alive")}
-    remove_all(headers, names - {b"host", b"content-length", b"x-forwarded-for", b"x-forwarded-proto", b"x-request-id"})
+    # Content-Length stays whatever Connection says: it is what the body was framed by.
+    remove_all(headers, names - {b"content-length"})
 
 
 def _keep_only_trailers(headers: RequestHeaders) -> None:
     te = headers.joined(b"te")
     if te is None:
         return
-    tokens = [token.partition(b";")[0].strip() for token in list_tokens(te)]
-    if b"trailers" in tokens:
+    if b"trailers" in [token.strip() for token in te.split(b",")]:
         headers.set(b"te", b"trailers")
     else:
         headers.remove(b"te")
@@ -193,12 +223,12 @@ def mutate_response_headers(
     if not _RESPONSE_SPECIAL.isdisjoint(headers.index):
         gone = HOP_BY_HOP - {b"connection", b"upgrade"} if is_upgrade else HOP_BY_HOP
         remove_all(headers, gone)
-    if settings.always_set_request_id_in_response and request is not None:
+    if request is not None and (settings.always_set_request_id_in_response or b"x-envoy-force-trace" in request.index):
         request_id = request.get(b"x-request-id")
         if request_id is not None:
             headers.set(b"x-request-id", request_id)
     if settings.via:
-        append(headers, b"via", settings.via)
+        append(headers, b"via", settings.via, b", ")
 
 
 def set_server(headers: ResponseHeaders, settings: HttpConnectionManagerSettings) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
-_BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_TO_ESCAPE = re.compile(rb"[\x01-\x20\"<>^`{|}\x7f-\xff]")
 _ESCAPED_SLASH = re.compile(rb"%(2[fF]|5[cC])")
 _SLASHES = re.compile(rb"/{2,}")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -22,13 +22,14 @@ def split_query(path: bytes) -> tuple[bytes, bytes]:
 def normalize(path: bytes) -> bytes | None:
     """RFC 3986 section 6 normalisation as Envoy's `canonicalPath`; None where the path cannot be normalised.
 
-    Decodes escaped unreserved characters, turns ``\\`` into ``/``, and removes dot segments. A path that
-    climbs above the root stays at the root.
+    Decodes escaped unreserved characters, escapes what may not stand in a path, turns ``\\`` into ``/``, and removes
+    dot segments. A path that climbs above the root stays at the root; a lone ``%`` stays.
     """
     bare, query = split_query(path)
-    if _BAD_PERCENT.search(bare) or b"\x00" in bare or b"%00" in bare:
+    if b"\x00" in bare or b"%00" in bare:
         return None
     bare = _PERCENT.sub(_decode_unreserved, bare).replace(b"\\", b"/")
+    bare = _TO_ESCAPE.sub(lambda found: b"%%%02X" % found[0][0], bare)
     return _remove_dot_segments(bare) + query
 
 

@@ -40,6 +40,7 @@ class HttpConnectionManagerSettings:
     preserve_external_request_id: bool = False
     always_set_request_id_in_response: bool = False
     user_agent: bytes = b""
+    node_id: bytes = b""
     proxy_100_continue: bool = False
     normalize_path: bool = False
     merge_slashes: bool = False

@@ -4,7 +4,48 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from envoymesh.stats import Counter, Gauge, Histogram, Named, StatsStruct, stats_struct
+from envoymesh.stats import ConstantStats, Counter, Gauge, Histogram, Named, StatsStruct, stats_struct
+
+
+@stats_struct
+class UnusedConnectionManagerStats(ConstantStats):
+    """``http.<stat_prefix>.`` of HTTP/3, upgrades, overload actions and the detection of addresses."""
+
+    downstream_cx_http1_soft_drain: Gauge
+    downstream_cx_http3_active: Gauge
+    downstream_cx_http3_total: Counter
+    downstream_cx_overload_disable_keepalive: Counter
+    downstream_cx_upgrades_active: Gauge
+    downstream_cx_upgrades_total: Counter
+    downstream_rq_http3_total: Counter
+    downstream_rq_overload_close: Counter
+    downstream_rq_rejected_via_ip_detection: Counter
+
+
+@stats_struct
+class UnusedTracingStats(ConstantStats):
+    """``http.<stat_prefix>.tracing.``: nothing is traced, and nothing is asked whether it should be."""
+
+    client_enabled: Counter
+    health_check: Counter
+    not_traceable: Counter
+    random_sampling: Counter
+    service_forced: Counter
+
+
+@stats_struct
+class UnusedHttp2CodecStats(ConstantStats):
+    """``http2.``: figures of headers that Envoy too takes only where a runtime key asks for it, its other codec's
+    connections, and cookies over a limit that is not there."""
+
+    cookie_count: Histogram
+    cookie_size: Histogram
+    cookies_total_bytes_too_large: Counter
+    header_count: Histogram
+    header_list_size: Histogram
+    header_list_size_too_large: Counter
+    oghttp2_downstream_connections: Counter
+    oghttp2_upstream_connections: Counter
 
 
 @stats_struct
@@ -29,10 +70,12 @@ class HttpConnectionManagerStats(StatsStruct):
     downstream_cx_max_duration_reached: Counter
     downstream_cx_max_requests_reached: Counter
     downstream_cx_protocol_error: Counter
+    downstream_cx_rx_bytes_buffered: Gauge
     downstream_cx_rx_bytes_total: Counter
     downstream_cx_ssl_active: Gauge
     downstream_cx_ssl_total: Counter
     downstream_cx_total: Counter
+    downstream_cx_tx_bytes_buffered: Gauge
     downstream_cx_tx_bytes_total: Counter
     downstream_flow_control_paused_reading_total: Counter
     downstream_flow_control_resumed_reading_total: Counter
@@ -61,7 +104,7 @@ class HttpConnectionManagerStats(StatsStruct):
     downstream_rq_tx_reset: Counter
     downstream_rq_ws_on_non_ws_route: Counter
     rs_too_large: Counter
-    tracing_not_traceable: Annotated[Counter, Named("tracing.not_traceable")]
+    unused: UnusedConnectionManagerStats
 
 
 @stats_struct
@@ -130,3 +173,4 @@ class Http2CodecStats(StatsStruct):
     trailers: Counter
     tx_flush_timeout: Counter
     tx_reset: Counter
+    unused: UnusedHttp2CodecStats

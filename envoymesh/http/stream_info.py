@@ -36,11 +36,11 @@ class ResponseFlag:
 
 
 FLAG_NAMES = (
+    (ResponseFlag.UPSTREAM_RETRY_LIMIT_EXCEEDED, "URX", "UpstreamRetryLimitExceeded"),
     (ResponseFlag.NO_HEALTHY_UPSTREAM, "UH", "NoHealthyUpstream"),
     (ResponseFlag.UPSTREAM_CONNECTION_FAILURE, "UF", "UpstreamConnectionFailure"),
     (ResponseFlag.UPSTREAM_OVERFLOW, "UO", "UpstreamOverflow"),
     (ResponseFlag.NO_ROUTE_FOUND, "NR", "NoRouteFound"),
-    (ResponseFlag.UPSTREAM_RETRY_LIMIT_EXCEEDED, "URX", "UpstreamRetryLimitExceeded"),
     (ResponseFlag.NO_CLUSTER_FOUND, "NC", "NoClusterFound"),
     (ResponseFlag.DURATION_TIMEOUT, "DT", "DurationTimeout"),
     (ResponseFlag.DOWNSTREAM_CONNECTION_TERMINATION, "DC", "DownstreamConnectionTermination"),

@@ -16,7 +16,7 @@ from envoymesh.http.headers import RequestHeaders
 
 PSEUDO_HEADERS: dict[bytes, Callable[[RequestHeaders], bytes | None]] = {
     b":method": lambda h: h.method,
-    b":path": lambda h: h.path,
+    b":path": lambda h: h.path or None,
     b":authority": lambda h: h.authority,
     b":scheme": lambda h: h.scheme,
     b":protocol": lambda h: h.protocol,
@@ -30,6 +30,15 @@ def request_header_value(headers: RequestHeaders, name: bytes) -> bytes | None:
     if pseudo is not None:
         return pseudo(headers)
     return headers.joined(name)
+
+
+def request_header_values(headers: RequestHeaders, name: bytes) -> list[bytes]:
+    """All values of a header, pseudo-headers and Host included."""
+    pseudo = PSEUDO_HEADERS.get(name)
+    if pseudo is None:
+        return headers.get_all(name)
+    value = pseudo(headers)
+    return [] if value is None else [value]
 
 
 class BytesMatcher(Protocol):
@@ -121,15 +130,13 @@ class HeaderMatcher:
 
     def matches(self, headers: RequestHeaders) -> bool:
         """Whether the headers fit."""
-        found = request_header_value(headers, self.name)
-        if found is None and self.missing_as_empty:
-            found = b""
+        values = request_header_values(headers, self.name)
+        if not values and self.missing_as_empty:
+            values = [b""]
         if self.value is None:
-            return ((found is not None) == self.present) != self.invert
-        if found is None:
-            # An absent header never matches a value, and inverting does match it (HeaderUtility::matchHeaders).
-            return self.invert
-        return self.value.matches(found) != self.invert
+            return (bool(values) == self.present) != self.invert
+        # Values are looked at one by one; an absent header fits no value, inverted or not (HeaderUtility).
+        return bool(values) and any(map(self.value.matches, values)) != self.invert
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from envoymesh.config.reader import Reader
 from envoymesh.filters.registry import FILTERS, TERMINAL_FILTERS, FilterContext
 from envoymesh.http.config import HttpConfigContext, read_connection_manager
-from envoymesh.http.connection_manager import ConnectionManager, HttpContext
+from envoymesh.http.connection_manager import ConnectionManager
+from envoymesh.http.context import HttpContext
 from envoymesh.http.date import DateProvider
 from envoymesh.http.filter import FilterFactory
 from envoymesh.http.request_id import RequestIdGenerator

@@ -114,7 +114,8 @@ class Server:
             read_filters=lambda readers, prefix: read_http_filters(readers, filter_context(prefix, self._parts)),
             open_log=self._access_logs.open,
             local_address=local_address(self.options.local_address_ip_version),
-            service_cluster=self.options.service_cluster,
+            service_cluster=self.settings.node.cluster,
+            service_node=self.settings.node.id,
         )
         return ListenerParts(
             self.dispatcher,

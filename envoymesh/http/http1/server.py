@@ -41,7 +41,6 @@ _METHODS = frozenset(
     b"NOTIFY OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND "
     b"UNLINK UNLOCK UNSUBSCRIBE".split()
 )
-_FRAGMENT_IN_PATH = "path_normalization_failed"
 
 
 class Http1ResponseEncoder(Http1Stream):
@@ -153,21 +152,27 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder]):
 
     def receive_head(self, data: bytes, pos: int) -> int:
         """The receiver of request heads."""
-        pos = self._head.feed(data, pos)
+        start, pos = pos, self._head.feed(data, pos)
         if self._head.complete:
             self._on_head()
+        elif self._stream is None and data[start:].strip(b"\r\n"):
+            # The request begins with its first byte: its timeouts run from here.
+            self._stream = Http1ResponseEncoder(self)
+            self._decoder = self._callbacks.new_stream(self._stream)
         return pos
 
     def _on_head(self) -> None:
         head = self._head
         head.complete = False
-        stream = Http1ResponseEncoder(self)
-        self._stream = stream
+        stream = self._stream
+        if stream is None:
+            self._stream = stream = Http1ResponseEncoder(self)
         names = self._check_head(head, stream)
         headers = self._make_headers(head, names)
         end_stream = self._frame(headers, names, stream)
-        decoder = self._callbacks.new_stream(stream)
-        self._decoder = decoder
+        decoder = self._decoder
+        if decoder is None:
+            self._decoder = decoder = self._callbacks.new_stream(stream)
         if end_stream:
             self._end_message(stream, False)
         decoder.decode_headers(headers, end_stream)
@@ -211,8 +216,6 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder]):
         elif self.protocol is HttpProtocol.HTTP10 and self._settings.default_host_for_http_10:
             authority = self._settings.default_host_for_http_10
         path = head.url
-        if b"#" in path:
-            raise CodecProtocolError(_FRAGMENT_IN_PATH)
         if path[0] == 47 and head.method != b"CONNECT":
             return RequestHeaders(head.method, path, authority, b"", fields)
         target = parse_target(head.method, path, self._settings.allow_absolute_url)
@@ -308,8 +311,7 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder]):
         if decoder is None:
             self._decoder = decoder = self._callbacks.new_stream(stream)
         if not stream.started:
-            body = b"" if error.details == _FRAGMENT_IN_PATH else reason_phrase(error.status).encode()
-            decoder.send_local_reply(error.status, body, error.details)
+            decoder.send_local_reply(error.status, reason_phrase(error.status).encode(), error.details)
 
 
 def _hold(codec: Http1ServerCodec, data: bytes, pos: int) -> int:

@@ -43,8 +43,9 @@ def parse_target(method: bytes, url: bytes, allow_absolute_url: bool) -> Target:
         return Target(b"", url, b"")
     if url == b"*" and method == b"OPTIONS":
         return Target(b"", None, url)
-    if not allow_absolute_url:
-        raise CodecProtocolError(INVALID_URL)
+    if not allow_absolute_url and _ABSOLUTE.fullmatch(url):
+        # Left as it is: whoever is above refuses a path that is none, as in Envoy.
+        return Target(b"", None, url)
     return _parse_absolute(url)
 
 

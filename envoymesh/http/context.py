@@ -1,0 +1,74 @@
+"""What all connections of one connection manager filter share. It must not hold anything of one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from envoymesh.http.date import DateProvider
+from envoymesh.http.request_id import RequestIdGenerator
+from envoymesh.http.settings import HttpConnectionManagerSettings
+from envoymesh.http.stats import (
+    Http1CodecStats,
+    Http2CodecStats,
+    HttpConnectionManagerStats,
+    ListenerHttpStats,
+    response_class_counters,
+)
+from envoymesh.network.api import Dispatcher
+
+if TYPE_CHECKING:
+    from envoymesh.http.connection_manager import ConnectionManager
+
+
+class HttpContext:
+    """What all connections of one connection manager filter share.
+
+    Args:
+        drain_close: whether the server wants connections to end; asked at each response.
+        next_stream_id: gives process-wide unique request numbers.
+    """
+
+    __slots__ = (
+        "dates",
+        "dispatcher",
+        "drain_close",
+        "http1_stats",
+        "http2_stats",
+        "listener_classes",
+        "listener_stats",
+        "managers",
+        "next_stream_id",
+        "request_ids",
+        "response_classes",
+        "settings",
+        "stats",
+    )
+
+    def __init__(
+        self,
+        *,
+        settings: HttpConnectionManagerSettings,
+        stats: HttpConnectionManagerStats,
+        listener_stats: ListenerHttpStats,
+        http1_stats: Http1CodecStats,
+        http2_stats: Http2CodecStats,
+        dispatcher: Dispatcher,
+        dates: DateProvider,
+        request_ids: RequestIdGenerator,
+        drain_close: Callable[[], bool],
+        next_stream_id: Callable[[], int],
+    ) -> None:
+        self.settings = settings
+        self.stats = stats
+        self.listener_stats = listener_stats
+        self.http1_stats = http1_stats
+        self.http2_stats = http2_stats
+        self.dispatcher = dispatcher
+        self.dates = dates
+        self.request_ids = request_ids
+        self.drain_close = drain_close
+        self.next_stream_id = next_stream_id
+        self.response_classes = response_class_counters(stats)
+        self.listener_classes = response_class_counters(listener_stats)
+        self.managers: set[ConnectionManager] = set()

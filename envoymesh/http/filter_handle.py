@@ -1,0 +1,239 @@
+"""A filter's place in a chain: its callbacks, and what it has kept back.
+
+One handle for each filter and direction of a stream (Envoy's `ActiveStreamDecoderFilter` and
+`ActiveStreamEncoderFilter`). It must not walk the chain; `filter_chain.py` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from envoymesh.http.codec import StreamResetReason
+from envoymesh.http.filter import StreamDecoderFilter, StreamEncoderFilter, WatermarkCallbacks
+from envoymesh.http.headers import HeaderMap, ResponseHeaders
+
+if TYPE_CHECKING:
+    from envoymesh.http.stream_info import StreamInfo
+    from envoymesh.network.api import Connection, Dispatcher
+
+
+class FilterChainStream(Protocol):
+    """The stream that a chain belongs to."""
+
+    connection: Connection
+    dispatcher: Dispatcher
+    info: StreamInfo
+    buffer_limit: int
+    destroyed: bool
+
+    @property
+    def route(self) -> Any:
+        """The matched route or None."""
+
+    def clear_route_cache(self) -> None:
+        """Match again at the next look."""
+
+    def reset(self, reason: StreamResetReason, details: str) -> None:
+        """Abort downstream."""
+
+    def reply_locally(
+        self, status: int, body: bytes, details: str, modify_headers: Callable[[ResponseHeaders], None] | None = None
+    ) -> None:
+        """Answer in an upstream's place."""
+
+    def begin_response(self, headers: ResponseHeaders, details: str) -> None:
+        """A response begins to pass the encoder filters."""
+
+    def write_1xx_headers(self, headers: ResponseHeaders) -> None:
+        """An interim response has passed all filters."""
+
+    def write_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
+        """Response headers have passed all filters."""
+
+    def write_data(self, data: bytes, end_stream: bool) -> None:
+        """Response data has passed all filters."""
+
+    def write_trailers(self, trailers: HeaderMap) -> None:
+        """Response trailers have passed all filters."""
+
+    def request_read_disable(self, disable: bool) -> None:
+        """Counted: stop reading the request."""
+
+    def add_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
+        """Hear of the downstream write buffer."""
+
+    def set_idle_timeout(self, seconds: float) -> None:
+        """Replace stream_idle_timeout."""
+
+
+class HandleOwner(Protocol):
+    """The chain, as its handles see it."""
+
+    stream: FilterChainStream
+
+    def continue_decoding(self, handle: DecoderHandle) -> None:
+        """A decoder filter resumes."""
+
+    def continue_encoding(self, handle: EncoderHandle) -> None:
+        """An encoder filter resumes."""
+
+    def encode_headers(self, headers: ResponseHeaders, end_stream: bool, start: int = 0) -> None:
+        """A response begins."""
+
+    def encode_data(self, data: bytes, end_stream: bool, start: int = 0) -> None:
+        """Part of a response's body."""
+
+    def encode_trailers(self, trailers: HeaderMap, start: int = 0) -> None:
+        """A response's trailers."""
+
+    def pause_upstream(self, pause: bool) -> None:
+        """An encoder filter's buffer is full, or has room again."""
+
+
+class _Handle:
+    """What filters of both directions may ask; holds a filter's place and what it has kept back."""
+
+    __slots__ = ("_over_limit", "buffered", "chain", "end_held", "headers_held", "index", "stopped", "stream")
+
+    def __init__(self, chain: HandleOwner, index: int) -> None:
+        self.chain = chain
+        self.stream = chain.stream
+        self.index = index
+        self.stopped = False
+        self.headers_held = False
+        self.end_held = False
+        self.buffered = b""
+        self._over_limit = False
+
+    @property
+    def connection(self) -> Connection:
+        return self.stream.connection
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        return self.stream.dispatcher
+
+    @property
+    def stream_info(self) -> StreamInfo:
+        return self.stream.info
+
+    @property
+    def route(self) -> Any:
+        return self.stream.route
+
+    def clear_route_cache(self) -> None:
+        self.stream.clear_route_cache()
+
+    def reset_stream(self, reason: StreamResetReason, details: str) -> None:
+        self.stream.reset(reason, details)
+
+    def send_local_reply(
+        self, status: int, body: bytes, details: str, modify_headers: Callable[[ResponseHeaders], None] | None = None
+    ) -> None:
+        self.stream.reply_locally(status, body, details, modify_headers)
+
+    def _is_over_limit(self) -> bool:
+        limit = self.stream.buffer_limit
+        return 0 < limit < len(self.buffered)
+
+
+class DecoderHandle(_Handle):
+    """A decoder filter's place; its `StreamDecoderFilterCallbacks`."""
+
+    __slots__ = ("filter",)
+
+    def __init__(self, chain: HandleOwner, index: int, filter_: StreamDecoderFilter) -> None:
+        super().__init__(chain, index)
+        self.filter = filter_
+
+    @property
+    def decoding_buffer(self) -> bytes:
+        return self.buffered
+
+    @property
+    def decoder_buffer_limit(self) -> int:
+        return self.stream.buffer_limit
+
+    def continue_decoding(self) -> None:
+        self.chain.continue_decoding(self)
+
+    def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
+        self.stream.write_1xx_headers(headers)
+
+    def encode_headers(self, headers: ResponseHeaders, end_stream: bool, details: str) -> None:
+        self.stream.begin_response(headers, details)
+        self.chain.encode_headers(headers, end_stream)
+
+    def encode_data(self, data: bytes, end_stream: bool) -> None:
+        self.chain.encode_data(data, end_stream)
+
+    def encode_trailers(self, trailers: HeaderMap) -> None:
+        self.chain.encode_trailers(trailers)
+
+    def on_decoder_filter_above_write_buffer_high_watermark(self) -> None:
+        self.stream.request_read_disable(True)
+
+    def on_decoder_filter_below_write_buffer_low_watermark(self) -> None:
+        self.stream.request_read_disable(False)
+
+    def set_idle_timeout(self, seconds: float) -> None:
+        self.stream.set_idle_timeout(seconds)
+
+    def add_downstream_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
+        self.stream.add_watermark_callbacks(callbacks)
+
+    def keep(self, data: bytes, watermark: bool) -> None:
+        """Buffer request data; over the limit, pause the sender or answer 413."""
+        self.buffered += data
+        if not self._is_over_limit():
+            return
+        if not watermark:
+            self.stream.reply_locally(413, b"Payload Too Large", "request_payload_too_large")
+        elif not self._over_limit:
+            self._over_limit = True
+            self.stream.request_read_disable(True)
+
+    def take(self) -> bytes:
+        """Give up what was kept."""
+        data, self.buffered = self.buffered, b""
+        if self._over_limit:
+            self._over_limit = False
+            self.stream.request_read_disable(False)
+        return data
+
+
+class EncoderHandle(_Handle):
+    """An encoder filter's place; its `StreamEncoderFilterCallbacks`."""
+
+    __slots__ = ("filter",)
+
+    def __init__(self, chain: HandleOwner, index: int, filter_: StreamEncoderFilter) -> None:
+        super().__init__(chain, index)
+        self.filter = filter_
+
+    @property
+    def encoding_buffer(self) -> bytes:
+        return self.buffered
+
+    def continue_encoding(self) -> None:
+        self.chain.continue_encoding(self)
+
+    def keep(self, data: bytes, watermark: bool) -> None:
+        """Buffer response data; over the limit, pause the upstream or give up with 500."""
+        self.buffered += data
+        if not self._is_over_limit():
+            return
+        if not watermark:
+            self.stream.reply_locally(500, b"Internal Server Error", "response_payload_too_large")
+        elif not self._over_limit:
+            self._over_limit = True
+            self.chain.pause_upstream(True)
+
+    def take(self) -> bytes:
+        """Give up what was kept."""
+        data, self.buffered = self.buffered, b""
+        if self._over_limit:
+            self._over_limit = False
+            self.chain.pause_upstream(False)
+        return data
