@@ -9,7 +9,7 @@ TEST_WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fix clean
+.PHONY: help install run test check fix bench clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,18 @@ check: $(STAMP) ## Format, lint, types, layering and sizes; edits nothing
 fix: $(STAMP) ## Format and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The peers (and the plot's matplotlib) have an environment of their own: their pins are not ours.
+PEERS := $(VENV)/bench-peers
+PEERS_STAMP := $(PEERS)/.installed
+
+$(PEERS_STAMP): bench/peers/requirements.txt | $(BIN)/python
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+bench: $(STAMP) $(if $(QUICK),,$(PEERS_STAMP)) ## Compare with the real Envoy and others; QUICK=1 only shows that it works
+	$(BIN)/python -m bench $(if $(QUICK),--quick)
 
 clean: ## Remove .venv, caches, generated certificates and the mesh's state
 	@if [ -d .envoymesh ] && [ -x $(BIN)/envoymesh ]; then $(BIN)/envoymesh down || true; fi
