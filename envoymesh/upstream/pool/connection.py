@@ -250,12 +250,15 @@ class UpstreamConnection:
 
     def _count_cut_streams(self, remote: bool) -> None:
         stats = self._pool.stats
+        http2 = self.protocol is HttpProtocol.HTTP2
+        if http2 and self._reset_reason is StreamResetReason.PROTOCOL_ERROR:
+            return  # Envoy's HTTP/2 codec has reset its streams before the connection closes.
         stats.upstream_cx_destroy_with_active_rq.inc()
         if remote:
             stats.upstream_cx_destroy_remote_with_active_rq.inc()
         else:
             stats.upstream_cx_destroy_local_with_active_rq.inc()
-        if self.protocol is HttpProtocol.HTTP2 and self._reset_reason is StreamResetReason.CONNECTION_TERMINATION:
+        if http2 and self._reset_reason is StreamResetReason.CONNECTION_TERMINATION:
             stats.upstream_rq_pending_failure_eject.add(self.active_streams)
 
     def on_above_write_buffer_high_watermark(self) -> None:

@@ -336,14 +336,15 @@ def test_who_waited_for_a_lost_connection_gets_another() -> None:
     assert second.outcome == "ready"
 
 
-def test_a_protocol_error_resets_and_closes() -> None:
-    world = World(HTTP2)
+@pytest.mark.parametrize(("protocol", "cut"), [(HTTP1, 1), (HTTP2, 0)])
+def test_a_protocol_error_resets_and_closes(protocol: HttpProtocol, cut: int) -> None:
+    world = World(protocol)
     first = world.connected()
     world.connector.last.receive(b"garbage")
     assert first.reset is StreamResetReason.PROTOCOL_ERROR
     assert world.connector.last.close_types == [CloseType.NO_FLUSH]
     assert world.count("cx_protocol_error", "cx_destroy_local_with_active_rq", "rq_pending_failure_eject") == {
-        "cx_protocol_error": 1, "cx_destroy_local_with_active_rq": 1, "rq_pending_failure_eject": 0,
+        "cx_protocol_error": 1, "cx_destroy_local_with_active_rq": cut, "rq_pending_failure_eject": 0,
     }  # fmt: skip
 
 
