@@ -22,7 +22,8 @@ KEEPALIVE_SECONDS = 3700.0
 SHUTDOWN_SECONDS = 5.0
 HELLO = "Hello from behind Envoy (service {service})! hostname: {hostname} resolvedhostname: {address}\n"
 HEADERS = {"content-type": "text/html; charset=utf-8"}
-# c-ares' ARES_AI_ENVHOSTS: look into the hosts file that CARES_HOSTS names, where it is set, else into the system's.
+# c-ares' ARES_AI_ENVHOSTS: the hosts file is the one that CARES_HOSTS names. Where nothing names one, c-ares would then
+# look into none at all, not even the system's.
 ENVHOSTS = 1 << 8
 
 HOSTNAME = web.AppKey("HOSTNAME", str)
@@ -32,9 +33,10 @@ SERVICE = web.AppKey("SERVICE", str)
 
 async def resolve(hostname: str) -> str:
     """The first IPv4 address of a host name. Errors: aiodns.error.DNSError when it has none."""
+    flags = ENVHOSTS if os.environ.get("CARES_HOSTS") else 0
     resolver = aiodns.DNSResolver()
     try:
-        found = await resolver.getaddrinfo(hostname, family=socket.AF_INET, flags=ENVHOSTS)
+        found = await resolver.getaddrinfo(hostname, family=socket.AF_INET, flags=flags)
     finally:
         await resolver.close()
     address = found.nodes[0].addr[0]
