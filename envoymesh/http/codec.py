@@ -205,6 +205,12 @@ class Codec(Protocol):
     def on_below_write_buffer_low_watermark(self) -> None:
         """The connection's write buffer has room: tell all streams."""
 
+    def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
+        """The connection is gone: reset what is under way. Called once by the owner."""
+
+    def reset_stalled_streams(self) -> None:
+        """Reset HTTP/2 streams whose last bytes have waited for the peer's window since the last call."""
+
 
 class ServerCodec(Codec, Protocol):
     """The codec of a downstream connection."""
@@ -219,6 +225,3 @@ class ClientCodec(Codec, Protocol):
     @property
     def can_take_stream(self) -> bool:
         """Whether a stream can begin now (limits, GOAWAY, connection: close, one at a time for HTTP/1)."""
-
-    def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
-        """The connection is gone: reset what is under way. Called once by the owner."""

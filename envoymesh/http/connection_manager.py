@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.active_stream import ActiveStream
-from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, ServerCodec
+from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, ServerCodec, StreamResetReason
 from envoymesh.http.context import HttpContext
 from envoymesh.http.header_mutation import Peer
 from envoymesh.http.headers import ResponseHeaders
@@ -19,6 +19,13 @@ from envoymesh.network.api import Address, CloseType, Connection, ConnectionEven
 
 HTTP2_PREFACE_START = b"PRI * HTTP/2"
 """Enough of the connection preface (RFC 9113 section 3.4) to tell HTTP/2 from HTTP/1."""
+
+PREMATURE_RESET_LIMIT = 500
+"""Requests of which half may be reset early (overload.premature_reset_total_stream_count)."""
+
+PREMATURE_RESET_SECONDS = 1.0
+"""A request reset within this time and before its response was reset early
+(overload.premature_reset_min_stream_lifetime_seconds)."""
 
 
 class ConnectionManager:
@@ -32,9 +39,12 @@ class ConnectionManager:
         "_drain_timer",
         "_draining",
         "_duration_timer",
+        "_ended_requests",
         "_idle_timer",
         "_peeked",
+        "_premature_resets",
         "_remote_closed",
+        "_stall_timer",
         "_streams",
         "buffer_limit",
         "closing",
@@ -71,12 +81,15 @@ class ConnectionManager:
         self._peeked = b""
         self._streams: set[ActiveStream] = set()
         self._accumulated_requests = 0
+        self._ended_requests = 0
+        self._premature_resets = 0
         self._draining = False
         self._remote_closed = False
         self._connection_started = self.dispatcher.now()
         self._drain_timer = self.dispatcher.create_timer(self._on_drain_timeout)
         self._idle_timer = self.dispatcher.create_timer(self._on_idle_timeout)
         self._duration_timer = self.dispatcher.create_timer(self._on_duration_timeout)
+        self._stall_timer = self.dispatcher.create_timer(self._on_stall_timeout)
         context.managers.add(self)
         self._count_new_connection()
         connection.set_delayed_close_timeout(settings.delayed_close_timeout)
@@ -126,7 +139,7 @@ class ConnectionManager:
             return
         remote = self._remote_closed or event is ConnectionEvent.REMOTE_CLOSE
         self._count_closed_connection(remote)
-        for timer in (self._drain_timer, self._idle_timer, self._duration_timer):
+        for timer in (self._drain_timer, self._idle_timer, self._duration_timer, self._stall_timer):
             timer.disable()
         self._context.managers.discard(self)
         for stream in list(self._streams):
@@ -136,6 +149,8 @@ class ConnectionManager:
             if not info.response_code_details or stream.response_headers is None:
                 info.response_code_details = "downstream_remote_disconnect" if remote else "downstream_local_disconnect"
             self.end_stream(stream, reset=False)
+        if self._codec is not None:
+            self._codec.reset_all_streams(StreamResetReason.CONNECTION_TERMINATION, "")
 
     def on_above_write_buffer_high_watermark(self) -> None:
         """The connection's write buffer is full."""
@@ -166,6 +181,8 @@ class ConnectionManager:
         self.multiplexed = True
         self.stats.downstream_cx_http2_total.inc()
         self.stats.downstream_cx_http2_active.inc()
+        if self.settings.stream_idle_timeout:
+            self._stall_timer.enable(self.settings.stream_idle_timeout)
         return Http2ServerCodec(self, self, self.settings.http2, self._context.http2_stats)
 
     def _on_codec_error(self, error: CodecProtocolError) -> None:
@@ -276,6 +293,8 @@ class ConnectionManager:
         if reset and not (stream.remote_complete and stream.local_complete):
             stream.encoder.reset_stream(stream.reset_reason)
         self._finish(stream)
+        if self._resets_too_often(stream):
+            return
         close_at_once = stream.encoder.close_connection_after_response and stream.remote_complete
         self.check_for_deferred_close(skip_delay=close_at_once)
         if not self._streams and self.settings.idle_timeout and not self.connection.closed:
@@ -291,6 +310,19 @@ class ConnectionManager:
         self.stats.downstream_rq_time.record(int((info.end_time - info.start_time) * 1000))
         for access_log in self.settings.access_logs:
             access_log.log(info, stream.request_headers, stream.response_headers, stream.response_trailers)
+
+    def _resets_too_often(self, stream: ActiveStream) -> bool:
+        """Close on a client that resets most of its requests at once (Envoy's answer to CVE-2023-44487)."""
+        info = stream.info
+        self._ended_requests += 1
+        if info.response_code is not None or info.end_time - info.start_time > PREMATURE_RESET_SECONDS:
+            return False
+        self._premature_resets += 1
+        if self._draining or self._premature_resets * 2 < max(self._ended_requests, PREMATURE_RESET_LIMIT):
+            return False
+        self.stats.downstream_rq_too_many_premature_resets.inc()
+        self.connection.close(CloseType.NO_FLUSH, "too_many_premature_resets")
+        return True
 
     # Draining and closing
 
@@ -320,6 +352,11 @@ class ConnectionManager:
         self.stats.downstream_cx_idle_timeout.inc()
         self.start_drain()
 
+    def _on_stall_timeout(self) -> None:
+        if self._codec is not None:
+            self._codec.reset_stalled_streams()
+        self._stall_timer.enable(self.settings.stream_idle_timeout)
+
     def _on_duration_timeout(self) -> None:
         self.stats.downstream_cx_max_duration_reached.inc()
         self.start_drain()
@@ -334,6 +371,8 @@ class ConnectionManager:
         if self._codec is not None:
             (stats.downstream_cx_http2_active if self.multiplexed else stats.downstream_cx_http1_active).dec()
         (stats.downstream_cx_destroy_remote if remote else stats.downstream_cx_destroy_local).inc()
+        if self.connection.delayed_close_timed_out:
+            stats.downstream_cx_delayed_close_timeout.inc()
         if self._streams:
             stats.downstream_cx_destroy_active_rq.inc()
             (

@@ -110,6 +110,9 @@ class Http1Connection(Generic[StreamT, DecoderT]):
             self._forget_stream()
             stream.abandon(reason, details)
 
+    def reset_stalled_streams(self) -> None:
+        """Nothing waits here: the transport's buffer is all there is."""
+
     # For the stream
 
     def on_stream_reset(self, stream: StreamT) -> None:
