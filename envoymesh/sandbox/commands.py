@@ -109,9 +109,12 @@ def down(state: State) -> None:
     if not state.is_held():
         print(f"no mesh is running ({state.folder})")
         return
-    _ask(state, "down")
     while state.is_held():
-        time.sleep(POLL_SECONDS)
+        try:
+            ask(state.control, "down")
+        except (ConnectionError, FileNotFoundError):
+            # It does not listen yet, or no longer.
+            time.sleep(POLL_SECONDS)
 
 
 def _follow(reader: LogReader, state: State) -> None:
