@@ -7,9 +7,10 @@ and builds no string. This room must not know who counts what, nor how the admin
 from envoymesh.stats.histogram import Histogram, Unit
 from envoymesh.stats.primitives import Counter, Gauge, TextReadout
 from envoymesh.stats.store import Scope, Store, sanitize
-from envoymesh.stats.struct import Named, StatsStruct, stats_struct
+from envoymesh.stats.struct import ConstantStats, Named, StatsStruct, stats_struct
 
 __all__ = [
+    "ConstantStats",
     "Counter",
     "Gauge",
     "Histogram",

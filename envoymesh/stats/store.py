@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from envoymesh.stats.histogram import Histogram, Unit
 from envoymesh.stats.primitives import Counter, Gauge, TextReadout
+from envoymesh.stats.recent_lookups import RecentLookups
 from envoymesh.stats.tags import TagRule, Tags, default_rules, extract
 
 Stat = Counter | Gauge | Histogram | TextReadout
@@ -60,6 +61,7 @@ class Store:
         self._scopes: dict[str, Scope] = {}
         self._tag_rules = default_rules() if tag_rules is None else tuple(tag_rules)
         self._tagged: dict[str, tuple[str, Tags]] = {}
+        self.lookups = RecentLookups()
 
     def scope(self, prefix: str) -> "Scope":
         """The scope of a prefix (with its final dot, or "" for the root); the caller becomes one of its holders."""
@@ -140,6 +142,7 @@ class Scope:
 
     def _get(self, family: Family[StatT], make: type[StatT], name: str) -> StatT:
         full = sanitize(self.prefix + name)
+        self._store.lookups.note(full)
         stat = family.by_name.get(full)
         if stat is None:
             stat = make(full)

@@ -11,6 +11,8 @@
 
 A field's name is the stat's name under the scope unless `Named` says another; a histogram's string is its unit. A field
 whose type is another struct is created under the same scope, or under the scope below it that `Named("x.")` names.
+
+A struct is either counted, every field of it somewhere in the package, or it is a `ConstantStats`.
 It must not hold values: an instance is slots with stats in them.
 """
 
@@ -50,6 +52,18 @@ class StatsStruct:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(repr(getattr(self, field)) for field, _ in self._plan)})"
+
+
+class ConstantStats(StatsStruct):
+    """Base of the structs that nobody counts: their stats are zero because what they count cannot happen here.
+
+    The rule, for the whole package: such a stat belongs to a feature that this proxy does not have (HTTP/3, EDS, SDS,
+    subsets, the overload manager), and it is there only because people add up and alert on Envoy's names. A stat of
+    anything that we do is in another struct and is counted; when a feature arrives, its stats move there.
+    `tests/unit/stats/test_counted.py` checks both halves.
+    """
+
+    __slots__ = ()
 
 
 def _maker(kind: Any, name: str, unit: str) -> Callable[[Scope], object]:
