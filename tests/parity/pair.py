@@ -1,0 +1,115 @@
+"""A pair: the real Envoy and ours, side by side, and one case done on both at the same time.
+
+How a connection ends takes time to know. Two halves that agree after a short silence are believed; where they differ,
+each gets the time it may need, so that only differences are slow. This file must not know what is intended.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.parity.case import Case
+from tests.parity.client import LIMIT, Client
+from tests.parity.side import PATIENCE, Side
+
+AGREED = 0.16
+DIFFERENT = 0.8
+
+Outcome = dict[str, Any]
+
+_SERVICE_TIME = re.compile(rb"x-envoy-upstream-service-time: (\d+)\r\n")
+# What HPACK, TLS records and frames weigh is the implementation's; in HTTP/1 without TLS every byte is determined.
+_BYTES = re.compile(r"_bytes_(total|wire|received|sent)|_wire_bytes|cx_[rt]x_bytes")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What both did in a case."""
+
+    case: Case
+    real: Outcome
+    ours: Outcome
+
+
+class Pair:
+    """Two sides, one case at a time."""
+
+    def __init__(self, oracle: Path, folder: Path, certificates: Path) -> None:
+        self._certificates = certificates
+        self.sides = (Side(oracle, folder / "real", certificates), Side(None, folder / "ours", certificates))
+        self._both = ThreadPoolExecutor(2)
+
+    def __enter__(self) -> Self:
+        self.sides[0].__enter__()
+        try:
+            self.sides[1].__enter__()
+        except BaseException:
+            self.sides[0].__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for side in self.sides:
+            side.__exit__(kind, error, at)
+        self._both.shutdown()
+
+    def run(self, case: Case) -> Result:
+        """Do a case on both sides."""
+        for side in self.sides:
+            side.begin()
+        clients = [Client(case, side.address(case.listener), self._certificates) for side in self.sides]
+        try:
+            _wait_for_end(case, clients, self.sides)
+        finally:
+            for client in clients:
+                client.close()
+        real, ours = self._outcomes(case, clients)
+        for side in self.sides:
+            side.end()
+            assert side.proxy.process.poll() is None, f"{case.id}: a proxy died:\n{side.proxy.log}"
+        return Result(case, real, ours)
+
+    def _outcomes(self, case: Case, clients: list[Client]) -> list[Outcome]:
+        list(self._both.map(lambda side: side.settle(), self.sides))
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            outcomes = [
+                {"response": side.named(client.text), "end": client.end, **_determined(case, client, side.collect())}
+                for side, client in zip(self.sides, clients, strict=True)
+            ]
+            if outcomes[0] == outcomes[1] or time.monotonic() > deadline:
+                return outcomes
+            time.sleep(0.03)
+
+
+def _wait_for_end(case: Case, clients: list[Client], sides: tuple[Side, Side]) -> None:
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        if all(client.stepped and client.end != "open" for client in clients):
+            return
+        if all(client.stepped for client in clients):
+            silence = time.monotonic() - max(client.last for client in clients)
+            texts = [side.named(client.text) for side, client in zip(sides, clients, strict=True)]
+            agreed = texts[0] == texts[1] and clients[0].received and clients[0].end == clients[1].end
+            if silence >= max(case.quiet, AGREED if agreed else DIFFERENT):
+                return
+        time.sleep(0.02)
+
+
+def _determined(case: Case, client: Client, left: Outcome) -> Outcome:
+    """Without bytes that are not determined: all of them, or the digits of a duration beyond the first."""
+    counters = left["counters"]
+    if not case.bytes_counted:
+        left["counters"] = {name: value for name, value in counters.items() if not _BYTES.search(name)}
+        return left
+    extra = sum(len(digits) - 1 for digits in _SERVICE_TIME.findall(bytes(client.received)))
+    for name in counters:
+        if extra and name.endswith("downstream_cx_tx_bytes_total"):
+            counters[name] -= extra
+    return left

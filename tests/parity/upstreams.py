@@ -1,0 +1,131 @@
+"""The recording upstreams of a pair: HTTP/1 of the integration harness, and HTTP/2 on raw frames.
+
+Both record what reached them in order, an unfinished request too, and let go of all connections between cases.
+They must not know what tests expect.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tests.integration.harness import Answer, Peer, Request, Upstream, read_request
+from tests.integration.outcomes import mask
+from tests.parity import frames
+from tests.parity.frames import Transcript
+
+
+@dataclass
+class TracingPeer(Peer):
+    """A peer that keeps what came for the request that is being read."""
+
+    since: bytearray = field(default_factory=bytearray)
+
+    def more(self) -> bool:
+        before = len(self.buffer)
+        came = super().more()
+        self.since += self.buffer[before:]
+        return came
+
+
+class Recorder(Upstream):
+    """An HTTP/1 upstream; `seen` has each request as text."""
+
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
+        super().__init__(answers)
+        self.seen: list[str] = []
+
+    def _serve(self, peer: Peer) -> None:
+        tracing = TracingPeer(peer.socket)
+        try:
+            while (got := self._read(tracing)) is not None:
+                self.seen.append(show_request(got))
+                self._answer_for(got.path)(tracing, got)
+        except OSError:
+            pass  # the proxy went away, or the answer closed the connection: both are what tests look at
+        finally:
+            self._sockets.discard(peer.socket)
+            peer.socket.close()
+
+    def _read(self, peer: TracingPeer) -> Request | None:
+        peer.since.clear()
+        got = None
+        try:
+            got = read_request(peer)
+        finally:
+            if got is None and peer.since:
+                self.seen.append("unfinished\n" + text(bytes(peer.since)))
+        return got
+
+    def drop(self) -> None:
+        """Let go of every connection."""
+        for each in list(self._sockets):
+            try:
+                each.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # closed already
+
+
+def text(data: bytes) -> str:
+    """Bytes for people, masked."""
+    return mask(data).decode("latin-1").replace("\r\n", "\n")
+
+
+def show_request(got: Request) -> str:
+    """A request as the upstream got it."""
+    return text(got.head + b"\r\n\r\n" + (b"[chunked] " if got.chunked else b"") + got.body)
+
+
+@dataclass
+class Http2Peer:
+    """One HTTP/2 connection to the upstream."""
+
+    socket: socket.socket
+    transcript: Transcript = field(default_factory=Transcript)
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+
+Http2Answer = Callable[[Http2Peer, int], None]
+"""Answers a stream of a peer."""
+
+
+class Http2Recorder(Recorder):
+    """An HTTP/2 upstream; `seen` has each connection's frames as text. Answers by path prefix."""
+
+    def __init__(self, answers: Mapping[str, Http2Answer]) -> None:
+        super().__init__({})
+        self._by_prefix = sorted(answers.items(), key=lambda item: -len(item[0]))
+
+    def _serve(self, peer: Peer) -> None:
+        connection = Http2Peer(peer.socket)
+        try:
+            self._frames(connection, peer)
+        except OSError:
+            pass  # the proxy went away, or the answer closed the connection: both are what tests look at
+        finally:
+            self.seen.append(connection.transcript.text())
+            self._sockets.discard(peer.socket)
+            peer.socket.close()
+
+    def _frames(self, connection: Http2Peer, peer: Peer) -> None:
+        while len(peer.buffer) < len(frames.PREFACE):
+            if not peer.more():
+                return
+        del peer.buffer[: len(frames.PREFACE)]
+        connection.send(frames.settings() + frames.frame(frames.SETTINGS, frames.ACK))
+        while True:
+            found, used = frames.split(peer.buffer)
+            del peer.buffer[:used]
+            for each in found:
+                connection.transcript.add(each)
+                if "END_STREAM" in each.flags:
+                    self._answer_stream(connection, each.stream_id)
+            if not peer.more():
+                return
+
+    def _answer_stream(self, connection: Http2Peer, stream: int) -> None:
+        path = connection.transcript.value(stream, b":path").decode("latin-1")
+        next(answer for prefix, answer in self._by_prefix if path.startswith(prefix))(connection, stream)
