@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from envoymesh.sandbox.state import State
 from envoymesh.sandbox.supervisor import Row, Supervisor
@@ -27,12 +31,13 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
 
 def banner(supervisor: Supervisor, state: State) -> str:
     """What stands on the screen when the mesh is up: who listens where, what was generated, and what to try."""
+    program = program_name()
     tries = [line for service in supervisor.project.services.values() for line in service.tries]
     parts = [
         table(supervisor.rows()),
         "Generated:\n" + _indented(supervisor.written()),
-        f"Logs: {state.logs}/ (envoymesh logs -f)",
-        "Try:\n" + _indented([*tries, *_commands(supervisor)]),
+        f"Logs: {state.logs}/ ({program} logs -f)",
+        "Try:\n" + _indented([*tries, *_commands(supervisor, program)]),
     ]
     return "\n" + "\n\n".join(parts) + "\n"
 
@@ -41,6 +46,14 @@ def _indented(lines: Sequence[str]) -> str:
     return "\n".join(f"  {line}" for line in lines)
 
 
-def _commands(supervisor: Supervisor) -> list[str]:
+def _commands(supervisor: Supervisor, program: str) -> list[str]:
     scalable = next((name for name, service in supervisor.project.services.items() if not service.ports), None)
-    return [*([f"envoymesh scale {scalable}=3"] if scalable else []), "envoymesh ps", "envoymesh down"]
+    return [*([f"{program} scale {scalable}=3"] if scalable else []), f"{program} ps", f"{program} down"]
+
+
+def program_name() -> str:
+    """How a person in this folder calls this program: by its name where the shell finds it, else by its path."""
+    own = Path(sys.executable).with_name("envoymesh")
+    if shutil.which("envoymesh") or not own.exists():
+        return "envoymesh"
+    return os.path.relpath(own) if own.is_relative_to(Path.cwd()) else str(own)
