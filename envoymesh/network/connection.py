@@ -24,7 +24,7 @@ from envoymesh.network.dispatcher import LoopDispatcher
 Bytes = bytes | bytearray | memoryview
 
 FLUSH_NOW = 65536
-"""Bytes that plain asyncio may collect in one turn of the loop before they are written at once."""
+"""Bytes that may be collected in one turn of the loop before they are written at once."""
 
 DELAYED_CLOSE_TIMEOUT = 1.0
 
@@ -260,11 +260,10 @@ class TcpConnection(asyncio.Protocol):
 
     def _end_output(self) -> None:
         """Put the last bytes of the protocol below the handler's, if it has such, into the transport."""
-        self._flush()
+        self.flush()
 
-    def _write_through(self, transport: asyncio.Transport) -> Callable[[Bytes], None]:
-        # uvloop gathers writes until the end of the turn by itself.
-        return transport.write if type(transport).__module__.startswith("uvloop") else self._collect
+    def _write_through(self) -> Callable[[Bytes], None]:
+        return self._collect
 
     def _connected(self) -> None:
         """CONNECTED: what waited goes out, and from now on writes go through."""
@@ -275,7 +274,7 @@ class TcpConnection(asyncio.Protocol):
         if self._read_disabled:
             transport.pause_reading()
         waiting, self._waiting = self._waiting, []
-        self._send = self._write_through(transport)
+        self._send = self._write_through()
         for data in waiting:
             self._send(data)
         self._event(ConnectionEvent.CONNECTED)
@@ -285,16 +284,17 @@ class TcpConnection(asyncio.Protocol):
 
     def _collect(self, data: Bytes) -> None:
         if not self._collected:
-            self._dispatcher.post(self._flush)
+            self._dispatcher.flush_later(self.flush)
         self._collected.append(data)
         self._collected_size += len(data)
         if self._collected_size > FLUSH_NOW:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Hand what was written in this turn of the loop to the operating system."""
         if self._collected and self._transport is not None:
             collected, self._collected, self._collected_size = self._collected, [], 0
-            self._transport.write(b"".join(collected))
+            self._transport.write(collected[0] if len(collected) == 1 else b"".join(collected))
 
     def _reading(self) -> bool:
         return self.established and not self.closed and self._closing is None and not self._peer_ended
@@ -310,7 +310,7 @@ class TcpConnection(asyncio.Protocol):
         if how is CloseType.FLUSH_WRITE:
             self._end_output()
         else:
-            self._flush()
+            self.flush()
         if self.closed:
             return
         self._closing = how

@@ -32,13 +32,14 @@ class LoopDispatcher:
         loop: the worker's loop; whoever made it runs and closes it.
     """
 
-    __slots__ = ("_timers", "errors", "loop", "now", "on_error", "wall_time")
+    __slots__ = ("_timers", "_to_flush", "errors", "loop", "now", "on_error", "wall_time")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.now: Callable[[], float] = time.monotonic
         self.wall_time: Callable[[], float] = time.time
         self.errors = 0
+        self._to_flush: list[Callable[[], None]] = []
         self.on_error: Callable[[], None] | None = None
         self._timers = TimerQueues(time.monotonic, loop.call_later, self._run)
         loop.set_exception_handler(self._loop_exception)
@@ -50,6 +51,21 @@ class LoopDispatcher:
     def post(self, callback: Callable[[], None]) -> None:
         """Call soon, in a later turn of the loop."""
         self.loop.call_soon(callback)
+
+    def flush_later(self, flush: Callable[[], None]) -> None:
+        """Call at the end of this turn of the loop; `flush` must let no exception out.
+
+        One call of the loop serves all connections: uvloop writes each piece at once, and a system call for a head and
+        another one for its body cost 12% of a small exchange.
+        """
+        if not self._to_flush:
+            self.loop.call_soon(self._flush_all)
+        self._to_flush.append(flush)
+
+    def _flush_all(self) -> None:
+        to_flush, self._to_flush = self._to_flush, []
+        for flush in to_flush:
+            flush()
 
     def report(self, what: str, error: BaseException | None) -> None:
         """An exception that nobody expected: log it with its traceback and count it."""

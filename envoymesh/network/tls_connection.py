@@ -58,10 +58,9 @@ class TlsConnection(TcpConnection):
         return self._peer_ended and self._closing is None
 
     def _transport_ready(self) -> None:
-        self._raw = super()._write_through(cast(asyncio.Transport, self._transport))
         self._shake()
 
-    def _write_through(self, transport: asyncio.Transport) -> Callable[[Bytes], None]:
+    def _write_through(self) -> Callable[[Bytes], None]:
         return self._encrypt
 
     def _resume_reading(self) -> None:
@@ -75,7 +74,7 @@ class TlsConnection(TcpConnection):
             # The peer's close_notify has not come yet; ours is in the buffer, which is all that is wanted.
             pass
         self._send_outgoing()
-        self._flush()
+        self.flush()
 
     def _shake(self) -> None:
         context = self._tls_context
@@ -105,7 +104,7 @@ class TlsConnection(TcpConnection):
         self.abandon = None
         # The alert must still go out, so this is a close with a flush.
         self._send_outgoing()
-        self._flush()
+        self.flush()
         if self._transport is not None:
             self._transport.close()
         self._finish(ConnectionEvent.REMOTE_CLOSE)
