@@ -30,7 +30,6 @@ class FilterChain:
     """The filters of one stream and where each direction stands."""
 
     __slots__ = (
-        "_request_ended",
         "_request_headers",
         "_request_trailers",
         "_response_ended",
@@ -49,7 +48,6 @@ class FilterChain:
         self.watermark_callbacks: list[WatermarkCallbacks] = []
         self._request_headers: RequestHeaders | None = None
         self._request_trailers: HeaderMap | None = None
-        self._request_ended = False
         self._response_headers: ResponseHeaders | None = None
         self._response_trailers: HeaderMap | None = None
         self._response_ended = False
@@ -90,18 +88,17 @@ class FilterChain:
     def decode_headers(self, headers: RequestHeaders, end_stream: bool, start: int = 0) -> None:
         """Pass request headers on, from the filter at `start`."""
         self._request_headers = headers
-        self._request_ended = end_stream
         for handle in self.decoders[start:] if start else self.decoders:
             status = handle.filter.decode_headers(headers, end_stream)
             if self.stream.destroyed:
                 return
             if status is not FilterHeadersStatus.CONTINUE:
                 handle.stopped = handle.headers_held = True
+                handle.end_held = end_stream
                 return
 
     def decode_data(self, data: bytes, end_stream: bool, start: int = 0) -> None:
         """Pass request data on, from the filter at `start`."""
-        self._request_ended = self._request_ended or end_stream
         for handle in self.decoders[start:] if start else self.decoders:
             status = handle.filter.decode_data(data, end_stream)
             if self.stream.destroyed:
@@ -125,48 +122,50 @@ class FilterChain:
                 return
             if status is FilterTrailersStatus.CONTINUE and not handle.stopped:
                 continue
-            handle.stopped = True
+            handle.stopped = handle.trailers_held = True
             if status is FilterTrailersStatus.CONTINUE:
                 self.continue_decoding(handle)
             return
 
     def continue_decoding(self, handle: DecoderHandle) -> None:
-        """Resume behind a filter that stopped: headers, kept data, trailers, as far as each is there."""
-        if not handle.stopped or self.stream.destroyed:
+        """Resume behind a filter that stopped: headers, kept data, trailers, as far as each has come to it."""
+        # An answer may have been given meanwhile (413, for one): the filters behind need not see the request then.
+        if not handle.stopped or self.stream.destroyed or self._response_ended:
             return
-        handle.stopped = False
         following = handle.index + 1
-        data, trailers, ended = handle.take(), self._request_trailers, self._request_ended
-        if handle.headers_held and self._request_headers is not None:
-            handle.headers_held = False
-            headers_end = ended and not data and trailers is None
+        had_headers, data, end, had_trailers = handle.take()
+        if had_headers and self._request_headers is not None:
+            headers_end = end and not data
             self.decode_headers(self._request_headers, headers_end, following)
-            self._request_ended = ended
-            handle.end_held = handle.end_held and not headers_end
-        if (data or handle.end_held) and not self.stream.destroyed:
-            handle.end_held = False
-            self.decode_data(data, ended and trailers is None, following)
-        if trailers is not None and not self.stream.destroyed:
-            self.decode_trailers(trailers, following)
+            end = end and not headers_end
+        if (data or end) and not self.stream.destroyed:
+            self.decode_data(data, end, following)
+        if had_trailers and self._request_trailers is not None and not self.stream.destroyed:
+            self.decode_trailers(self._request_trailers, following)
+        if not self.stream.destroyed:
+            handle.release()
 
     # Response direction
 
     def encode_headers(self, headers: ResponseHeaders, end_stream: bool, start: int = 0) -> None:
         """Pass response headers on, from the encoder filter at `start`, then to the stream."""
         self._response_headers = headers
-        self._response_ended = end_stream
+        if end_stream:
+            self._response_ended = True
         for handle in self.encoders[start:] if start else self.encoders:
             status = handle.filter.encode_headers(headers, end_stream)
             if self.stream.destroyed:
                 return
             if status is not FilterHeadersStatus.CONTINUE:
                 handle.stopped = handle.headers_held = True
+                handle.end_held = end_stream
                 return
         self.stream.write_headers(headers, end_stream)
 
     def encode_data(self, data: bytes, end_stream: bool, start: int = 0) -> None:
         """Pass response data on, from the encoder filter at `start`, then to the stream."""
-        self._response_ended = self._response_ended or end_stream
+        if end_stream:
+            self._response_ended = True
         for handle in self.encoders[start:] if start else self.encoders:
             status = handle.filter.encode_data(data, end_stream)
             if self.stream.destroyed:
@@ -185,13 +184,14 @@ class FilterChain:
     def encode_trailers(self, trailers: HeaderMap, start: int = 0) -> None:
         """Pass response trailers on, from the encoder filter at `start`, then to the stream."""
         self._response_trailers = trailers
+        self._response_ended = True
         for handle in self.encoders[start:] if start else self.encoders:
             status = handle.filter.encode_trailers(trailers)
             if self.stream.destroyed:
                 return
             if status is FilterTrailersStatus.CONTINUE and not handle.stopped:
                 continue
-            handle.stopped = True
+            handle.stopped = handle.trailers_held = True
             if status is FilterTrailersStatus.CONTINUE:
                 self.continue_encoding(handle)
             return
@@ -201,17 +201,15 @@ class FilterChain:
         """Resume behind an encoder filter that stopped."""
         if not handle.stopped or self.stream.destroyed:
             return
-        handle.stopped = False
         following = handle.index + 1
-        data, trailers, ended = handle.take(), self._response_trailers, self._response_ended
-        if handle.headers_held and self._response_headers is not None:
-            handle.headers_held = False
-            headers_end = ended and not data and trailers is None
+        had_headers, data, end, had_trailers = handle.take()
+        if had_headers and self._response_headers is not None:
+            headers_end = end and not data
             self.encode_headers(self._response_headers, headers_end, following)
-            self._response_ended = ended
-            handle.end_held = handle.end_held and not headers_end
-        if (data or handle.end_held) and not self.stream.destroyed:
-            handle.end_held = False
-            self.encode_data(data, ended and trailers is None, following)
-        if trailers is not None and not self.stream.destroyed:
-            self.encode_trailers(trailers, following)
+            end = end and not headers_end
+        if (data or end) and not self.stream.destroyed:
+            self.encode_data(data, end, following)
+        if had_trailers and self._response_trailers is not None and not self.stream.destroyed:
+            self.encode_trailers(self._response_trailers, following)
+        if not self.stream.destroyed:
+            handle.release()

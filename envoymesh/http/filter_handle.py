@@ -94,7 +94,17 @@ class HandleOwner(Protocol):
 class _Handle:
     """What filters of both directions may ask; holds a filter's place and what it has kept back."""
 
-    __slots__ = ("_over_limit", "buffered", "chain", "end_held", "headers_held", "index", "stopped", "stream")
+    __slots__ = (
+        "_over_limit",
+        "buffered",
+        "chain",
+        "end_held",
+        "headers_held",
+        "index",
+        "stopped",
+        "stream",
+        "trailers_held",
+    )
 
     def __init__(self, chain: HandleOwner, index: int) -> None:
         self.chain = chain
@@ -103,6 +113,7 @@ class _Handle:
         self.stopped = False
         self.headers_held = False
         self.end_held = False
+        self.trailers_held = False
         self.buffered = b""
         self._over_limit = False
 
@@ -132,6 +143,13 @@ class _Handle:
         self, status: int, body: bytes, details: str, modify_headers: Callable[[ResponseHeaders], None] | None = None
     ) -> None:
         self.stream.reply_locally(status, body, details, modify_headers)
+
+    def take(self) -> tuple[bool, bytes, bool, bool]:
+        """Give up what was held, and stand no longer: whether headers, the data, whether the end, whether trailers."""
+        held = (self.headers_held, self.buffered, self.end_held, self.trailers_held)
+        self.stopped = self.headers_held = self.end_held = self.trailers_held = False
+        self.buffered = b""
+        return held
 
     def _is_over_limit(self) -> bool:
         limit = self.stream.buffer_limit
@@ -194,13 +212,11 @@ class DecoderHandle(_Handle):
             self._over_limit = True
             self.stream.request_read_disable(True)
 
-    def take(self) -> bytes:
-        """Give up what was kept."""
-        data, self.buffered = self.buffered, b""
-        if self._over_limit:
+    def release(self) -> None:
+        """What was kept has been passed on: let the sender go on."""
+        if self._over_limit and not self._is_over_limit():
             self._over_limit = False
             self.stream.request_read_disable(False)
-        return data
 
 
 class EncoderHandle(_Handle):
@@ -230,10 +246,8 @@ class EncoderHandle(_Handle):
             self._over_limit = True
             self.chain.pause_upstream(True)
 
-    def take(self) -> bytes:
-        """Give up what was kept."""
-        data, self.buffered = self.buffered, b""
-        if self._over_limit:
+    def release(self) -> None:
+        """What was kept has been passed on: let the upstream go on."""
+        if self._over_limit and not self._is_over_limit():
             self._over_limit = False
             self.chain.pause_upstream(False)
-        return data

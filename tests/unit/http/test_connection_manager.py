@@ -1,0 +1,395 @@
+"""The connection manager with the real HTTP/1 codec, a connection without sockets and a clock that stands still."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from envoymesh.http.access_log import AccessLog
+from envoymesh.http.connection_manager import ConnectionManager
+from envoymesh.http.context import HttpContext
+from envoymesh.http.date import DateProvider
+from envoymesh.http.filter import FilterDataStatus, FilterHeadersStatus
+from envoymesh.http.formatter import Formatter
+from envoymesh.http.headers import ResponseHeaders
+from envoymesh.http.http1 import Http1Settings
+from envoymesh.http.request_id import RequestIdGenerator
+from envoymesh.http.settings import HttpConnectionManagerSettings
+from envoymesh.http.stats import Http1CodecStats, Http2CodecStats, HttpConnectionManagerStats, ListenerHttpStats
+from envoymesh.network.api import CloseType
+from envoymesh.router.table import RouteTable
+from envoymesh.stats import Store
+from tests.support.fakes import FakeConnection, FakeDispatcher
+from tests.unit.http.streams import DecoderFilter, EncoderFilter
+
+GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST /x HTTP/1.1\r\nHost: a\r\ncontent-length: 3\r\n\r\n"
+DATE = b"date: Tue, 14 Nov 2023 22:13:20 GMT\r\n"
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n" + DATE + b"server: envoy\r\n\r\nhi"
+LOG = "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION%\n"
+
+
+class Upstream(DecoderFilter):
+    """A terminal filter: the test answers in its place. Also hears watermarks."""
+
+    def __init__(self) -> None:
+        super().__init__(FilterHeadersStatus.STOP, [FilterDataStatus.STOP_NO_BUFFER] * 100)
+        self.watermarks: list[str] = []
+
+    def answer(self, *body: bytes, status: int = 200, length: bool = True) -> None:
+        whole = b"".join(body)
+        headers = ResponseHeaders(status, [(b"content-length", b"%d" % len(whole))] if length else [])
+        self.decoder_callbacks.add_downstream_watermark_callbacks(self)
+        self.decoder_callbacks.encode_headers(headers, not body, "via_upstream")
+        for index, piece in enumerate(body, 1):
+            self.decoder_callbacks.encode_data(piece, index == len(body))
+
+    def begin(self, *fields: tuple[bytes, bytes]) -> None:
+        self.decoder_callbacks.add_downstream_watermark_callbacks(self)
+        self.decoder_callbacks.encode_headers(ResponseHeaders(200, list(fields)), False, "via_upstream")
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        self.watermarks.append("above")
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        self.watermarks.append("below")
+
+
+class Edge:
+    """One downstream connection with its manager; `upstreams` has the terminal filter of each request."""
+
+    def __init__(self, filters: Sequence[Any] = (), **options: Any) -> None:
+        self.dispatcher = FakeDispatcher()
+        self.upstreams: list[Upstream] = []
+        self.lines: list[bytes] = []
+        self.drain_close = False
+        scope = Store().scope("http.t.")
+        self.stats = HttpConnectionManagerStats.create(scope)
+        settings = HttpConnectionManagerSettings(
+            "t", RouteTable("r", []), (*filters, self._add), access_logs=(AccessLog(Formatter(LOG), self),), **options
+        )
+        self.context = HttpContext(
+            settings=settings,
+            stats=self.stats,
+            listener_stats=ListenerHttpStats.create(Store().scope("l.")),
+            http1_stats=Http1CodecStats.create(Store().scope("http1.")),
+            http2_stats=Http2CodecStats.create(Store().scope("http2.")),
+            dispatcher=self.dispatcher,
+            dates=DateProvider(self.dispatcher),
+            request_ids=RequestIdGenerator(bytes),
+            drain_close=lambda: self.drain_close,
+            next_stream_id=itertools.count(1).__next__,
+        )
+        self.connection = FakeConnection()
+        self.manager = ConnectionManager(self.context, self.connection, 1024)
+        self.connection.set_handler(self.manager)
+
+    def _add(self, callbacks: Any) -> None:
+        self.upstreams.append(Upstream())
+        callbacks.add_decoder_filter(self.upstreams[-1])
+
+    def write(self, data: bytes) -> None:
+        self.lines.append(data)
+
+    @property
+    def upstream(self) -> Upstream:
+        return self.upstreams[-1]
+
+    def receive(self, data: bytes) -> bytes:
+        """Bytes from the client; what it got for them."""
+        self.connection.receive(data)
+        self.dispatcher.run_posted()
+        return self.connection.take_written()
+
+    @property
+    def written(self) -> bytes:
+        return self.connection.take_written()
+
+
+def test_a_request_and_its_response() -> None:
+    edge = Edge()
+    assert edge.receive(GET) == b""
+    assert edge.upstream.seen.headers.path == b"/x"
+    assert edge.upstream.seen.ends == 1
+    edge.dispatcher.advance(0.25)
+    edge.upstream.answer(b"h", b"i")
+    assert edge.written == OK
+    assert edge.lines == [b"/x 200 - via_upstream 0 2 250\n"]
+    assert edge.upstream.destroyed == 1
+    stats = edge.stats
+    assert (stats.downstream_rq_total.value, stats.downstream_rq_active.value) == (1, 0)
+    assert (stats.downstream_rq_2xx.value, stats.downstream_cx_active.value) == (1, 1)
+
+
+def test_keep_alive_and_pipelining() -> None:
+    edge = Edge()
+    edge.receive(GET + GET.replace(b"/x", b"/y"))
+    assert len(edge.upstreams) == 1, "the second waits its turn"
+    edge.upstream.answer(b"hi")
+    edge.dispatcher.run_posted()
+    assert edge.upstream.seen.headers.path == b"/y"
+    edge.upstream.answer(b"hi")
+    assert edge.written == OK * 2
+    assert edge.connection.read_disable_count == 0
+    assert not edge.connection.closed
+
+
+def test_a_body_streams_through() -> None:
+    edge = Edge()
+    edge.receive(POST + b"a")
+    edge.receive(b"bc")
+    assert (edge.upstream.seen.data, edge.upstream.seen.ends) == (b"abc", 1)
+    edge.upstream.answer()
+    assert edge.lines == [b"/x 200 - via_upstream 3 0 0\n"]
+
+
+@pytest.mark.parametrize("header", [b"connection: close", b"Connection: foo, CLOSE"])
+def test_the_client_asks_for_the_end(header: bytes) -> None:
+    edge = Edge()
+    edge.receive(GET.replace(b"\r\n\r\n", b"\r\n" + header + b"\r\n\r\n"))
+    edge.upstream.answer(b"hi")
+    assert b"\r\nconnection: close\r\n" in edge.written
+    assert edge.connection.close_types == [CloseType.FLUSH_WRITE]
+
+
+def test_an_early_response_ends_the_connection() -> None:
+    edge = Edge()
+    edge.receive(POST)
+    edge.upstream.answer(b"hi")
+    assert b"\r\nconnection: close\r\n" in edge.written
+    assert edge.connection.close_types == [CloseType.FLUSH_WRITE_AND_DELAY]
+    assert edge.stats.downstream_rq_response_before_rq_complete.value == 1
+
+
+def test_a_malformed_request_is_refused_and_logged() -> None:
+    edge = Edge()
+    assert edge.receive(b"BAD\r\n\r\n").startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert edge.lines == [b"- 400 DPE http1.codec_error 0 11 0\n"]
+    assert edge.connection.close_types == [CloseType.FLUSH_WRITE_AND_DELAY]
+    assert edge.stats.downstream_cx_protocol_error.value == 1
+    assert edge.stats.downstream_rq_active.value == 0
+
+
+def test_the_client_goes_away() -> None:
+    edge = Edge()
+    edge.receive(GET)
+    edge.connection.remote_close()
+    assert edge.lines == [b"/x 0 DC downstream_remote_disconnect 0 0 0\n"]
+    assert edge.upstream.destroyed == 1
+    assert edge.stats.downstream_cx_destroy_remote_active_rq.value == 1
+    assert edge.context.managers == set()
+    assert not edge.dispatcher.timers
+
+
+def test_fin_during_a_request_ends_it() -> None:
+    edge = Edge()
+    edge.receive(GET)
+    edge.connection.receive_eof()
+    assert edge.connection.close_types == [CloseType.NO_FLUSH]
+    assert edge.lines == [b"/x 0 DC downstream_remote_disconnect 0 0 0\n"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "option", "answer", "line"),
+    [
+        (GET, "stream_idle_timeout", b"504 Gateway Timeout", b"/x 504 SI stream_idle_timeout 0 14 3000\n"),
+        (POST, "stream_idle_timeout", b"408 Request Timeout", b"/x 408 SI stream_idle_timeout 0 14 3000\n"),
+        (POST, "request_timeout", b"408 Request Timeout", b"/x 408 - request_overall_timeout 0 15 3000\n"),
+        (b"GE", "request_headers_timeout", b"408 Request Timeout", b"- 408 - request_header_timeout 0 22 3000\n"),
+        (GET, "max_stream_duration", b"504 Gateway Timeout", b"/x 504 - max_duration_timeout 0 27 3000\n"),
+        (POST, "max_stream_duration", b"408 Request Timeout", b"/x 408 - max_duration_timeout 0 27 3000\n"),
+    ],
+)
+def test_timeouts_of_requests(sent: bytes, option: str, answer: bytes, line: bytes) -> None:
+    edge = Edge(**{option: 3.0})
+    edge.receive(sent)
+    edge.dispatcher.advance(2.9)
+    assert edge.written == b""
+    edge.dispatcher.advance(0.2)
+    assert edge.written.startswith(b"HTTP/1.1 " + answer)
+    assert edge.lines == [line]
+    assert edge.connection.closed is (sent != GET)
+
+
+def test_progress_puts_the_idle_timeout_off() -> None:
+    edge = Edge(stream_idle_timeout=3.0)
+    edge.receive(POST)
+    for piece in (b"a", b"b", b"c"):
+        edge.dispatcher.advance(2.0)
+        assert edge.receive(piece) == b""
+    edge.dispatcher.advance(2.0)
+    edge.upstream.begin((b"content-length", b"2"))
+    edge.dispatcher.advance(2.9)
+    assert not edge.connection.closed
+    edge.dispatcher.advance(0.2)
+    assert edge.lines == [b"/x 200 SI stream_idle_timeout 3 0 11000\n"]
+    assert edge.connection.closed
+
+
+def test_a_route_may_set_the_idle_timeout() -> None:
+    edge = Edge(stream_idle_timeout=3.0)
+    edge.receive(GET)
+    edge.upstream.decoder_callbacks.set_idle_timeout(0)
+    edge.dispatcher.advance(100)
+    assert edge.written == b""
+    edge.upstream.decoder_callbacks.set_idle_timeout(1.0)
+    edge.dispatcher.advance(1.1)
+    assert edge.written.startswith(b"HTTP/1.1 504 ")
+
+
+def test_an_idle_connection_is_closed() -> None:
+    edge = Edge(idle_timeout=10.0)
+    edge.dispatcher.advance(9)
+    edge.receive(GET)
+    edge.dispatcher.advance(20)
+    assert not edge.connection.closed
+    edge.upstream.answer(b"hi")
+    edge.dispatcher.advance(9.9)
+    assert not edge.connection.closed
+    edge.dispatcher.advance(0.2)
+    assert edge.connection.closed
+    assert edge.stats.downstream_cx_idle_timeout.value == 1
+
+
+def test_a_connection_has_its_time() -> None:
+    edge = Edge(max_connection_duration=10.0, drain_timeout=1.0)
+    edge.receive(GET)
+    edge.dispatcher.advance(10.1)
+    assert not edge.connection.closed
+    edge.upstream.answer(b"hi")
+    assert b"\r\nconnection: close\r\n" in edge.written
+    assert edge.connection.closed
+    assert edge.stats.downstream_cx_max_duration_reached.value == 1
+
+
+def test_a_connection_has_its_number_of_requests() -> None:
+    edge = Edge(max_requests_per_connection=2)
+    for expected in (False, True):
+        edge.receive(GET)
+        edge.upstream.answer(b"hi")
+        assert (b"connection: close" in edge.written) is expected
+    assert edge.stats.downstream_cx_max_requests_reached.value == 1
+
+
+def test_draining() -> None:
+    idle, busy, asked = Edge(), Edge(), Edge()
+    busy.receive(GET)
+    for edge in (idle, busy):
+        edge.manager.start_drain(0.5)
+    assert (idle.connection.closed, busy.connection.closed) == (True, False)
+    busy.upstream.answer(b"hi")
+    assert b"connection: close" in busy.written
+    assert busy.connection.closed
+    asked.drain_close = True
+    asked.receive(GET)
+    asked.upstream.answer(b"hi")
+    assert b"connection: close" in asked.written
+    assert asked.stats.downstream_cx_drain_close.value == 1
+
+
+def test_watermarks_balance() -> None:
+    edge = Edge()
+    edge.receive(GET)
+    edge.connection.above_high_watermark()
+    edge.upstream.begin((b"content-length", b"2"))
+    assert edge.upstream.watermarks == ["above"]
+    edge.connection.below_low_watermark()
+    edge.connection.above_high_watermark()
+    edge.connection.below_low_watermark()
+    assert edge.upstream.watermarks == ["above", "below"] * 2
+    edge.upstream.decoder_callbacks.encode_data(b"hi", True)
+    edge.connection.above_high_watermark()
+    assert edge.upstream.watermarks == ["above", "below"] * 2, "the stream is gone"
+
+
+def test_a_full_upstream_stops_the_reading() -> None:
+    edge = Edge()
+    edge.receive(POST)
+    edge.upstream.decoder_callbacks.on_decoder_filter_above_write_buffer_high_watermark()
+    edge.receive(b"abc")
+    assert edge.upstream.seen.data == b""
+    edge.upstream.decoder_callbacks.on_decoder_filter_below_write_buffer_low_watermark()
+    assert edge.upstream.seen.data == b"abc"
+    stats = edge.stats
+    assert stats.downstream_flow_control_paused_reading_total.value == 1
+    assert stats.downstream_flow_control_resumed_reading_total.value == 1
+
+
+def test_expect_100_continue() -> None:
+    edge = Edge()
+    assert (
+        edge.receive(POST.replace(b"\r\n\r\n", b"\r\nexpect: 100-continue\r\n\r\n")) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    )
+    assert b"expect" not in edge.upstream.seen.headers
+    proxying = Edge(proxy_100_continue=True)
+    assert proxying.receive(POST.replace(b"\r\n\r\n", b"\r\nexpect: 100-continue\r\n\r\n")) == b""
+    proxying.upstream.decoder_callbacks.encode_1xx_headers(ResponseHeaders(100))
+    assert proxying.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("connection", "length", "expected"),
+    [
+        (b"", True, b"connection: close"),
+        (b"connection: keep-alive\r\n", True, b"connection: keep-alive"),
+        (b"connection: keep-alive\r\n", False, b"connection: close"),
+    ],
+)
+def test_http_1_0(connection: bytes, length: bool, expected: bytes) -> None:
+    edge = Edge(http1=Http1Settings(accept_http_10=True))
+    edge.receive(b"GET / HTTP/1.0\r\nHost: a\r\n" + connection + b"\r\n")
+    edge.upstream.answer(b"hi", length=length)
+    written = edge.written
+    assert expected in written
+    assert b"chunked" not in written
+    assert written.endswith(b"\r\n\r\nhi")
+    assert edge.connection.closed is (expected == b"connection: close")
+
+
+def test_a_local_reply_after_headers_is_a_reset() -> None:
+    edge = Edge()
+    edge.receive(GET)
+    edge.upstream.begin((b"content-length", b"9"))
+    edge.upstream.decoder_callbacks.send_local_reply(503, b"late", "late")
+    assert b"503" not in edge.written
+    assert edge.connection.closed
+    assert edge.lines == [b"/x 200 - late 0 0 0\n"]
+
+
+def test_a_response_that_is_too_large_to_keep_becomes_500() -> None:
+    keeper = EncoderFilter(FilterHeadersStatus.STOP, [FilterDataStatus.STOP_AND_BUFFER] * 9)
+    edge = Edge([lambda callbacks: callbacks.add_encoder_filter(keeper)])
+    edge.receive(GET)
+    edge.upstream.begin()
+    edge.upstream.decoder_callbacks.encode_data(b"x" * 1025, False)
+    assert edge.written.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert edge.lines == [b"/x 500 - response_payload_too_large 0 21 0\n"]
+    assert (keeper.destroyed, edge.upstream.destroyed) == (1, 1)
+
+
+def test_a_request_that_is_too_large_to_keep_becomes_413() -> None:
+    keeper = DecoderFilter(FilterHeadersStatus.STOP, [FilterDataStatus.STOP_AND_BUFFER] * 9)
+    edge = Edge([lambda callbacks: callbacks.add_decoder_filter(keeper)])
+    answer = edge.receive(b"POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 2000\r\n\r\n" + b"x" * 1025)
+    assert answer.startswith(b"HTTP/1.1 413 Payload Too Large\r\n")
+    assert edge.upstream.seen.headers is None
+
+
+def test_bytes_that_could_be_http_2_are_waited_for() -> None:
+    edge = Edge()
+    assert edge.receive(b"P") == b""
+    edge.receive(POST[1:] + b"abc")
+    assert edge.upstream.seen.headers.method == b"POST"
+    http2 = Edge()
+    http2.receive(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+    assert http2.manager.multiplexed
+    assert http2.stats.downstream_cx_http2_total.value == 1
+
+
+def test_a_repr_tells_what_is_going_on() -> None:
+    edge = Edge()
+    edge.receive(GET)
+    assert "streams=1" in repr(edge.manager)
