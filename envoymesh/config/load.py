@@ -33,11 +33,13 @@ class LoadedBootstrap:
         message: the envoy.config.bootstrap.v3.Bootstrap.
         source: the file and lines of each path.
         warnings: lines to log: duplicate keys, deprecated fields, unknown fields passed over.
+        unknown_fields: how many unknown fields were passed over.
     """
 
     message: Any
     source: Source
     warnings: tuple[str, ...] = field(default=())
+    unknown_fields: int = 0
 
     def reader(self) -> Reader:
         """Make a reader of the whole; its `Reader.finish` refuses what nobody read."""
@@ -65,19 +67,21 @@ def load_bootstrap(
     base = Document(value={})
     source = Source()
     warnings: list[str] = []
+    unknown = 0
     if path:
         base = read_document(path)
         source = Source(path, base.lines)
-        _parse(bootstrap, base, source, allow_unknown_static_fields, warnings)
+        unknown += _parse(bootstrap, base, source, allow_unknown_static_fields, warnings)
     if config_yaml:
         over = load_yaml(config_yaml, CONFIG_YAML)
         override = new_bootstrap()
-        _parse(override, over, Source(CONFIG_YAML, over.lines), allow_unknown_static_fields, warnings)
+        at = Source(CONFIG_YAML, over.lines)
+        unknown += _parse(override, over, at, allow_unknown_static_fields, warnings)
         bootstrap.MergeFrom(override)
         source.override = Source(CONFIG_YAML, {shifted(key, base.value): line for key, line in over.lines.items()})
     found = check(bootstrap, source)
     raise_all(found.errors)
-    return LoadedBootstrap(bootstrap, source, (*warnings, *found.warnings))
+    return LoadedBootstrap(bootstrap, source, (*warnings, *found.warnings), unknown)
 
 
 def read_document(path: str) -> Document:
@@ -99,14 +103,15 @@ def read_document(path: str) -> Document:
     return load_yaml(text, path) if ending in (".yaml", ".yml") else load_json(text, path)
 
 
-def _parse(message: Any, document: Document, source: Source, allow_unknown: bool, warnings: list[str]) -> None:
-    """Fill a message from a document, and add its warnings."""
+def _parse(message: Any, document: Document, source: Source, allow_unknown: bool, warnings: list[str]) -> int:
+    """Fill a message from a document, and add its warnings; the number of unknown fields among them."""
     if not isinstance(document.value, dict):
         raise ConfigError("expected a mapping, the fields of a Bootstrap", "", source.file)
     parser = Parser(source, allow_unknown)
     parser.fill(message, document.value)
     raise_all(parser.errors)
     warnings.extend((*document.warnings, *parser.warnings))
+    return len(parser.warnings)
 
 
 def shifted(key: Key, base: Any) -> Key:

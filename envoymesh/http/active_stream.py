@@ -42,6 +42,7 @@ class ActiveStream:
         "_route",
         "_saw_upgrade",
         "_watermark_callbacks",
+        "asked_to_close",
         "buffer_limit",
         "connection",
         "destroyed",
@@ -75,6 +76,7 @@ class ActiveStream:
         self.remote_complete = False
         self.local_complete = False
         self.destroyed = False
+        self.asked_to_close = False
         self.reset_reason = StreamResetReason.LOCAL_RESET
         self._chain: FilterChain | None = None
         self._route: object = _UNMATCHED
@@ -237,7 +239,6 @@ class ActiveStream:
         if self.destroyed:
             return
         if reason in (StreamResetReason.REMOTE_RESET, StreamResetReason.REMOTE_REFUSED_STREAM_RESET):
-            self.manager.stats.downstream_rq_rx_reset.inc()
             self.info.flags |= ResponseFlag.DOWNSTREAM_REMOTE_RESET
             self.info.response_code_details = self.info.response_code_details or "downstream_remote_reset"
         elif reason is StreamResetReason.PROTOCOL_ERROR:
@@ -297,6 +298,12 @@ class ActiveStream:
         for _ in range(self._high_watermark_calls):
             callbacks.on_above_write_buffer_high_watermark()
 
+    def _count_too_large(self, details: str) -> None:
+        if details == "request_payload_too_large":
+            self.manager.stats.downstream_rq_too_large.inc()
+        elif details == "response_payload_too_large":
+            self.manager.stats.rs_too_large.inc()
+
     def reply_locally(
         self,
         status: int,
@@ -304,15 +311,18 @@ class ActiveStream:
         details: str,
         modify_headers: Callable[[ResponseHeaders], None] | None = None,
     ) -> None:
-        """Answer here; when a response has begun, reset instead."""
+        """Answer here; when response headers have gone out, reset instead."""
         if self.destroyed:
             return
-        if self.response_headers is not None:
+        self._count_too_large(details)
+        if self.info.response_code is not None:
             self.reset(StreamResetReason.LOCAL_RESET, details)
             return
+        # Filters see no second response when one is still among them: it is dropped, and this goes straight out.
+        direct = self._chain is None or self.response_headers is not None
         headers, body = make_local_reply(status, body, self.request_headers, modify_headers)
         self.begin_response(headers, details)
-        if self._chain is None:
+        if direct or self._chain is None:
             self.write_headers(headers, not body)
             if body:
                 self.write_data(body, True)

@@ -251,7 +251,9 @@ class ConnectionManager:
 
     def before_response(self, stream: ActiveStream, headers: ResponseHeaders, end_stream: bool) -> None:
         """Decide, as response headers go out, whether the connection ends after this response."""
-        if stream.encoder.close_connection_after_response or _ends_with_connection(stream, headers, end_stream):
+        # The codec adds what the response says; only a client that asked for the close need not be waited for.
+        stream.asked_to_close = stream.encoder.close_connection_after_response
+        if stream.asked_to_close or _ends_with_connection(stream, headers, end_stream):
             self.closing = True
         elif not self.closing and (self._draining or self._wants_to_drain()):
             if self.multiplexed:
@@ -290,13 +292,14 @@ class ConnectionManager:
             return
         stream.destroyed = True
         stream.encoder.set_callbacks(None)
-        if reset and not (stream.remote_complete and stream.local_complete):
-            stream.encoder.reset_stream(stream.reset_reason)
+        if not (stream.remote_complete and stream.local_complete):
+            self.stats.downstream_rq_rx_reset.inc()
+            if reset:
+                stream.encoder.reset_stream(stream.reset_reason)
         self._finish(stream)
         if self._resets_too_often(stream):
             return
-        close_at_once = stream.encoder.close_connection_after_response and stream.remote_complete
-        self.check_for_deferred_close(skip_delay=close_at_once)
+        self.check_for_deferred_close(skip_delay=stream.asked_to_close and stream.remote_complete)
         if not self._streams and self.settings.idle_timeout and not self.connection.closed:
             self._idle_timer.enable(self.settings.idle_timeout)
 

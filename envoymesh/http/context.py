@@ -72,3 +72,17 @@ class HttpContext:
         self.response_classes = response_class_counters(stats)
         self.listener_classes = response_class_counters(listener_stats)
         self.managers: set[ConnectionManager] = set()
+
+    def count_failed_handshake(self) -> None:
+        """A connection came and went before its TLS was agreed on: as in Envoy it counts as one of ours."""
+        stats = self.stats
+        stats.downstream_cx_total.inc()
+        stats.downstream_cx_ssl_total.inc()
+        stats.downstream_cx_destroy.inc()
+        stats.downstream_cx_destroy_remote.inc()
+
+    def sample_buffers(self) -> None:
+        """Set the gauges of buffered bytes."""
+        waiting = [manager.connection.buffered for manager in self.managers]
+        self.stats.downstream_cx_rx_bytes_buffered.set(sum(received for received, _ in waiting))
+        self.stats.downstream_cx_tx_bytes_buffered.set(sum(written for _, written in waiting))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from envoymesh.stats import ConstantStats, Counter, Gauge, Histogram, Named, StatsStruct, stats_struct
+from envoymesh.stats import ConstantStats, Counter, Gauge, Histogram, StatsStruct, stats_struct
 
 
 @stats_struct
@@ -34,18 +34,30 @@ class UnusedTracingStats(ConstantStats):
 
 
 @stats_struct
+class UnusedHttp1CodecStats(ConstantStats):
+    """``http1.``: METADATA, which HTTP/1 has not, and a queue of responses: here a request waits for the one before."""
+
+    metadata_not_supported_error: Counter
+    response_flood: Counter
+
+
+@stats_struct
 class UnusedHttp2CodecStats(ConstantStats):
     """``http2.``: figures of headers that Envoy too takes only where a runtime key asks for it, its other codec's
-    connections, and cookies over a limit that is not there."""
+    connections, cookies over a limit that is not there, METADATA frames, keep-alive PINGs, and queues of frames: here a
+    frame is bytes in the transport's buffer as soon as it is made."""
 
     cookie_count: Histogram
     cookie_size: Histogram
     cookies_total_bytes_too_large: Counter
     header_count: Histogram
     header_list_size: Histogram
-    header_list_size_too_large: Counter
+    keepalive_timeout: Counter
+    metadata_empty_frames: Counter
     oghttp2_downstream_connections: Counter
     oghttp2_upstream_connections: Counter
+    outbound_control_frames_active: Gauge
+    outbound_frames_active: Gauge
 
 
 @stats_struct
@@ -140,9 +152,8 @@ class Http1CodecStats(StatsStruct):
     """``http1.``, of listeners together and below each cluster."""
 
     dropped_headers_with_underscores: Counter
-    metadata_not_supported_error: Counter
     requests_rejected_with_underscores_in_headers: Counter
-    response_flood: Counter
+    unused: UnusedHttp1CodecStats
 
 
 @stats_struct
@@ -158,12 +169,8 @@ class Http2CodecStats(StatsStruct):
     inbound_empty_frames_flood: Counter
     inbound_priority_frames_flood: Counter
     inbound_window_update_frames_flood: Counter
-    keepalive_timeout: Counter
-    metadata_empty_frames: Counter
     outbound_control_flood: Counter
-    outbound_control_frames_active: Gauge
     outbound_flood: Counter
-    outbound_frames_active: Gauge
     pending_send_bytes: Gauge
     requests_rejected_with_underscores_in_headers: Counter
     rx_messaging_error: Counter

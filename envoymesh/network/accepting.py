@@ -21,6 +21,7 @@ class Accepting(Protocol):
 
     settings: ListenerSettings
     stats: ListenerStats
+    on_handshake_failed: Callable[[FilterChainSettings], None]
 
     def admit(self, transport: asyncio.Transport) -> asyncio.Protocol | None:
         """A connection was accepted."""
@@ -138,6 +139,8 @@ class Handshaking(NoHandler):
         self._chain = chain
 
     def on_event(self, event: ConnectionEvent) -> None:
-        """CONNECTED: the handshake is done."""
+        """CONNECTED: the handshake is done. Any other is the end."""
         if event is ConnectionEvent.CONNECTED:
             self._listener.hand_over(self._connection, self._chain)
+        else:
+            self._listener.on_handshake_failed(self._chain)

@@ -96,6 +96,11 @@ class Connection(Protocol):
     bytes_received: int
     bytes_sent: int
     closed: bool
+    delayed_close_timed_out: bool  # the peer did not close within delayed_close_timeout
+
+    @property
+    def buffered(self) -> tuple[int, int]:
+        """Bytes that wait: (received ones for the handler, written ones for the operating system)."""
 
     def set_handler(self, handler: ConnectionHandler) -> None:
         """Who gets data and events."""

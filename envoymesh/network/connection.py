@@ -65,9 +65,7 @@ def address_of(name: Any) -> Address | None:
     """An Address of what a socket calls its name; IPv4-mapped IPv6 addresses are IPv4, as in Envoy."""
     if not isinstance(name, tuple) or len(name) < 2:
         return None
-    host = name[0]
-    if host.startswith("::ffff:") and "." in host:
-        host = host[7:]
+    host = name[0].removeprefix("::ffff:") if "." in name[0] else name[0]
     return Address(host, name[1])
 
 
@@ -147,6 +145,12 @@ class TcpConnection(asyncio.Protocol):
 
     # envoymesh.network.api.Connection
 
+    @property
+    def buffered(self) -> tuple[int, int]:
+        """Bytes that wait: (received ones for the handler, written ones for the operating system)."""
+        transport = self._transport
+        return 0, self._collected_size + (0 if transport is None else transport.get_write_buffer_size())
+
     def set_handler(self, handler: ConnectionHandler) -> None:
         """Who gets data and events."""
         if not self.closed:
@@ -224,8 +228,8 @@ class TcpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
-        ours = self._closing is not None and exc is None
-        self._finish(ConnectionEvent.LOCAL_CLOSE if ours else ConnectionEvent.REMOTE_CLOSE)
+        local = self._closing is not None and exc is None
+        self._finish(ConnectionEvent.LOCAL_CLOSE if local else ConnectionEvent.REMOTE_CLOSE)
 
     def pause_writing(self) -> None:
         """The transport's buffer is above the high watermark."""
@@ -317,9 +321,8 @@ class TcpConnection(asyncio.Protocol):
         self._send = self._sink = _discard
         if how is CloseType.FLUSH_WRITE:
             transport.close()
-        else:
-            if self._read_disabled:
-                transport.resume_reading()
+        elif self._read_disabled:
+            transport.resume_reading()
         if self._delayed_close_timeout:
             self._arm_close_timer()
 
@@ -356,8 +359,7 @@ class TcpConnection(asyncio.Protocol):
         if self._transport is None:
             return
         if reset:
-            sock = self._transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
 
     def _finish(self, event: ConnectionEvent) -> None:

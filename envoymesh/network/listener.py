@@ -63,6 +63,7 @@ class TcpListener:
         "addresses",
         "connection_limit",
         "global_limit_reached",
+        "on_handshake_failed",
         "settings",
         "stats",
     )
@@ -83,6 +84,8 @@ class TcpListener:
         # Asked for each new connection: envoy.resource_limits.listener.NAME.connection_limit, or None.
         self.connection_limit: Callable[[], int | None] = _no_limit
         self.global_limit_reached: Callable[[], bool] = lambda: False
+        # Hears of a connection that ended before its TLS was agreed on; nobody was given it.
+        self.on_handshake_failed: Callable[[FilterChainSettings], None] = lambda chain: None
         self._dispatcher = dispatcher
         self._on_accept = on_accept
         self._inspector_stats = inspector_stats

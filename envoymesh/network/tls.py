@@ -113,8 +113,13 @@ class TlsContext:
             context.sni_callback = self._on_server_name
         self._resume = resume
         self._session: ssl.SSLSession | None = None
-        certificates = common.certificates
-        self._local = facts_of_pem(certificates[0].chain)[0].subject if certificates else ""
+        chain = self.certificate_chain()
+        self._local = chain[0][1].subject if chain else ""
+        if stats is not None:
+            own, authorities = (
+                [facts.expiration_time for _, facts in each] for each in (chain, self.ca_certificates())
+            )
+            stats.loaded("server" if self.server_side else "client", own, authorities)
 
     def wrap(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
         """A new connection's TLS state."""

@@ -43,6 +43,11 @@ class TlsConnection(TcpConnection):
         self._tls_object = context.wrap(self._incoming, self._outgoing)
         self._raw: Callable[[Bytes], None] = self._collect
 
+    @property
+    def buffered(self) -> tuple[int, int]:
+        """As TcpConnection's; what is received waits encrypted."""
+        return self._incoming.pending, super().buffered[1]
+
     def data_received(self, data: bytes) -> None:
         """Encrypted bytes from the transport."""
         if self._closing is not None or self.closed:

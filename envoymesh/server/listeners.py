@@ -20,12 +20,24 @@ from envoymesh.http.date import DateProvider
 from envoymesh.http.filter import FilterFactory
 from envoymesh.http.request_id import RequestIdGenerator
 from envoymesh.http.settings import HttpConnectionManagerSettings
-from envoymesh.http.stats import Http1CodecStats, Http2CodecStats, HttpConnectionManagerStats, ListenerHttpStats
+from envoymesh.http.stats import (
+    Http1CodecStats,
+    Http2CodecStats,
+    HttpConnectionManagerStats,
+    ListenerHttpStats,
+    UnusedTracingStats,
+)
 from envoymesh.network.api import Connection
 from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.network.listener import TcpListener
 from envoymesh.network.settings import FilterChainSettings, ListenerSettings
-from envoymesh.network.stats import ListenerStats, SslStats, TlsInspectorStats
+from envoymesh.network.stats import (
+    AdminListenerStats,
+    ListenerStats,
+    SslStats,
+    TlsInspectorStats,
+    UnusedListenerStats,
+)
 from envoymesh.router.table import ClusterAction, RouteTable
 from envoymesh.server.config import CONNECTION_MANAGER
 from envoymesh.server.runtime import Runtime
@@ -33,6 +45,9 @@ from envoymesh.stats import Scope, Store, sanitize
 from envoymesh.upstream.api import ClusterManager
 
 _log = logging.getLogger("envoymesh.config")
+
+ADMIN_STAT_NAME = "admin"
+"""Where others have an address in ``listener.<address>.``; there is no other listener of this name."""
 
 
 @dataclass(slots=True)
@@ -141,6 +156,7 @@ def make_listener(
         http: connection manager settings by the identity of their filter chain.
     """
     scope = parts.store.scope(f"listener.{sanitize(stat_name)}.")
+    is_admin = stat_name == ADMIN_STAT_NAME
     made = {key: contexts.make(each, scope) for key, each in http.items()}
     buffer_limit = settings.per_connection_buffer_limit_bytes
 
@@ -153,10 +169,15 @@ def make_listener(
         parts.dispatcher,
         settings,
         on_accept,
-        ListenerStats.create(scope),
+        (AdminListenerStats if is_admin else ListenerStats).create(scope),
         SslStats(scope) if has_tls else None,
         TlsInspectorStats.create(parts.store.scope("tls_inspector.")) if settings.inspect_tls else None,
     )
+    if not is_admin:
+        UnusedListenerStats.create(scope)
+        for each in http.values():
+            UnusedTracingStats.create(parts.store.scope(f"http.{sanitize(each.stat_prefix)}.tracing."))
+    listener.on_handshake_failed = lambda chain: made[id(chain)].count_failed_handshake()
     limit_key = f"envoy.resource_limits.listener.{settings.name}.connection_limit"
     listener.connection_limit = lambda: parts.runtime.integer(limit_key)
     return listener

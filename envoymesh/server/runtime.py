@@ -46,11 +46,13 @@ class Runtime:
         self._values: list[dict[str, str]] = [dict(values or {}) for _, values in layers]
         self._admin = next((i for i, (_, values) in enumerate(layers) if values is None), None)
         self._stats = stats
-        stats.load_success.inc()
-        stats.num_layers.set(len(layers))
-        self._count()
+        self.load()
 
-    def _count(self) -> None:
+    def load(self) -> None:
+        """Take all layers in: at the start, again when the server goes live (as Envoy does), after each change."""
+        self._stats.load_success.inc()
+        self._stats.override_dir_not_exists.inc()
+        self._stats.num_layers.set(len(self._names))
         self._stats.num_keys.set(len({key for values in self._values for key in values}))
         if self._admin is not None:
             self._stats.admin_overrides_active.set(1 if self._values[self._admin] else 0)
@@ -85,8 +87,7 @@ class Runtime:
                 layer[key] = value
             else:
                 layer.pop(key, None)
-        self._stats.load_success.inc()
-        self._count()
+        self.load()
 
     def snapshot(self) -> RuntimeSnapshot:
         """Layers and values, for ``/runtime``."""

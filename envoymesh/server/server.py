@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from envoymesh.admin.filter import admin_filter_factory
-from envoymesh.admin.process_memory import process_memory
 from envoymesh.admin.registry import Admin
 from envoymesh.admin.views import ServerState
 from envoymesh.config.load import LoadedBootstrap
@@ -31,10 +30,11 @@ from envoymesh.network.tls import upstream_context
 from envoymesh.options import Options
 from envoymesh.router.table import RouteTable
 from envoymesh.server.access_log_file import AccessLogFiles
-from envoymesh.server.admin import make_admin_context
+from envoymesh.server.admin import certificates, make_admin_context
 from envoymesh.server.config import AdminSettings, BootstrapSettings, read_bootstrap
 from envoymesh.server.drain import DrainManager
 from envoymesh.server.listeners import (
+    ADMIN_STAT_NAME,
     HttpContexts,
     ListenerParts,
     filter_context,
@@ -43,9 +43,10 @@ from envoymesh.server.listeners import (
     read_http_filters,
 )
 from envoymesh.server.log import ProcessLog
+from envoymesh.server.process_stats import ProcessStats
 from envoymesh.server.runtime import Runtime
 from envoymesh.stats import Store
-from envoymesh.stats.server import FilesystemStats, ListenerManagerStats, RuntimeStats, ServerStats
+from envoymesh.stats.server import FilesystemStats, RuntimeStats
 from envoymesh.upstream.cluster_manager import StaticClusterManager
 
 _log = logging.getLogger("envoymesh.main")
@@ -74,8 +75,8 @@ class Server:
         self._stopped = asyncio.Event()
         self._initialised = asyncio.Event()
         root = self.store.scope("")
-        self._stats = ServerStats.create(root.scope("server."))
-        self._listener_stats = ListenerManagerStats.create(root.scope("listener_manager."))
+        self._stats = ProcessStats(self.store, self.dispatcher)
+        self._listener_stats = self._stats.listeners
         flush_interval = options.file_flush_interval_msec / 1000
         self._access_logs = AccessLogFiles(
             self.dispatcher, flush_interval, FilesystemStats.create(root.scope("filesystem."))
@@ -89,6 +90,7 @@ class Server:
         self.settings: BootstrapSettings = read_bootstrap(reader, options, self._access_logs.open)
         self.runtime = Runtime(self.settings.runtime_layers, RuntimeStats.create(root.scope("runtime.")))
         self.clusters = self._make_clusters()
+        self._stats.loaded(loaded.unknown_fields, len(self.settings.clusters))
         self._parts = self._listener_parts()
         self._contexts = HttpContexts(self._parts)
         self.route_messages: list[Any] = []
@@ -99,11 +101,14 @@ class Server:
     # Assembly
 
     def _make_clusters(self) -> StaticClusterManager:
+        # As in Envoy the resolver's stats are there when a cluster needs a resolver.
+        asks = any(each.discovery_type != "STATIC" for each in self.settings.clusters)
+        dns_stats = DnsStats.create((self.store if asks else Store()).scope("dns.cares."))
         return StaticClusterManager(
             self.settings.clusters,
             self.store.scope(""),
             LoopConnector(self.dispatcher),
-            CaresResolver(self.dispatcher, DnsStats.create(self.store.scope("dns.cares."))),
+            CaresResolver(self.dispatcher, dns_stats),
             self.dispatcher,
             random.random,
             lambda tls, scope: upstream_context(tls, SslStats(scope)),
@@ -146,7 +151,7 @@ class Server:
         chain = FilterChainSettings("", FilterChainMatch(), ())
         settings = ListenerSettings("admin", admin.address, filter_chains=(chain,), reuse_port=False)
         http = {id(chain): self._admin_http(admin)}
-        return make_listener(settings, self._parts, self._contexts, http, "admin")
+        return make_listener(settings, self._parts, self._contexts, http, ADMIN_STAT_NAME)
 
     def _admin_http(self, admin: AdminSettings) -> HttpConnectionManagerSettings:
         return HttpConnectionManagerSettings(
@@ -162,7 +167,7 @@ class Server:
 
     async def run(self) -> None:
         """Serve until `shutdown`. Errors: BindError when an address is not to be had."""
-        self._stats.concurrency.set(1)
+        self._stats.starting()
         self._bind()
         if self._admin is not None:
             await self._admin.listen()
@@ -194,10 +199,9 @@ class Server:
 
     def _go_live(self) -> None:
         self._state = ServerState.LIVE
-        self._listener_stats.total_listeners_active.set(len(self.listeners))
-        self._listener_stats.workers_started.set(1)
+        self.runtime.load()
         elapsed = int((self.dispatcher.now() - self._started) * 1000)
-        self._stats.initialization_time_ms.record(elapsed)
+        self._stats.live(len(self.listeners), elapsed)
         self._flush_stats()
         _log.info("all dependencies initialized. starting workers")
         _log.info("starting main dispatch loop (started in %d ms)", elapsed)
@@ -212,16 +216,13 @@ class Server:
             _log.critical("cannot open admin address output file %s for writing: %s", path, error.strerror)
 
     def _flush_stats(self) -> None:
-        stats = self._stats
-        stats.live.set(int(self.state is ServerState.LIVE))
-        stats.state.set(int(self.state))
-        stats.uptime.set(int(self.uptime_current_epoch()))
-        memory = process_memory()
-        stats.memory_allocated.set(memory.allocated)
-        stats.memory_heap_size.set(memory.heap_size)
-        stats.memory_physical_size.set(memory.total_physical_bytes)
-        stats.total_connections.set(sum(listener.active_connections for listener in self.listeners))
-        self.store.flush()
+        self._stats.set_state(self.state)
+        for context in self._contexts.all:
+            context.sample_buffers()
+        for cluster in self.clusters.clusters().values():
+            cluster.sample_buffers()
+        certs = certificates(self.listeners, self.dispatcher.wall_time())
+        self._stats.flush(self.uptime_current_epoch(), self._open_connections(), certs)
         self._stats_timer.enable(self.settings.stats_flush_interval)
 
     # ServerLifecycle
@@ -244,8 +245,7 @@ class Server:
     def fail_health_check(self, fail: bool) -> None:
         """``/healthcheck/fail`` and ``/healthcheck/ok``."""
         self._drain.health_check_failed = fail
-        self._stats.live.set(int(self.state is ServerState.LIVE))
-        self._stats.state.set(int(self.state))
+        self._stats.set_state(self.state)
 
     def drain_listeners(self, *, graceful: bool, inbound_only: bool, skip_exit: bool) -> None:
         """``/drain_listeners``: stop accepting, now or after the drain time; `skip_exit` only drains connections."""
@@ -308,6 +308,7 @@ class Server:
             listener.close()
         self.clusters.shutdown()
         self._stats_timer.disable()
+        self._stats.stopping()
         self._access_logs.close()
         await asyncio.sleep(0)  # transports that were closed just now get their turn
         _log.info("exiting")

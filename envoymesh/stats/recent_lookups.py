@@ -39,4 +39,6 @@ class RecentLookups:
 
     def counts(self) -> list[tuple[int, str]]:
         """(how often, name) of what is remembered, the most frequent first."""
-        return sorted(((count, name) for name, count in Counter(self._recent).items()), key=lambda each: (-each[0], each[1]))
+        return sorted(
+            ((count, name) for name, count in Counter(self._recent).items()), key=lambda each: (-each[0], each[1])
+        )

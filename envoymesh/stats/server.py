@@ -117,8 +117,11 @@ class ThreadLocalClusterManagerStats(StatsStruct):
 
 @stats_struct
 class UnusedRuntimeStats(ConstantStats):
-    """Scope `runtime.`: layers that are read from disk."""
+    """Scope `runtime.`: layers that are read from disk, and deprecated fields, which Envoy counts only in what comes
+    after the bootstrap."""
 
+    deprecated_feature_seen_since_process_start: Gauge
+    deprecated_feature_use: Counter
     load_error: Counter
     override_dir_exists: Counter
 
@@ -128,8 +131,6 @@ class RuntimeStats(StatsStruct):
     """Scope `runtime.`."""
 
     admin_overrides_active: Gauge
-    deprecated_feature_seen_since_process_start: Gauge
-    deprecated_feature_use: Counter
     load_success: Counter
     num_keys: Gauge
     num_layers: Gauge

@@ -151,6 +151,8 @@ class Cluster:
             if host.pools.get(kind) is pool:
                 del host.pools[kind]
 
+        if kind == "HTTP2":
+            _ = self._http2_stats  # also where no connection comes to be
         return ConnectionPool(
             host,
             settings=self.settings,
@@ -188,5 +190,14 @@ class Cluster:
         """Stop discovery and close every connection."""
         if self._discovery is not None:
             self._discovery.stop()
-        for pool in [*self._leaving, *(pool for host in self.hosts for pool in host.pools.values())]:
+        for pool in self._pools():
             pool.close()
+
+    def _pools(self) -> list[ConnectionPool]:
+        return [*self._leaving, *(pool for host in self.hosts for pool in host.pools.values())]
+
+    def sample_buffers(self) -> None:
+        """Set the gauges of buffered bytes."""
+        waiting = [buffered for pool in self._pools() for buffered in pool.buffered()]
+        self.stats.upstream_cx_rx_bytes_buffered.set(sum(received for received, _ in waiting))
+        self.stats.upstream_cx_tx_bytes_buffered.set(sum(written for _, written in waiting))

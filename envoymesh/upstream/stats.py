@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from envoymesh.stats import Counter, Gauge, Histogram, Named, Scope, StatsStruct, stats_struct
+from envoymesh.stats import ConstantStats, Counter, Gauge, Histogram, Named, Scope, StatsStruct, stats_struct
+
+
+@stats_struct
+class UnusedCircuitBreakerStats(ConstantStats):
+    """``cluster.<name>.circuit_breakers.<priority>.`` of `max_connection_pools`."""
+
+    cx_pool_open: Gauge
 
 
 @stats_struct
@@ -12,17 +19,16 @@ class CircuitBreakerStats(StatsStruct):
     """``cluster.<name>.circuit_breakers.<priority>.``; a gauge is 1 while its breaker is open."""
 
     cx_open: Gauge
-    cx_pool_open: Gauge
     rq_open: Gauge
     rq_pending_open: Gauge
     rq_retry_open: Gauge
+    unused: UnusedCircuitBreakerStats
 
 
 @stats_struct
 class ClusterStats(StatsStruct):
     """``cluster.<name>.``."""
 
-    bind_errors: Counter
     lb_healthy_panic: Counter
     total_match_count: Annotated[Counter, Named("default.total_match_count")]
     max_host_weight: Gauge
@@ -33,7 +39,6 @@ class ClusterStats(StatsStruct):
     membership_total: Gauge
     retry_or_shadow_abandoned: Counter
     update_attempt: Counter
-    update_empty: Counter
     update_failure: Counter
     update_no_rebuild: Counter
     update_success: Counter
@@ -58,8 +63,10 @@ class ClusterStats(StatsStruct):
     upstream_cx_none_healthy: Counter
     upstream_cx_overflow: Counter
     upstream_cx_protocol_error: Counter
+    upstream_cx_rx_bytes_buffered: Gauge
     upstream_cx_rx_bytes_total: Counter
     upstream_cx_total: Counter
+    upstream_cx_tx_bytes_buffered: Gauge
     upstream_cx_tx_bytes_total: Counter
     upstream_flow_control_backed_up_total: Counter
     upstream_flow_control_drained_total: Counter
@@ -87,12 +94,14 @@ class ClusterStats(StatsStruct):
 
 
 @stats_struct
-class UnusedClusterStats(StatsStruct):
-    """What Envoy counts of features that do not exist here: zero, and there for whoever adds them up by name."""
+class UnusedClusterStats(ConstantStats):
+    """EDS, `upstream_bind_config`, zone-aware and subset balancing, ORIGINAL_DST, HTTP/3, preconnecting, internal
+    redirects, maintenance mode and the like."""
 
     assignment_stale: Counter
     assignment_timeout_received: Counter
     assignment_use_cached: Counter
+    bind_errors: Counter
     lb_local_cluster_not_ok: Counter
     lb_recalculate_zone_structures: Counter
     lb_subsets_active: Gauge
@@ -107,17 +116,16 @@ class UnusedClusterStats(StatsStruct):
     lb_zone_routing_cross_zone: Counter
     lb_zone_routing_sampled: Counter
     original_dst_host_invalid: Counter
+    update_empty: Counter
     upstream_cx_connect_attempts_exceeded: Counter
     upstream_cx_connect_with_0_rtt: Counter
     upstream_cx_http3_total: Counter
     upstream_cx_pool_overflow: Counter
     upstream_cx_preconnect_skipped: Counter
-    upstream_cx_rx_bytes_buffered: Gauge
-    upstream_cx_tx_bytes_buffered: Gauge
     upstream_http3_broken: Counter
     upstream_internal_redirect_failed_total: Counter
     upstream_internal_redirect_succeeded_total: Counter
-    upstream_queue_overloaded: Counter
+    upstream_queue_overloaded: Gauge
     upstream_rq_0rtt: Counter
     upstream_rq_maintenance_mode: Counter
     upstream_rq_max_duration_reached: Counter

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -76,7 +77,9 @@ class StatsMesh:
         subprocess.run([sys.executable, ROOT / "certs/generate.py", certificates], check=True, capture_output=True)
         with self._stack as stack:
             app = stack.enter_context(Upstream(APP))
-            self._start("sidecar", self._configuration("service-envoy/service-envoy.yaml", {"local_service": app.address}))
+            self._start(
+                "sidecar", self._configuration("service-envoy/service-envoy.yaml", {"local_service": app.address})
+            )
             services = {
                 "service1": ("localhost", self._ports["ingress"]),
                 "service2": ("localhost", refused_address()[1]),
@@ -113,11 +116,12 @@ class StatsMesh:
         self._http1()
         self._malformed()
         self._https()
-        for tier in TIERS:
-            proxy = self.proxies[tier]
-            if tier == "front":
-                wait_for(lambda: proxy.stat("http.ingress_http.downstream_cx_active") == 0, "clients are gone")
-        wait_for(self._flushed, "histograms are flushed", 15)
+        front = self.proxies["front"]
+        wait_for(lambda: front.stat("http.ingress_http.downstream_cx_active") == 0, "clients are gone")
+        # `server.uptime` is set by the flush, which also merges the histograms.
+        before = [self.proxies[tier].stat("server.uptime") for tier in TIERS]
+        for tier, uptime in zip(TIERS, before, strict=True):
+            wait_for(partial(self._flushed_since, tier, uptime), "stats are flushed", 15)
 
     def _http1(self) -> None:
         base = f"http://127.0.0.1:{self._ports['http']}"
@@ -161,9 +165,8 @@ class StatsMesh:
             client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             _read_to_end(client)
 
-    def _flushed(self) -> bool:
-        texts = [self.proxies[tier].admin_get("/stats?filter=^http.ingress_http.downstream_rq_time$") for tier in TIERS]
-        return not any("No recorded values" in text for text in texts)
+    def _flushed_since(self, tier: str, uptime: int) -> bool:
+        return self.proxies[tier].stat("server.uptime") > uptime
 
     # Stats
 

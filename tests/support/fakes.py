@@ -129,6 +129,8 @@ class FakeConnection:
         self.close_types: list[CloseType] = []
         self.close_details = ""
         self.delayed_close_timeout = 1.0
+        self.delayed_close_timed_out = False
+        self.buffered = (0, 0)
         self.events: list[ConnectionEvent] = []
         self._unread: list[bytes] = []
         self._unread_eof = False

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from envoymesh.stats import Counter, StatsStruct, stats_struct
+from envoymesh.stats import ConstantStats, Counter, StatsStruct, stats_struct
+
+
+@stats_struct
+class UnusedRouterStats(ConstantStats):
+    """Internal redirects that are not followed, and local replies that an overload makes."""
+
+    passthrough_internal_redirect_bad_location: Counter
+    passthrough_internal_redirect_no_route: Counter
+    passthrough_internal_redirect_predicate: Counter
+    passthrough_internal_redirect_too_many_redirects: Counter
+    passthrough_internal_redirect_unsafe_scheme: Counter
+    rq_overload_local_reply: Counter
 
 
 @stats_struct
 class RouterStats(StatsStruct):
     """Envoy's ALL_ROUTER_STATS, as far as they can happen here."""
+
+    no_cluster: Counter
+    no_route: Counter
+    rq_direct_response: Counter
+    rq_redirect: Counter
+    rq_reset_after_downstream_response_started: Counter
+    rq_total: Counter
+    unused: UnusedRouterStats
+
+
+@stats_struct
+class UnusedAsyncClientStats(UnusedRouterStats):
+    """``http.async-client.``: the router of requests that the proxy itself would make, of which there are none."""
 
     no_cluster: Counter
     no_route: Counter

@@ -336,6 +336,10 @@ class ConnectionPool:
         if self._draining and self.is_idle:
             self._on_idle(self)
 
+    def buffered(self) -> list[tuple[int, int]]:
+        """Each connection's waiting bytes: received and written ones."""
+        return [client.connection.buffered for client in self._connections]
+
     def close(self) -> None:
         """Close every connection now; who waits is told of a local failure."""
         self._draining = True

@@ -38,7 +38,7 @@ class World:
         self.initialised += 1
 
     def counts(self) -> dict[str, int]:
-        names = ("attempt", "success", "failure", "no_rebuild", "empty")
+        names = ("attempt", "success", "failure", "no_rebuild")
         return {name: count for name in names if (count := getattr(self.stats, f"update_{name}").value)}
 
 

@@ -1,0 +1,89 @@
+"""What is counted of the process as a whole, and what is measured at each flush of the stats.
+
+The rooms count what they do themselves; here is what no room owns. It must not decide anything for the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from envoymesh.admin.certificate_view import days_until_first_expires
+from envoymesh.admin.process_memory import process_memory
+from envoymesh.admin.views import CertificateEntry, ServerState
+from envoymesh.filters.router.stats import UnusedAsyncClientStats
+from envoymesh.network.dispatcher import LoopDispatcher
+from envoymesh.server.version import revision
+from envoymesh.server.watchdog import Watchdog
+from envoymesh.stats import Store
+from envoymesh.stats.server import (
+    ListenerManagerStats,
+    ServerStats,
+    ThreadLocalClusterManagerStats,
+    UnusedOverloadStats,
+    WatchdogStats,
+)
+
+
+class ProcessStats:
+    """The structs of the process. `listeners` is the listener manager's."""
+
+    def __init__(self, store: Store, dispatcher: LoopDispatcher) -> None:
+        root = store.scope("")
+        self._store = store
+        self._server = ServerStats.create(root.scope("server."))
+        self.listeners = ListenerManagerStats.create(root.scope("listener_manager."))
+        UnusedOverloadStats.create(root)
+        UnusedAsyncClientStats.create(root.scope("http.async-client."))
+        watched = [WatchdogStats.create(root.scope(prefix)) for prefix in ("main_thread.", "workers.")]
+        self._watchdog = Watchdog(dispatcher, [*watched, self._server.main_thread, self._server.worker])
+        self._inflated = [
+            ThreadLocalClusterManagerStats.create(root.scope(f"thread_local_cluster_manager.{thread}."))
+            for thread in ("main_thread", "worker_0")
+        ]
+        self._server.hot_restart_generation.set(1)
+        self._server.version.set(int(revision()[:6], 16))
+        dispatcher.on_error = self._server.envoy_bug_failures.inc
+
+    def loaded(self, unknown_fields: int, clusters: int) -> None:
+        """The configuration was read."""
+        self._server.static_unknown_fields.add(unknown_fields)
+        for stats in self._inflated:
+            stats.clusters_inflated.set(clusters)
+
+    def starting(self) -> None:
+        """The server begins to run, with its one worker."""
+        self._server.concurrency.set(1)
+
+    def live(self, listeners: int, milliseconds: int) -> None:
+        """The worker has started, so long after the process."""
+        self.listeners.total_listeners_active.set(listeners)
+        self.listeners.workers_started.set(1)
+        self._server.initialization_time_ms.record(milliseconds)
+        self._watchdog.start()
+
+    def stopping(self) -> None:
+        """The server is about to end."""
+        self._watchdog.stop()
+
+    def set_state(self, state: ServerState) -> None:
+        """The server's state has changed."""
+        self._server.live.set(int(state is ServerState.LIVE))
+        self._server.state.set(int(state))
+
+    def flush(self, uptime: float, connections: int, certificates: Sequence[CertificateEntry]) -> None:
+        """Measure what is measured, and end the histograms' interval.
+
+        Args:
+            uptime: seconds.
+            connections: open downstream connections.
+        """
+        server = self._server
+        server.uptime.set(int(uptime))
+        memory = process_memory()
+        server.memory_allocated.set(memory.allocated)
+        server.memory_heap_size.set(memory.heap_size)
+        server.memory_physical_size.set(memory.total_physical_bytes)
+        server.total_connections.set(connections)
+        server.days_until_first_cert_expiring.set(days_until_first_expires(certificates))
+        server.stats_recent_lookups.set(self._store.lookups.total)
+        self._store.flush()
