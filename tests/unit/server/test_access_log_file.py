@@ -1,0 +1,100 @@
+"""Access log files: buffering, the timer, reopening, failures."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from envoymesh.errors import ConfigError
+from envoymesh.server.access_log_file import FLUSH_SIZE, AccessLogFiles
+from envoymesh.stats import Store
+from envoymesh.stats.server import FilesystemStats
+from tests.support.fakes import FakeDispatcher
+
+
+class Logs:
+    """Access log files on a clock of the test's."""
+
+    def __init__(self) -> None:
+        self.dispatcher = FakeDispatcher()
+        self.stats = FilesystemStats.create(Store().scope("filesystem."))
+        self.files = AccessLogFiles(self.dispatcher, 10.0, self.stats)
+
+
+def test_lines_wait_for_the_timer(tmp_path: Path) -> None:
+    logs, path = Logs(), tmp_path / "log"
+    file = logs.files.open(str(path))
+    file.write(b"one\n")
+    file.write(b"two\n")
+    logs.dispatcher.advance(9.9)
+    assert path.read_bytes() == b""
+    logs.dispatcher.advance(0.2)
+    assert path.read_bytes() == b"one\ntwo\n"
+    assert logs.stats.flushed_by_timer.value == 1
+    assert logs.stats.write_total_buffered.value == 0
+    logs.files.close()
+
+
+def test_many_lines_do_not_wait(tmp_path: Path) -> None:
+    logs, path = Logs(), tmp_path / "log"
+    logs.files.open(str(path)).write(b"x" * FLUSH_SIZE)
+    assert path.stat().st_size == FLUSH_SIZE
+    logs.files.close()
+
+
+def test_a_file_is_appended_to_and_shared(tmp_path: Path) -> None:
+    logs, path = Logs(), tmp_path / "log"
+    path.write_bytes(b"zero\n")
+    assert logs.files.open(str(path)) is logs.files.open(str(path))
+    logs.files.open(str(path)).write(b"one\n")
+    logs.files.close()
+    assert path.read_bytes() == b"zero\none\n"
+
+
+def test_reopening_follows_the_path(tmp_path: Path) -> None:
+    logs, path = Logs(), tmp_path / "log"
+    file = logs.files.open(str(path))
+    file.write(b"one\n")
+    path.rename(tmp_path / "old")
+    logs.files.reopen()
+    file.write(b"two\n")
+    logs.files.close()
+    assert (tmp_path / "old").read_bytes() == b"one\n"
+    assert path.read_bytes() == b"two\n"
+
+
+def test_a_failed_reopening_keeps_the_old_file(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    logs = Logs()
+    file = logs.files.open(str(folder / "log"))
+    folder.rename(tmp_path / "moved")
+    logs.files.reopen()
+    assert logs.stats.reopen_failed.value == 1
+    file.write(b"one\n")
+    logs.files.close()
+    assert (tmp_path / "moved" / "log").read_bytes() == b"one\n"
+
+
+def test_a_failed_write_is_counted() -> None:
+    logs = Logs()
+    file = logs.files.open("/dev/full")
+    file.write(b"x" * FLUSH_SIZE)
+    assert logs.stats.write_failed.value == 1
+    file.write(b"y" * FLUSH_SIZE)
+    assert logs.stats.write_failed.value == 2
+    logs.files.close()
+
+
+def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unable to open file .*No such file"):
+        Logs().files.open(str(tmp_path / "none" / "log"))
+
+
+def test_standard_output_is_not_closed(capfd: pytest.CaptureFixture[str]) -> None:
+    logs = Logs()
+    logs.files.open("/dev/stdout").write(b"out\n")
+    logs.files.open("/dev/stderr").write(b"err\n")
+    logs.files.close()
+    os.fstat(1)
+    assert capfd.readouterr() == ("out\n", "err\n")
