@@ -35,6 +35,9 @@ TIERS = ("front", "sidecar")
 # The names under which both runs' listeners are compared.
 SHOWN_PORTS = {"http": "8080", "https": "8443", "ingress": "8000"}
 
+# Everything of the admin's own.
+ADMIN_NUMBERS = "/stats?type=Counters&filter=^(http|listener)[.]admin[.]"
+
 MakeProxy = Callable[..., Proxy]
 
 
@@ -178,10 +181,27 @@ class StatsMesh:
         text = self._masked(proxy.admin_get("/stats"))
         return Snapshot(text, by_type, self._masked(proxy.admin_get("/stats/prometheus")))
 
+    def admin_growth(self) -> dict[str, int]:
+        """How much each number of the front's admin grows by a fixed sequence of requests."""
+        proxy = self.proxies["front"]
+        before = _numbers(proxy.admin_get(ADMIN_NUMBERS))
+        for path in ("/ready", "/hot_restart_version", "/stats?filter=^server.state$", "/nowhere", "/reset_counters"):
+            with socket.create_connection(proxy.admin, timeout=10) as client:
+                client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+                _read_to_end(client)
+        after = _numbers(proxy.admin_get(ADMIN_NUMBERS))
+        growth = {name: value - before[name] for name, value in after.items()}
+        # The answer that shows the numbers is as long as they are.
+        return {name: value for name, value in growth.items() if value and "tx_bytes" not in name}
+
     def _masked(self, text: str) -> str:
         for name, port in self._ports.items():
             text = re.sub(rf"\b127\.0\.0\.1_{port}\b", f"0.0.0.0_{SHOWN_PORTS[name]}", text)
         return text
+
+
+def _numbers(text: str) -> dict[str, int]:
+    return {name: int(value) for name, value in (line.split(": ") for line in text.splitlines())}
 
 
 def _set_address(address: dict[str, Any], value: Address) -> None:
