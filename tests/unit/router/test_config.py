@@ -1,0 +1,123 @@
+"""RouteConfiguration messages as route tables; what is not supported is refused by its path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+
+from envoymesh.config.messages import message_class
+from envoymesh.config.reader import Reader
+from envoymesh.errors import ConfigError
+from envoymesh.http.headers import RequestHeaders
+from envoymesh.router.config import read_route_table
+from envoymesh.router.table import ClusterAction, DirectResponseAction, RedirectAction, Route, RouteTable
+
+DIRECT = {"direct_response": {"status": 200}}
+
+
+def table(*routes: dict[str, Any], host: dict[str, Any] | None = None, **options: Any) -> RouteTable:
+    virtual_host = {"name": "v", "domains": ["*"], "routes": list(routes), **(host or {})}
+    settings = {"name": "r", "virtual_hosts": [virtual_host], **options}
+    message = json_format.ParseDict(settings, message_class("envoy.config.route.v3.RouteConfiguration")())
+    reader = Reader(message, "route_config", None)
+    made = read_route_table(reader)
+    reader.finish()
+    return made
+
+
+def only(*routes: dict[str, Any], **options: Any) -> Route:
+    (route,) = table(*routes, **options).routes()
+    return route
+
+
+def test_a_route_to_a_cluster() -> None:
+    settings = {"cluster": "up", "timeout": "3s", "idle_timeout": "0s", "cluster_not_found_response_code": "NOT_FOUND"}
+    route = only({"name": "n", "match": {"prefix": "/"}, "route": settings})
+    assert route.name == "n"
+    assert route.action == ClusterAction("up", 3.0, 0.0, 404)
+    assert only({"match": {"prefix": "/"}, "route": {"cluster": "up"}}).action == ClusterAction("up", 15.0, None, 503)
+
+
+@pytest.mark.parametrize(
+    ("match", "fits", "does_not"),
+    [
+        ({"prefix": "/a"}, b"/ab", b"/b"),
+        ({"path": "/a", "case_sensitive": False}, b"/A", b"/ab"),
+        ({"path_separated_prefix": "/a"}, b"/a/b", b"/ab"),
+        ({"safe_regex": {"regex": "/a+"}}, b"/aa", b"/ab"),
+        ({"prefix": "/", "query_parameters": [{"name": "k", "string_match": {"exact": "v"}}]}, b"/?k=v", b"/?k"),
+        ({"prefix": "/", "query_parameters": [{"name": "k"}]}, b"/?k", b"/"),
+        ({"prefix": "/", "headers": [{"name": ":Path", "string_match": {"suffix": "x"}}]}, b"/x", b"/y"),
+        ({"prefix": "/", "headers": [{"name": ":path", "exact_match": "/x"}]}, b"/x", b"/y"),
+        ({"prefix": "/", "headers": [{"name": ":path", "safe_regex_match": {"regex": "/x"}}]}, b"/x", b"/y"),
+        (
+            {"prefix": "/", "headers": [{"name": ":path", "string_match": {"contains": "Q", "ignore_case": True}}]},
+            b"/q",
+            b"/y",
+        ),
+    ],
+)
+def test_matches(match: dict[str, Any], fits: bytes, does_not: bytes) -> None:
+    made = table({"match": match, **DIRECT})
+    assert made.route(RequestHeaders(b"GET", fits, b"a")) is not None
+    assert made.route(RequestHeaders(b"GET", does_not, b"a")) is None
+
+
+def test_direct_responses_and_redirects() -> None:
+    settings = {"status": 418, "body": {"inline_string": "tea"}}
+    assert only({"match": {"prefix": "/"}, "direct_response": settings}).action == DirectResponseAction(418, b"tea")
+    fields = {
+        "https_redirect": True,
+        "host_redirect": "h",
+        "port_redirect": 1,
+        "path_redirect": "/p",
+        "strip_query": True,
+    }
+    assert only({"match": {"prefix": "/"}, "redirect": {**fields, "strip_query": True}}).action == RedirectAction(
+        301, b"https", b"h", 1, b"/p", None, True
+    )
+    rewrite = {"prefix_rewrite": "/n", "scheme_redirect": "ftp", "response_code": "SEE_OTHER"}
+    assert only({"match": {"prefix": "/"}, "redirect": rewrite}).action == RedirectAction(
+        303, b"ftp", prefix_rewrite=b"/n"
+    )
+
+
+def test_retry_policies() -> None:
+    policy = {"retry_on": "5xx, connect-failure", "num_retries": 3, "per_try_timeout": "2s"}
+    route = only({"match": {"prefix": "/"}, "route": {"cluster": "up"}}, host={"retry_policy": policy})
+    retry = route.virtual_host.retry
+    assert retry is not None
+    assert (retry.retry_on, retry.num_retries, retry.per_try_timeout) == ({"5xx", "connect-failure"}, 3, 2.0)
+
+
+def test_the_table_has_its_options() -> None:
+    made = table(ignore_port_in_host_matching=True, internal_only_headers=["X-Secret"], validate_clusters=False)
+    assert (made.name, made.ignore_port, made.internal_only_headers) == ("r", True, (b"x-secret",))
+
+
+ROUTE = "route_config.virtual_hosts[0].routes[0]"
+
+
+@pytest.mark.parametrize(
+    ("route", "path"),
+    [
+        ({"match": {"prefix": "/"}, "route": {"cluster_header": "x"}}, f"{ROUTE}.route.cluster_header"),
+        ({"match": {"prefix": "/"}, "non_forwarding_action": {}}, f"{ROUTE}.non_forwarding_action"),
+        ({"match": {"connect_matcher": {}}, **DIRECT}, f"{ROUTE}.match.connect_matcher"),
+        ({"match": {"safe_regex": {"regex": "a("}}, **DIRECT}, f"{ROUTE}.match.safe_regex.regex"),
+        ({"match": {"prefix": "/", "tls_context": {"presented": True}}, **DIRECT}, f"{ROUTE}.match.tls_context"),
+        ({"match": {"prefix": "/"}, "route": {"cluster": "a", "retry_policy": {"retry_on": "luck"}}},
+         f"{ROUTE}.route.retry_policy.retry_on"),
+    ],
+)  # fmt: skip
+def test_refused(route: dict[str, Any], path: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        table(route)
+    assert path in str(caught.value)
+
+
+def test_a_domain_stands_once() -> None:
+    with pytest.raises(ConfigError, match="Only unique values for domains"):
+        table(host={"domains": ["a.com", "A.com"]})
