@@ -81,6 +81,7 @@ class Options:
     def command_line_options(self) -> dict[str, object]:
         """The `command_line_options` of /server_info (envoy.admin.v3.CommandLineOptions), by the message's names."""
         return {
+            **_SHOWN_AND_NOT_GIVEN,
             **{name: getattr(self, name) for name in _SHOWN_AS_THEY_ARE},
             "base_id": str(self.base_id),
             "mode": self.mode.capitalize(),
@@ -109,6 +110,14 @@ _SHOWN_AS_THEY_ARE = (
     "disable_hot_restart",
     "use_dynamic_base_id",
 )
+
+
+# Options of Envoy's that cannot be given here: what they are when not given.
+_SHOWN_AND_NOT_GIVEN: dict[str, object] = {
+    "socket_path": "@envoy_domain_socket",
+    "file_flush_min_size": 0,
+    "log_stacktrace_single_entry": False,
+}
 
 
 def _duration(milliseconds: int) -> str:

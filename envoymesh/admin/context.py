@@ -71,6 +71,16 @@ class RuntimeView(Protocol):
         """Set keys in the admin layer; an empty value takes the key out."""
 
 
+class CpuProfiler(Protocol):
+    """The CPU profiler."""
+
+    def start(self) -> bool:
+        """Begin; harmless when begun. False when the profile cannot be written."""
+
+    def stop(self) -> None:
+        """End, and write the profile; harmless when not begun."""
+
+
 @dataclass(frozen=True)
 class AdminContext:
     """Everything that handlers use.
@@ -83,6 +93,7 @@ class AdminContext:
         config_dumps: functions that each make one message of /config_dump (`dump/config.py`), in its order.
         endpoint_dump: makes the one that `include_eds` adds.
         unready_targets: what the server waits for, by init manager.
+        allows: whether a request target may be asked for (`admin.allow_paths`).
     """
 
     store: Store
@@ -100,3 +111,5 @@ class AdminContext:
     config_dumps: Sequence[Callable[[], Any]]
     endpoint_dump: Callable[[], Any]
     unready_targets: Callable[[], Mapping[str, Sequence[str]]]
+    cpu_profiler: CpuProfiler
+    allows: Callable[[str], bool]

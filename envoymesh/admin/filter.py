@@ -76,11 +76,12 @@ def admin_filter_factory(admin: Admin) -> FilterFactory:
 
 
 def _request(headers: RequestHeaders, body: bytes) -> Request:
-    path, params = parse_target(headers.path.decode("utf-8", "replace"))
+    target = headers.path.decode("utf-8", "replace")
+    path, params = parse_target(target)
     media_type = (headers.get(b"content-type") or b"").partition(b";")[0].strip().lower()
     if not params and media_type == FORM.encode():
         params = parse_params(body.decode("utf-8", "replace"))
-    return Request(headers.method.decode("ascii", "replace"), path, params)
+    return Request(headers.method.decode("ascii", "replace"), path, params, target)
 
 
 def _response_headers(response: Response) -> ResponseHeaders:

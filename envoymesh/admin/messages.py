@@ -13,11 +13,13 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True)
 class Request:
-    """One admin request. `params` are the query's, or a form body's when there is no query."""
+    """One admin request. `params` are the query's, or a form body's when there is no query; `target` is path and query
+    as they came."""
 
     method: str
     path: str
     params: dict[str, str] = field(default_factory=dict)
+    target: str = ""
 
     def flag(self, name: str) -> bool:
         """Whether a boolean parameter is there, whatever its value."""

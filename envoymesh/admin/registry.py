@@ -18,9 +18,11 @@ from envoymesh.admin.handlers import (
     listeners,
     logging,
     memory,
+    profiling,
     prometheus,
     quitquitquit,
     ready,
+    recent_lookups,
     reopen_logs,
     reset_counters,
     runtime,
@@ -44,9 +46,14 @@ _PLAIN = (
     listeners.ENDPOINT,
     logging.ENDPOINT,
     memory.ENDPOINT,
+    *profiling.ENDPOINTS,
     prometheus.ENDPOINT,
     quitquitquit.ENDPOINT,
     ready.ENDPOINT,
+    recent_lookups.CLEAR,
+    recent_lookups.DISABLE,
+    recent_lookups.ENABLE,
+    recent_lookups.SHOW,
     reopen_logs.ENDPOINT,
     reset_counters.ENDPOINT,
     runtime.ENDPOINT,
@@ -73,7 +80,9 @@ class Admin:
         self._by_path = {endpoint.path: endpoint for endpoint in self._endpoints}
 
     def handle(self, request: Request) -> Response:
-        """The answer to a request: the handler's, 404 with the help, or 405."""
+        """The answer to a request: the handler's, 403, 404 with the help, or 405."""
+        if not self._context.allows(request.target or request.path):
+            return Response(f"request to path {request.target} not allowed", HTTPStatus.FORBIDDEN)
         endpoint = self._by_path.get(request.path)
         if endpoint is None:
             return Response(f"invalid path. {help_handler.text(self._endpoints)}", HTTPStatus.NOT_FOUND)

@@ -24,13 +24,14 @@ from envoymesh.network.listener import TcpListener
 from envoymesh.server.version import version_text
 
 if TYPE_CHECKING:
+    from envoymesh.server.config import AdminSettings
     from envoymesh.server.server import Server
 
 HOT_RESTART_VERSION = "disabled"
 """There is no hot restart: what Envoy answers with --disable-hot-restart."""
 
 
-def make_admin_context(server: Server) -> AdminContext:
+def make_admin_context(server: Server, admin: AdminSettings) -> AdminContext:
     """Everything that the admin's handlers use."""
     settings = server.settings
     return AdminContext(
@@ -49,6 +50,8 @@ def make_admin_context(server: Server) -> AdminContext:
         config_dumps=_config_dumps(server),
         endpoint_dump=lambda: endpoints_dump([]),
         unready_targets=dict,
+        cpu_profiler=server.cpu_profiler,
+        allows=admin.allows,
     )
 
 

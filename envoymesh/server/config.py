@@ -19,12 +19,16 @@ from envoymesh.network.api import Address
 from envoymesh.network.config import read_address, read_listener
 from envoymesh.network.settings import ListenerSettings
 from envoymesh.options import Options
+from envoymesh.router.config import read_string_matcher
+from envoymesh.router.matchers import BytesMatcher
 from envoymesh.server.runtime import flatten
 from envoymesh.server.version import SEMANTIC_VERSION, version_metadata
 from envoymesh.upstream.config import read_cluster
 from envoymesh.upstream.settings import ClusterSettings
 
 CONNECTION_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+
+DEFAULT_PROFILE_PATH = "/var/log/envoy/envoy.prof"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,12 @@ class AdminSettings:
 
     address: Address
     access_logs: Sequence[AccessLog]
+    profile_path: str = DEFAULT_PROFILE_PATH
+    allow_paths: Sequence[BytesMatcher] = ()
+
+    def allows(self, target: str) -> bool:
+        """Whether a request target may be asked for; all may without `allow_paths`."""
+        return not self.allow_paths or any(each.matches(target.encode()) for each in self.allow_paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +114,12 @@ def _read_admin(reader: Reader, open_log: Callable[[str], AccessLogFile]) -> Adm
     admin = reader.message_("admin")
     if admin is None:
         return None
-    # The profile's place is of no use here; the limit it would be exempt from is not there for the admin anyway.
-    admin.accept("profile_path", "ignore_global_conn_limit")
+    # The limit that it would be exempt from is not there for the admin anyway.
+    admin.accept("ignore_global_conn_limit")
+    path = admin.string("profile_path") or DEFAULT_PROFILE_PATH
+    allowed = [read_string_matcher(each) for each in admin.repeated("allow_paths")]
     logs = [read_access_log(each, open_log) for each in admin.repeated("access_log")]
-    return AdminSettings(read_address(admin, "address"), logs) if admin.has("address") else None
+    return AdminSettings(read_address(admin, "address"), logs, path, allowed) if admin.has("address") else None
 
 
 def _read_runtime(reader: Reader) -> list[tuple[str, Mapping[str, str] | None]]:

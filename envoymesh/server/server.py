@@ -31,7 +31,8 @@ from envoymesh.options import Options
 from envoymesh.router.table import RouteTable
 from envoymesh.server.access_log_file import AccessLogFiles
 from envoymesh.server.admin import certificates, make_admin_context
-from envoymesh.server.config import AdminSettings, BootstrapSettings, read_bootstrap
+from envoymesh.server.config import DEFAULT_PROFILE_PATH, AdminSettings, BootstrapSettings, read_bootstrap
+from envoymesh.server.cpu_profiler import CpuProfiler
 from envoymesh.server.drain import DrainManager
 from envoymesh.server.listeners import (
     ADMIN_STAT_NAME,
@@ -95,6 +96,8 @@ class Server:
         self._contexts = HttpContexts(self._parts)
         self.route_messages: list[Any] = []
         self.listeners = self._make_listeners()
+        profile_path = DEFAULT_PROFILE_PATH if self.settings.admin is None else self.settings.admin.profile_path
+        self.cpu_profiler = CpuProfiler(profile_path)
         self._admin = self._make_admin()
         reader.finish()
 
@@ -157,7 +160,7 @@ class Server:
         return HttpConnectionManagerSettings(
             stat_prefix="admin",
             route_table=RouteTable("admin", []),
-            filter_factories=(admin_filter_factory(Admin(make_admin_context(self))),),
+            filter_factories=(admin_filter_factory(Admin(make_admin_context(self, admin))),),
             use_remote_address=True,
             generate_request_id=False,
             access_logs=admin.access_logs,
@@ -309,6 +312,7 @@ class Server:
         self.clusters.shutdown()
         self._stats_timer.disable()
         self._stats.stopping()
+        self.cpu_profiler.stop()
         self._access_logs.close()
         await asyncio.sleep(0)  # transports that were closed just now get their turn
         _log.info("exiting")

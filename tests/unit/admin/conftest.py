@@ -73,6 +73,21 @@ class FakeRuntime:
         self.overrides.update(values)
 
 
+class FakeCpuProfiler:
+    """Starts unless told otherwise."""
+
+    def __init__(self, *, starts: bool = True) -> None:
+        self.starts = starts
+        self.calls: list[str] = []
+
+    def start(self) -> bool:
+        self.calls.append("start")
+        return self.starts
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+
+
 @pytest.fixture
 def server() -> FakeServer:
     return FakeServer()
@@ -96,6 +111,8 @@ def context(server: FakeServer) -> AdminContext:
         config_dumps=(),
         endpoint_dump=base_pb2.Node,
         unready_targets=dict,
+        cpu_profiler=FakeCpuProfiler(),
+        allows=lambda target: True,
     )
 
 
@@ -108,6 +125,6 @@ def ask(context: AdminContext) -> Ask:
 
     def ask(target: str, method: str = "GET", **changes: object) -> Response:
         path, params = parse_target(target)
-        return Admin(replace(context, **changes)).handle(Request(method, path, params))
+        return Admin(replace(context, **changes)).handle(Request(method, path, params, target))
 
     return ask

@@ -1,0 +1,82 @@
+"""The profilers' endpoints. The CPU profiler is real; the others belong to an allocator that is not here.
+
+They answer as an Envoy that was built without TCMalloc. It must not sample anything itself.
+"""
+
+from http import HTTPStatus
+
+from envoymesh.admin import messages
+from envoymesh.admin.context import AdminContext
+from envoymesh.admin.endpoint import Endpoint, Handler, Parameter, ParameterKind
+from envoymesh.admin.messages import Request, Response, bad_request
+
+_SWITCH = ("y", "n")
+_USAGE = "?enable=<y|n>\n"
+
+
+def cpu(context: AdminContext, request: Request) -> Response:
+    """Start, or stop and write the profile; what is done already is OK."""
+    wanted = request.params.get("enable")
+    if len(request.params) != 1 or wanted not in _SWITCH:
+        return bad_request(_USAGE)
+    profiler = context.cpu_profiler
+    if wanted == "n":
+        profiler.stop()
+    elif not profiler.start():
+        return Response("failure to start the profiler", HTTPStatus.INTERNAL_SERVER_ERROR)
+    return messages.OK
+
+
+def allocations(_context: AdminContext, request: Request) -> Response:
+    """Neither start nor stop."""
+    if len(request.params) != 1 or request.params.get("enable") not in _SWITCH:
+        return bad_request(_USAGE)
+    return Response("Allocation profile is not implemented in current build", HTTPStatus.NOT_IMPLEMENTED)
+
+
+def _not_in_build(text: str) -> Handler:
+    return lambda _context, _request: Response(text, HTTPStatus.NOT_IMPLEMENTED)
+
+
+def _switch(text: str) -> tuple[Parameter]:
+    return (Parameter(ParameterKind.ENUM, "enable", text, _SWITCH),)
+
+
+ENDPOINTS = (
+    Endpoint(
+        "/allocprofiler",
+        "enable/disable the allocation profiler (if supported)",
+        allocations,
+        mutates=True,
+        parameters=_switch("enable/disable the allocation profiler"),
+    ),
+    Endpoint(
+        "/cpuprofiler",
+        "enable/disable the CPU profiler",
+        cpu,
+        mutates=True,
+        parameters=_switch("enables the CPU profiler"),
+    ),
+    Endpoint(
+        "/heap_dump",
+        "dump current Envoy heap (if supported)",
+        _not_in_build("Heap profile is not implemented in current build"),
+    ),
+    Endpoint(
+        "/heapprofiler",
+        "enable/disable the heap profiler",
+        _not_in_build("The current build does not support heap profiler"),
+        mutates=True,
+        parameters=_switch("enable/disable the heap profiler"),
+    ),
+    Endpoint(
+        "/memory/tcmalloc",
+        "print TCMalloc stats",
+        _not_in_build("TCMalloc is not in current build"),
+    ),
+    Endpoint(
+        "/peak_heap_dump",
+        "dump peak Envoy heap (if supported)",
+        _not_in_build("Heap profile is not implemented in current build"),
+    ),
+)
