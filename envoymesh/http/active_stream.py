@@ -163,6 +163,7 @@ class ActiveStream:
         """RFC 9110 section 10.1.1: the answer to `Expect: 100-continue` is the proxy's, unless configured otherwise."""
         if expect.lower() == b"100-continue" and not self.manager.settings.proxy_100_continue:
             headers.remove(b"expect")
+            self.manager.charge_response(_CONTINUE.status)
             self.encoder.encode_1xx_headers(_CONTINUE)
 
     def send_local_reply(self, status: int, body: bytes, details: str) -> None:
@@ -341,6 +342,7 @@ class ActiveStream:
     def write_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response goes out only where `proxy_100_continue` asks for it."""
         if self.manager.settings.proxy_100_continue and not self.destroyed:
+            self.manager.charge_response(headers.status)
             self.encoder.encode_1xx_headers(headers)
 
     def write_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:

@@ -182,11 +182,13 @@ def _read_key_format(options: Reader) -> bool:
 
 
 def _read_http2(reader: Reader, common: Reader | None) -> Http2Settings:
-    return read_http2_options(
+    settings = read_http2_options(
         reader.message_("http2_protocol_options"),
         max_headers_kb=reader.integer("max_request_headers_kb", 60),
         max_headers_count=common.integer("max_headers_count", 100) if common else 100,
     )
+    underscores = common.enum("headers_with_underscores_action") if common else "ALLOW"
+    return replace(settings, headers_with_underscores_action=underscores)
 
 
 HTTP2_INTEGERS = (

@@ -175,7 +175,9 @@ class ConnectionManager:
 
     def _speaks_http2(self, data: bytes) -> bool:
         tls = self.connection.tls
-        return (tls is not None and tls.alpn == "h2") or data.startswith(HTTP2_PREFACE_START)
+        if tls is not None and tls.alpn:
+            return tls.alpn == "h2"
+        return data.startswith(HTTP2_PREFACE_START)
 
     def _make_http2(self) -> ServerCodec:
         self.multiplexed = True
@@ -186,7 +188,11 @@ class ConnectionManager:
         return Http2ServerCodec(self, self, self.settings.http2, self._context.http2_stats)
 
     def _on_codec_error(self, error: CodecProtocolError) -> None:
-        self.stats.downstream_cx_protocol_error.inc()
+        stats = self.stats
+        stats.downstream_cx_protocol_error.inc()
+        if self._streams:
+            stats.downstream_cx_destroy_active_rq.inc()
+            stats.downstream_cx_destroy_local_active_rq.inc()
         for stream in list(self._streams):
             stream.info.flags |= ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR
             stream.info.response_code_details = stream.info.response_code_details or error.details

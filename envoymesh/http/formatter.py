@@ -111,7 +111,8 @@ def _request_header(argument: str) -> Operator:
             return None
         for name in names:
             value = request_header_value(record.request, name)
-            if value is not None:
+            # A request that was refused at once may have no scheme or path yet.
+            if value is not None and (value or name[:1] != b":"):
                 return value.decode("latin-1")
         return None
 
@@ -119,7 +120,10 @@ def _request_header(argument: str) -> Operator:
 
 
 def _response_header(argument: str) -> Operator:
-    return _field(_names(argument), lambda record: record.response)
+    names = _names(argument)
+    if b":status" not in names:
+        return _field(names, lambda record: record.response)
+    return lambda record: None if record.response is None else f"{record.response.status:03d}"
 
 
 def _trailer(argument: str) -> Operator:
@@ -183,7 +187,8 @@ _PLAIN_OPERATORS: dict[str, Operator] = {
     "RESPONSE_TX_DURATION": lambda r: _milliseconds(r.info.first_upstream_rx, r.info.end_time),
     "UPSTREAM_HOST": lambda r: None if r.info.upstream_host is None else str(r.info.upstream_host),
     "UPSTREAM_CLUSTER": lambda r: r.info.upstream_cluster or None,
-    "UPSTREAM_TRANSPORT_FAILURE_REASON": lambda r: r.info.upstream_failure_reason or None,
+    # One word, as log readers expect of a field.
+    "UPSTREAM_TRANSPORT_FAILURE_REASON": lambda r: r.info.upstream_failure_reason.replace(" ", "_") or None,
     "UPSTREAM_REQUEST_ATTEMPT_COUNT": lambda r: str(r.info.attempt_count),
     "ROUTE_NAME": lambda r: r.info.route_name or None,
     "DOWNSTREAM_REMOTE_ADDRESS": lambda r: None if r.info.trusted_remote is None else str(r.info.trusted_remote),

@@ -88,7 +88,7 @@ def mutate_request_headers(
     internal = single_xff and settings.is_internal(trusted)
     edge = settings.use_remote_address and not internal
     _set_forwarded_proto(headers, settings, peer)
-    if not headers.scheme:
+    if headers.scheme not in _SCHEMES:
         forwarded = headers.get(b"x-forwarded-proto")
         headers.scheme = forwarded if forwarded in _SCHEMES else peer.scheme
     if edge or not _REQUEST_SPECIAL.isdisjoint(index):

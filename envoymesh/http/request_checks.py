@@ -74,6 +74,7 @@ def check_request(
         stats.downstream_rq_non_relative_path.inc()
         return ABSOLUTE_PATH if path else MISSING_PATH
     if b"#" in path:
+        stats.downstream_rq_failed_path_normalization.inc()
         return BAD_PATH
     if not settings.rewrites_paths:
         return None

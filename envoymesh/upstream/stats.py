@@ -222,5 +222,7 @@ class ResponseCodeStats:
         return tuple(self._scope.counter(prefix + name) for prefix in prefixes for name in _code_names(status))
 
 
-def _code_names(status: int) -> tuple[str, str, str]:
+def _code_names(status: int) -> tuple[str, ...]:
+    if not 100 <= status < 600:
+        return "upstream_rq_completed", "upstream_rq_unknown"
     return "upstream_rq_completed", f"upstream_rq_{status // 100}xx", f"upstream_rq_{status}"

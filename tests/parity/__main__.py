@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.conftest import ORACLE_DEFAULT
 from tests.parity.cases.table import CASES
-from tests.parity.compare import differences, read_intended, unintended, unused
+from tests.parity.compare import by_case, differences, read_intended, unintended, unused
 from tests.parity.report import DOCUMENT, document, score, score_text
 from tests.parity.run import run_all
 
@@ -37,8 +37,8 @@ def main(patterns: list[str]) -> int:
     listed = read_intended()
     found = [each for result in results for each in differences(result)]
     left = unintended(found, listed)
-    for each in left:
-        print(each.text, end="\n\n")
+    for name, texts in by_case(left).items():
+        print(name, *texts, sep="\n    ", end="\n\n")
     rows = score(results, found, left)
     print(score_text(rows))
     print(f"{len(results)} cases in {time.monotonic() - started:.0f} s; {len(left)} differences are not intended")
@@ -46,7 +46,7 @@ def main(patterns: list[str]) -> int:
         return int(bool(left))
     stale = unused(found, listed)
     for entry in stale:
-        print(f"no longer needed on the list: {entry.cases} {entry.aspects} {entry.counters}")
+        print(f"no longer needed on the list: {entry.cases} {entry.differs}")
     DOCUMENT.parent.mkdir(exist_ok=True)
     DOCUMENT.write_text(document(rows, left, listed, _version(oracle)))
     print(f"written: {DOCUMENT}")

@@ -17,7 +17,8 @@ INSPECTOR = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector
 PROTOCOL_OPTIONS = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 # Every operator whose value is determined; times, connection and stream numbers are not.
-LOG_FORMAT = " ".join(
+LOG_SEPARATOR = " | "
+LOG_FORMAT = LOG_SEPARATOR.join(
     f"{name}=%{operator}%"
     for name, operator in {
         "code": "RESPONSE_CODE", "details": "RESPONSE_CODE_DETAILS", "flags": "RESPONSE_FLAGS",

@@ -119,7 +119,7 @@ class Transcript:
         """One more frame."""
         lines = self._streams[each.stream_id] if each.stream_id else self._connection
         if isinstance(each, SettingsFrame) and "ACK" not in each.flags:
-            lines.append(b"SETTINGS " + b" ".join(b"%d=%d" % pair for pair in sorted(each.settings.items())))
+            lines.append(b"SETTINGS " + b" ".join(b"%d=%d" % pair for pair in each.settings.items()))
         elif isinstance(each, (HeadersFrame, ContinuationFrame, PushPromiseFrame)):
             self._add_block(each, lines)
         elif isinstance(each, DataFrame):
@@ -161,9 +161,9 @@ class Transcript:
         """All of it, with what changes from run to run masked."""
         for stream in list(self._bodies):
             self._flush(stream)
-        parts = [b"\r\n".join(self._connection)]
+        parts = list(self._connection)
         parts += [b"stream %d\r\n" % stream + b"\r\n".join(self._streams[stream]) for stream in sorted(self._streams)]
-        return mask(b"\r\n".join(parts) + b"\r\n").decode("latin-1").replace("\r\n", "\n")
+        return mask(b"".join(part + b"\r\n" for part in parts)).decode("latin-1").replace("\r\n", "\n")
 
 
 def show_http2(received: bytes) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.parity.cases.table import AREAS
-from tests.parity.compare import Difference, Intended
+from tests.parity.compare import Difference, Intended, by_case
 from tests.parity.pair import Result
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "parity.md"
@@ -58,11 +58,11 @@ def document(rows: Sequence[tuple[str, int, int, int]], left: Sequence[Differenc
     parts = [INTRODUCTION.format(version=version) + "\n".join(table), "## Intended differences", *map(_entry, listed)]
     if left:
         parts.append("## Other differences, to be closed")
-        parts.append("\n".join(f"- {each.case}: {each.aspect}" for each in left))
+        parts.append("\n".join(f"- {name}" for name in by_case(left)))
     return "\n\n".join(parts) + "\n"
 
 
 def _entry(entry: Intended) -> str:
     where = ", ".join(f"`{pattern}`" for pattern in entry.cases)
-    what = ", ".join([*entry.aspects, *(f"`{name}`" for name in entry.counters)])
+    what = ", ".join(f"`{pattern}`" for pattern in entry.differs)
     return f"- {entry.reason}\n  - where: {where}\n  - what: {what}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from tests.integration.exchanges import ANSWERS
-from tests.integration.harness import Address, Proxy, refused_address
+from tests.integration.harness import Address, Proxy
 from tests.parity.answers import HTTP2_ANSWERS
 from tests.parity.configuration import configuration
 from tests.parity.upstreams import Http2Recorder, Recorder
@@ -28,6 +29,13 @@ BUSY = r"^http\.test\.downstream_(cx|rq)_active$|^cluster\..*\.upstream_rq_(acti
 OPEN = r"^cluster\..*\.upstream_cx_active$"
 
 
+
+
+def _refusing() -> socket.socket:
+    """A port that refuses connections: bound and not listening, so that nobody else gets it meanwhile."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    return bound
 
 
 class Side:
@@ -46,7 +54,7 @@ class Side:
         with ExitStack() as stack:
             self.http1 = stack.enter_context(Recorder(ANSWERS))
             self.http2 = stack.enter_context(Http2Recorder(HTTP2_ANSWERS))
-            self._refused = refused_address()
+            self._refused = stack.enter_context(_refusing()).getsockname()
             self._folder.mkdir(parents=True, exist_ok=True)
             self._log = self._folder / "access.log"
             config = configuration(

@@ -25,11 +25,11 @@ from envoymesh.http.filter import (
     StreamDecoderFilter,
     StreamDecoderFilterCallbacks,
 )
-from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders, is_grpc
 from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.network.api import Dispatcher, Timer
 from envoymesh.router.retry import effective_policy
-from envoymesh.router.table import ClusterAction, DirectResponseAction, RedirectAction, Route, is_grpc
+from envoymesh.router.table import ClusterAction, DirectResponseAction, RedirectAction, Route
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
 
@@ -105,11 +105,11 @@ class RouterFilter(StreamDecoderFilter):
         return FilterHeadersStatus.STOP
 
     def _answer(self, route: Route, action: DirectResponseAction | RedirectAction) -> None:
+        # Envoy answers redirects as direct responses, and counts them so.
+        self._config.stats.rq_direct_response.inc()
         if isinstance(action, DirectResponseAction):
-            self._config.stats.rq_direct_response.inc()
             self.decoder_callbacks.send_local_reply(action.status, action.body, "direct_response")
             return
-        self._config.stats.rq_redirect.inc()
         location = action.location(self._headers, route.path)
         self.decoder_callbacks.send_local_reply(
             action.status, b"", "direct_response", lambda headers: headers.set(b"location", location)

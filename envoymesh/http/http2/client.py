@@ -87,8 +87,9 @@ class Http2ClientCodec(Http2Codec):
         connection.write(PREFACE)
         self.send_settings(
             [
-                (Setting.HEADER_TABLE_SIZE, settings.hpack_table_size),
                 (Setting.ENABLE_PUSH, 0),
+                (Setting.HEADER_TABLE_SIZE, settings.hpack_table_size),
+                (Setting.ENABLE_CONNECT_PROTOCOL, int(settings.allow_connect)),
                 (Setting.MAX_CONCURRENT_STREAMS, settings.max_concurrent_streams),
                 (Setting.INITIAL_WINDOW_SIZE, settings.initial_stream_window_size),
             ]
@@ -177,7 +178,7 @@ class Http2ClientCodec(Http2Codec):
             self.on_stream_reset(stream)
         self._callbacks.on_go_away(code)
 
-    def on_headers(self, stream_id: int, fields: Sequence[HeaderField], too_large: bool, end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, fields: Sequence[HeaderField], too_large: str, end_stream: bool) -> None:
         """A response, interim or final, or trailers."""
         stream = self.streams.get(stream_id)
         if stream is None:
@@ -189,10 +190,10 @@ class Http2ClientCodec(Http2Codec):
             self.on_trailers(stream, fields, too_large, end_stream)
 
     def _decode_response(
-        self, stream: ClientStream, fields: Sequence[HeaderField], too_large: bool, end_stream: bool
+        self, stream: ClientStream, fields: Sequence[HeaderField], too_large: str, end_stream: bool
     ) -> None:
         if too_large:
-            self.refuse_large(stream.id)
+            self.refuse_large(stream.id, too_large)
         try:
             response = self._reader.response(fields)
             if response.status < 200 and end_stream:

@@ -73,7 +73,6 @@ class Http2Codec(Session):
 
     def shutdown_notice(self) -> None:
         """GOAWAY with the largest id: no new streams, please (section 6.8)."""
-        self.stats.goaway_sent.inc()
         self.send_goaway(MAX_STREAM_ID, ErrorCode.NO_ERROR)
 
     def go_away(self) -> None:
@@ -139,7 +138,7 @@ class Http2Codec(Session):
 
     # What the roles decide
 
-    def on_headers(self, stream_id: int, fields: Sequence[HeaderField], too_large: bool, end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, fields: Sequence[HeaderField], too_large: str, end_stream: bool) -> None:
         """A header list arrived."""
         raise NotImplementedError
 
@@ -185,32 +184,32 @@ class Http2Codec(Session):
             fields = self.decoder.decode(block)
         except HpackError as error:
             raise Http2ConnectionError(ErrorCode.COMPRESSION_ERROR, f"HPACK: {error}") from None
-        self.on_headers(stream_id, fields, self._is_too_large(fields, block), end_stream)
+        self.on_headers(stream_id, fields, self._over_limits(fields, block), end_stream)
 
-    def _is_too_large(self, fields: Sequence[HeaderField], block: bytes) -> bool:
+    def _over_limits(self, fields: Sequence[HeaderField], block: bytes) -> str:
+        """Envoy's response_code_details for a list over the limits, else nothing."""
         count = len(fields)
         settings = self.settings
         if count > settings.max_headers_count:
             self.stats.header_overflow.inc()
-            return True
+            return "http2.too_many_headers"
         limit = settings.max_request_headers_kb * 1024
         # What a block can say at most: each reference an entry as large as the table, each byte 8/5 of one.
         if len(block) * 2 + count * self.decoder.table_size_limit <= limit:
-            return False
+            return ""
         if sum(len(name) + len(value) for name, value in fields) <= limit:
-            return False
+            return ""
         self.stats.header_list_size_too_large.inc()
-        return True
+        return "http2.header_list_size_too_large"
 
     def on_trailers(
-        self, stream: Http2Stream, fields: Sequence[HeaderField], too_large: bool, end_stream: bool
+        self, stream: Http2Stream, fields: Sequence[HeaderField], too_large: str, end_stream: bool
     ) -> None:
         """A header list after the message's headers."""
         if stream.state & REMOTE_CLOSED:
             self.refuse_frame(stream, stream.id, "HEADERS")
-        self.stats.trailers.inc()
         if too_large:
-            self.refuse_large(stream.id)
+            self.refuse_large(stream.id, too_large)
         try:
             if not end_stream:
                 raise MalformedMessageError(VIOLATION)  # section 8.1
@@ -222,16 +221,16 @@ class Http2Codec(Session):
         stream.decoder.decode_trailers(trailers)
         stream.finish_if_closed()
 
-    def refuse_large(self, stream_id: int) -> None:
+    def refuse_large(self, stream_id: int, details: str) -> None:
         """A header list over the limits costs its stream. Errors: always Http2StreamError."""
-        raise Http2StreamError(stream_id, ErrorCode.INTERNAL_ERROR, "http2.too_many_headers")
+        raise Http2StreamError(stream_id, ErrorCode.INTERNAL_ERROR, details)
 
     def malformed(self, stream_id: int, error: MalformedMessageError) -> Http2StreamError | Http2ConnectionError:
         """What a malformed message costs: as configured, its stream or the connection (section 8.1.1)."""
         self.stats.rx_messaging_error.inc()
         if isinstance(error, UnderscoreRejectedError):
             self.stats.requests_rejected_with_underscores_in_headers.inc()
-            return Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, error.details)
+            return Http2StreamError(stream_id, ErrorCode.INTERNAL_ERROR, error.details)
         if self.settings.override_stream_error_on_invalid_http_message:
             return Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, error.details)
         return protocol_error(error.details)
@@ -240,10 +239,10 @@ class Http2Codec(Session):
         """RST_STREAM: the stream is gone at once (section 6.4)."""
         if self.is_idle(stream_id):
             raise protocol_error("RST_STREAM: stream in idle")
-        self.stats.rx_reset.inc()
         stream = self.streams.get(stream_id)
         if stream is None:
             return
+        self.stats.rx_reset.inc()
         self._remember_reset(stream_id, by_us=False)
         self._forget(stream)
         if code == ErrorCode.REFUSED_STREAM:
@@ -262,7 +261,10 @@ class Http2Codec(Session):
         self.write_reset(error.stream_id, error.code)
         if stream is not None:
             self._forget(stream)
-            stream.tell_reset(StreamResetReason.PROTOCOL_ERROR, error.details)
+            # What the limits refuse looks above as if the peer had given it up, as in Envoy.
+            refused = error.code == ErrorCode.INTERNAL_ERROR
+            reason = StreamResetReason.REMOTE_RESET if refused else StreamResetReason.PROTOCOL_ERROR
+            stream.tell_reset(reason, error.details)
             self.on_stream_reset(stream)
         self.guard.check()
 

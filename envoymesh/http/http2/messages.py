@@ -18,10 +18,10 @@ from typing import NamedTuple
 from envoymesh.http.headers import HeaderField, HeaderMap, RequestHeaders, ResponseHeaders
 
 VIOLATION = "http2.violation.of.messaging.rule"
-"""Envoy's response_code_details for a list that breaks a rule of section 8."""
+"""Envoy's response_code_details for a list that as a whole breaks a rule of section 8."""
 
 INVALID_FIELD = "http2.invalid.header.field"
-"""Envoy's response_code_details for a field that no list may have."""
+"""Envoy's response_code_details for a field that such a list may not have."""
 
 UNDERSCORE = "http2.unexpected_underscore"
 
@@ -62,8 +62,8 @@ _is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _has_bad_byte = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 _is_scheme = re.compile(rb"[A-Za-z][A-Za-z0-9+\-.]*").fullmatch
 # What the real Envoy takes: no user information (RFC 9113 section 8.3.1), no space.
-_is_authority = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*").fullmatch
-_is_path = re.compile(rb"/[^\x00-\x20\x7f]*|\*").fullmatch
+_is_authority = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]+").fullmatch
+_is_path = re.compile(rb"[^\x00-\x20\x7f]+").fullmatch
 _is_status = re.compile(rb"[1-9][0-9]{2}").fullmatch
 _is_digits = re.compile(rb"[0-9]{1,18}").fullmatch
 
@@ -132,7 +132,9 @@ class MessageReader:
         """The request of a header list (section 8.3.1). Errors: MalformedMessageError."""
         fields, pseudo = self._sort(block)
         method, scheme, authority, path, protocol, status, host = pseudo[METHOD:]
-        if method is None or status is not None:
+        if status is not None or (protocol is not None and not self._allow_connect):
+            raise MalformedMessageError(INVALID_FIELD)
+        if method is None:
             raise MalformedMessageError(VIOLATION)
         if authority is None:
             authority = host
@@ -140,8 +142,8 @@ class MessageReader:
             self._check_connect(scheme, authority, path, protocol)
         elif scheme is None or path is None or authority is None or protocol is not None:
             raise MalformedMessageError(VIOLATION)
-        if path == b"*" and method != b"OPTIONS":
-            raise MalformedMessageError(VIOLATION)
+        if path and path[:1] != b"/" and not (path == b"*" and method == b"OPTIONS"):
+            raise MalformedMessageError(VIOLATION)  # section 8.3.1
         return RequestHeaders(method, path or b"", authority, scheme or b"", fields, protocol)
 
     def _check_connect(
@@ -151,15 +153,15 @@ class MessageReader:
         wanted = protocol is not None
         if (scheme is not None) != wanted or (path is not None) != wanted or not authority:
             raise MalformedMessageError(VIOLATION)
-        if wanted and not self._allow_connect:
-            raise MalformedMessageError(VIOLATION)
 
     def response(self, block: Sequence[HeaderField]) -> ResponseHeaders:
         """The response of a header list (section 8.3.2). Errors: MalformedMessageError."""
         fields, pseudo = self._sort(block)
         status = pseudo[STATUS]
         # Section 8.6: there is no 101 in HTTP/2.
-        if status is None or status == b"101" or _any(pseudo[METHOD:STATUS]):
+        if status == b"101" or _any(pseudo[METHOD:STATUS]):
+            raise MalformedMessageError(INVALID_FIELD)
+        if status is None:
             raise MalformedMessageError(VIOLATION)
         host = pseudo[HOST]
         if host is not None:
@@ -170,7 +172,7 @@ class MessageReader:
         """Trailers: no pseudo-headers (section 8.1). Errors: MalformedMessageError."""
         fields, pseudo = self._sort(block)
         if _any(pseudo[METHOD : STATUS + 1]):
-            raise MalformedMessageError(VIOLATION)
+            raise MalformedMessageError(INVALID_FIELD)
         host = pseudo[HOST]
         if host is not None:
             fields.append((b"host", host))
@@ -211,7 +213,7 @@ class MessageReader:
             elif kind <= STATUS:
                 # Section 8.3: before all other fields, and only once.
                 if fields or crumbs or pseudo[HOST] is not None or pseudo[kind] is not None:
-                    raise MalformedMessageError(VIOLATION)
+                    raise MalformedMessageError(INVALID_FIELD)
                 pseudo[kind] = field[1]
             elif self._keeps_special(kind, field[1], pseudo):
                 append(field)
@@ -226,7 +228,7 @@ class MessageReader:
             return False
         if kind == HOST:
             if pseudo[HOST] is not None:
-                raise MalformedMessageError(VIOLATION)
+                raise MalformedMessageError(INVALID_FIELD)
             pseudo[HOST] = value
             return False
         if kind == CONTENT_LENGTH:
@@ -244,7 +246,7 @@ class MessageReader:
 
     def _set_content_length(self, value: bytes) -> None:
         if self.content_length != NO_LENGTH or not _is_digits(value):
-            raise MalformedMessageError(VIOLATION)
+            raise MalformedMessageError(INVALID_FIELD)
         self.content_length = int(value)
 
     def _classify(self, field: HeaderField) -> int:
@@ -252,14 +254,14 @@ class MessageReader:
         name, value = field
         kind = _KINDS_BY_NAME.get(name, ORDINARY)
         if kind == FORBIDDEN or (name == b"te" and value.lower() != b"trailers"):
-            raise MalformedMessageError(VIOLATION)  # section 8.2.2
+            raise MalformedMessageError(INVALID_FIELD)  # section 8.2.2
         if not METHOD <= kind <= STATUS and not _is_name(name):
-            raise MalformedMessageError(INVALID_FIELD if name[:1] != b":" else VIOLATION)
+            raise MalformedMessageError(INVALID_FIELD)
         if _has_bad_byte(value):
             raise MalformedMessageError(INVALID_FIELD)
         is_value = _VALUE_CHECKS.get(kind)
         if is_value is not None and not is_value(value):
-            raise MalformedMessageError(VIOLATION)
+            raise MalformedMessageError(INVALID_FIELD)
         if value[:1] in (b" ", b"\t") or value[-1:] in (b" ", b"\t"):
             return SPACED
         if kind == ORDINARY and b"_" in name and self._underscores != "ALLOW":

@@ -91,10 +91,11 @@ class Http2ServerCodec(Http2Codec):
         """The client will open no more."""
         self._callbacks.on_go_away(code)
 
-    def on_headers(self, stream_id: int, fields: Sequence[HeaderField], too_large: bool, end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, fields: Sequence[HeaderField], too_large: str, end_stream: bool) -> None:
         """A request, or trailers."""
         stream = self.streams.get(stream_id)
         if stream is not None:
+            self.stats.trailers.inc()
             self.on_trailers(stream, fields, too_large, end_stream)
         elif stream_id > self._last_peer_id and stream_id & 1:
             self._open(stream_id, fields, too_large, end_stream)
@@ -113,7 +114,7 @@ class Http2ServerCodec(Http2Codec):
             del self._gaps[:-_REMEMBERED_GAPS]
         self._last_peer_id = stream_id
 
-    def _open(self, stream_id: int, fields: Sequence[HeaderField], too_large: bool, end_stream: bool) -> None:
+    def _open(self, stream_id: int, fields: Sequence[HeaderField], too_large: str, end_stream: bool) -> None:
         self._note_id(stream_id)
         if stream_id > self._goaway_id or len(self.streams) >= self.settings.max_concurrent_streams:
             # Section 5.1.2: the peer may try again, elsewhere or later.
@@ -125,7 +126,7 @@ class Http2ServerCodec(Http2Codec):
         self.stats.streams_active.inc()
         stream.decoder = self._callbacks.new_stream(stream)
         if too_large:
-            self.refuse_large(stream_id)
+            self.refuse_large(stream_id, too_large)
         self._decode_request(stream, fields, end_stream)
 
     def _decode_request(self, stream: ServerStream, fields: Sequence[HeaderField], end_stream: bool) -> None:
@@ -139,7 +140,7 @@ class Http2ServerCodec(Http2Codec):
         if reader.content_length != NO_LENGTH:
             stream.content_left = reader.content_length
             if end_stream and reader.content_length:
-                raise Http2StreamError(stream.id, ErrorCode.PROTOCOL_ERROR, VIOLATION)
+                raise self.malformed(stream.id, MalformedMessageError(VIOLATION))
         if end_stream:
             stream.state |= REMOTE_CLOSED
         stream.decoder.decode_headers(request, end_stream)

@@ -41,7 +41,7 @@ def test_what_a_connection_begins_with() -> None:
     assert written.startswith(PREFACE)
     frames = frames_of(written)
     assert [f.name for f in frames] == ["SETTINGS", "WINDOW_UPDATE"]
-    assert frames[0].payload.hex() == "000100001000" + "000200000000" + "000300000400" + "000401000000"
+    assert frames[0].payload.hex() == "000200000000" + "000100001000" + "000800000000" + "000300000400" + "000401000000"
 
 
 def test_pseudo_headers_come_first() -> None:

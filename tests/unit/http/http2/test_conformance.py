@@ -205,7 +205,7 @@ CASES: Rows = [
         ],
         rst(PROTOCOL),
     ),
-    ("8.1.2.6 no DATA", lambda p: [p.headers(1, [*FIELDS_POST, (b"content-length", b"9")])], rst(PROTOCOL)),
+    ("8.1.2.6 no DATA", lambda p: [p.headers(1, [*FIELDS_POST, (b"content-length", b"9")])], goaway(PROTOCOL)),
     (
         "8.1.2.6 trailers too early",
         lambda p: [p.headers(1, [*FIELDS_POST, (b"content-length", b"9")], False), p.headers(1, [(b"x", b"y")])],
