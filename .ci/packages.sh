@@ -7,6 +7,8 @@ PACKAGES=(
   curl:curl
   nghttp:nghttp2-client
   h2load:nghttp2-client
+  wrk:wrk
+  nginx:nginx-light
   dockerd:docker.io
   iptables:iptables
 )
