@@ -131,7 +131,7 @@ def _thresholds(limits: Thresholds, priority: int) -> circuit_breaker_pb2.Circui
 
 def _host(host: HostStatus) -> clusters_pb2.HostStatus:
     message = clusters_pb2.HostStatus(
-        address=_address(host.address),
+        address=address_message(host.address),
         health_status=_health(host.health),
         weight=host.weight,
         hostname=host.hostname,
@@ -152,7 +152,8 @@ def _health(health: HealthFlags) -> clusters_pb2.HostHealthStatus:
     return clusters_pb2.HostHealthStatus(eds_health_status=health.eds_health_status, **flags)
 
 
-def _address(address: SocketAddress) -> address_pb2.Address:
+def address_message(address: SocketAddress) -> address_pb2.Address:
+    """An envoy.config.core.v3.Address."""
     if address.port is None:
         return address_pb2.Address(pipe=address_pb2.Pipe(path=address.address))
     socket = address_pb2.SocketAddress(address=address.address, port_value=address.port)
@@ -165,8 +166,8 @@ def listeners_json(listeners: Sequence[ListenerStatus]) -> str:
     for listener in listeners:
         message.listener_statuses.add(
             name=listener.name,
-            local_address=_address(listener.local_address),
-            additional_local_addresses=map(_address, listener.additional_local_addresses),
+            local_address=address_message(listener.local_address),
+            additional_local_addresses=map(address_message, listener.additional_local_addresses),
         )
     return pretty(to_json_value(message))
 

@@ -18,7 +18,7 @@ from envoymesh.admin.dump.config import (
     secrets_dump,
 )
 from envoymesh.admin.process_memory import process_memory
-from envoymesh.admin.views import CertificateEntry, ListenerStatus, SocketAddress
+from envoymesh.admin.views import CertificateEntry, ClusterStatus, ListenerStatus, SocketAddress
 from envoymesh.network.api import Address
 from envoymesh.network.listener import TcpListener
 from envoymesh.server.version import version_text
@@ -43,16 +43,20 @@ def make_admin_context(server: Server, admin: AdminSettings) -> AdminContext:
         hot_restart_version=HOT_RESTART_VERSION,
         command_line_options=server.options.command_line_options(),
         node=settings.node,
-        clusters=lambda: [cluster_status(cluster) for cluster in server.clusters.clusters().values()],
+        clusters=lambda: _clusters(server),
         listeners=lambda: [_listener_status(listener) for listener in server.listeners],
         certificates=lambda: certificates(server.listeners, server.dispatcher.wall_time()),
         memory=process_memory,
         config_dumps=_config_dumps(server),
-        endpoint_dump=lambda: endpoints_dump([]),
+        endpoint_dump=lambda: endpoints_dump(_clusters(server)),
         unready_targets=dict,
         cpu_profiler=server.cpu_profiler,
         allows=admin.allows,
     )
+
+
+def _clusters(server: Server) -> list[ClusterStatus]:
+    return [cluster_status(cluster) for cluster in server.clusters.clusters().values()]
 
 
 def _config_dumps(server: Server) -> Sequence[Callable[[], Any]]:
@@ -61,7 +65,7 @@ def _config_dumps(server: Server) -> Sequence[Callable[[], Any]]:
     listeners = [(reader.message, started) for _, reader in settings.listeners]
     clusters = [(reader.message, started) for reader in settings.cluster_readers]
     return (
-        lambda: bootstrap_dump(server.loaded.message, started),
+        lambda: bootstrap_dump(server.loaded.message, settings.node, started),
         lambda: clusters_dump(clusters),
         lambda: listeners_dump(listeners),
         scoped_routes_dump,

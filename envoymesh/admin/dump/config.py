@@ -9,12 +9,18 @@ from dataclasses import dataclass
 
 import re2
 from envoy.admin.v3 import config_dump_pb2, config_dump_shared_pb2
+from envoy.config.core.v3 import base_pb2
+from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 
-from envoymesh.admin.config import to_json_value
+from envoymesh.admin.config import address_message, to_json_value
 from envoymesh.admin.json_text import pretty
 from envoymesh.admin.trim.config import Mask, MaskError, copied, redact, unpacked
+from envoymesh.admin.views import ClusterStatus, HostStatus
+
+_OVERPROVISIONING = 140
+"""ClusterLoadAssignment.Policy.overprovisioning_factor's default, percent."""
 
 
 class DumpError(Exception):
@@ -34,9 +40,10 @@ class DumpRequest:
     name_regex: str = ""
 
 
-def bootstrap_dump(bootstrap: Message, last_updated: float) -> config_dump_pb2.BootstrapConfigDump:
-    """The bootstrap as loaded; times are UNIX seconds."""
+def bootstrap_dump(bootstrap: Message, node: Message, last_updated: float) -> config_dump_pb2.BootstrapConfigDump:
+    """The bootstrap as loaded, with the node that it became; times are UNIX seconds."""
     dump = config_dump_pb2.BootstrapConfigDump(bootstrap=bootstrap)
+    dump.bootstrap.node.CopyFrom(node)
     _set_time(dump, last_updated)
     return dump
 
@@ -88,12 +95,36 @@ def secrets_dump(static: Iterable[tuple[str, Message]]) -> config_dump_pb2.Secre
     return dump
 
 
-def endpoints_dump(static: Iterable[Message]) -> config_dump_shared_pb2.EndpointsConfigDump:
+def endpoints_dump(static: Iterable[ClusterStatus]) -> config_dump_shared_pb2.EndpointsConfigDump:
     """The static clusters' endpoints (ClusterLoadAssignment) as resolved."""
     dump = config_dump_shared_pb2.EndpointsConfigDump()
-    for assignment in static:
-        dump.static_endpoint_configs.add().endpoint_config.Pack(assignment)
+    for cluster in static:
+        dump.static_endpoint_configs.add().endpoint_config.Pack(_assignment(cluster))
     return dump
+
+
+def _assignment(cluster: ClusterStatus) -> endpoint_pb2.ClusterLoadAssignment:
+    assignment = endpoint_pb2.ClusterLoadAssignment(cluster_name=cluster.eds_service_name or cluster.name)
+    assignment.policy.overprovisioning_factor.value = _OVERPROVISIONING
+    groups: dict[tuple[int, str, str, str], list[HostStatus]] = {}
+    for host in cluster.hosts:
+        groups.setdefault((host.priority, host.region, host.zone, host.sub_zone), []).append(host)
+    for (priority, region, zone, sub_zone), hosts in groups.items():
+        group = assignment.endpoints.add(priority=priority, lb_endpoints=map(_lb_endpoint, hosts))
+        group.locality.CopyFrom(base_pb2.Locality(region=region, zone=zone, sub_zone=sub_zone))
+        group.load_balancing_weight.value = 0
+    return assignment
+
+
+def _lb_endpoint(host: HostStatus) -> endpoint_components_pb2.LbEndpoint:
+    message = endpoint_components_pb2.LbEndpoint(health_status=host.health.eds_health_status)
+    message.endpoint.address.CopyFrom(address_message(host.address))
+    message.endpoint.hostname = host.hostname
+    # Present though empty, as in Envoy.
+    message.endpoint.health_check_config.SetInParent()
+    message.metadata.SetInParent()
+    message.load_balancing_weight.value = host.weight
+    return message
 
 
 def _set_time(entry: Message, seconds: float) -> None:

@@ -7,6 +7,9 @@ from envoymesh.admin.dump.config import DumpError, DumpRequest, dump_json
 from envoymesh.admin.endpoint import Endpoint, Parameter, ParameterKind
 from envoymesh.admin.messages import BARE_TEXT, JSON, Request, Response
 
+_ENDPOINTS_AT = 2
+"""Endpoints stand behind bootstrap and clusters."""
+
 
 def handle(context: AdminContext, request: Request) -> Response:
     """Every dump, or what `resource`, `mask` and `name_regex` leave of them."""
@@ -15,7 +18,9 @@ def handle(context: AdminContext, request: Request) -> Response:
         mask=request.params.get("mask", ""),
         name_regex=request.params.get("name_regex", ""),
     )
-    makers = [*context.config_dumps, *([context.endpoint_dump] if request.flag("include_eds") else [])]
+    makers = list(context.config_dumps)
+    if request.flag("include_eds"):
+        makers.insert(_ENDPOINTS_AT, context.endpoint_dump)
     try:
         return Response(dump_json([make() for make in makers], wanted), content_type=JSON)
     except DumpError as error:

@@ -5,15 +5,27 @@ import json
 import pytest
 from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 
 from envoymesh.admin.dump import config as dump
+from envoymesh.admin.views import ClusterStatus, HealthFlags, HostStatus, SocketAddress, Thresholds
 
 WHEN = 1_000_000_000.25
 SECRET = "not for anybody's eyes"
+
+STATUS = ClusterStatus(
+    "a",
+    "a",
+    Thresholds(),
+    Thresholds(),
+    [
+        HostStatus(SocketAddress("10.0.0.1", 80), {}, {}, hostname="app"),
+        HostStatus(SocketAddress("10.0.0.2", 80), {}, {}, zone="z", health=HealthFlags(eds_health_status="DRAINING")),
+        HostStatus(SocketAddress("10.0.0.3", 80), {}, {}, zone="z"),
+    ],
+)
 
 
 def cluster(name: str) -> cluster_pb2.Cluster:
@@ -37,14 +49,14 @@ def dumps() -> dict[str, object]:
     secret = secret_pb2.Secret(name="s1", generic_secret={"secret": {"inline_bytes": SECRET.encode()}})
     return {
         "config_dumps": [
-            lambda: dump.bootstrap_dump(bootstrap, WHEN),
+            lambda: dump.bootstrap_dump(bootstrap, bootstrap.node, WHEN),
             lambda: dump.clusters_dump([(cluster("a"), WHEN), (cluster("ab"), WHEN)]),
             lambda: dump.listeners_dump([(tls_listener(), WHEN)]),
             dump.scoped_routes_dump,
             lambda: dump.routes_dump([(route_pb2.RouteConfiguration(name="local_route"), WHEN)]),
             lambda: dump.secrets_dump([("s1", secret)]),
         ],
-        "endpoint_dump": lambda: dump.endpoints_dump([endpoint_pb2.ClusterLoadAssignment(cluster_name="a")]),
+        "endpoint_dump": lambda: dump.endpoints_dump([STATUS]),
     }
 
 
@@ -78,7 +90,36 @@ def test_no_secret_is_shown_and_none_is_lost(ask, dumps) -> None:
 
 
 def test_endpoints_when_asked_for(ask, dumps) -> None:
-    assert kinds(ask("/config_dump?include_eds", **dumps).body)[-1] == "EndpointsConfigDump"
+    assert kinds(ask("/config_dump?include_eds", **dumps).body)[2] == "EndpointsConfigDump"
+    body = ask("/config_dump?include_eds&resource=static_endpoint_configs", **dumps).body
+    (config,) = json.loads(body)["configs"]
+    first, second = config["endpoint_config"]["endpoints"]
+    assert config["endpoint_config"]["policy"] == {"overprovisioning_factor": 140}
+    # As the real Envoy prints a host: with what is empty, and without a weight of its group.
+    assert first == {
+        "locality": {},
+        "lb_endpoints": [
+            {
+                "endpoint": {
+                    "address": {"socket_address": {"address": "10.0.0.1", "port_value": 80}},
+                    "health_check_config": {},
+                    "hostname": "app",
+                },
+                "health_status": "HEALTHY",
+                "metadata": {},
+                "load_balancing_weight": 1,
+            }
+        ],
+        "load_balancing_weight": 0,
+    }
+    assert second["locality"] == {"zone": "z"}
+    assert [each["health_status"] for each in second["lb_endpoints"]] == ["DRAINING", "HEALTHY"]
+
+
+def test_the_bootstrap_has_the_node_that_it_became() -> None:
+    node = bootstrap_pb2.Bootstrap(node={"id": "n1", "user_agent_name": "envoy"}).node
+    made = dump.bootstrap_dump(bootstrap_pb2.Bootstrap(node={"id": "n1"}), node, WHEN)
+    assert made.bootstrap.node.user_agent_name == "envoy"
 
 
 def test_one_resource(ask, dumps) -> None:
