@@ -10,6 +10,8 @@ It must not know of any protocol version, socket or setting.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 HeaderField = tuple[bytes, bytes]
 
 
@@ -152,3 +154,19 @@ class ResponseHeaders(HeaderMap):
 
 
 Trailers = HeaderMap
+
+PSEUDO_HEADERS: dict[bytes, Callable[[RequestHeaders], bytes | None]] = {
+    b":method": lambda h: h.method,
+    b":path": lambda h: h.path or None,
+    b":authority": lambda h: h.authority,
+    b":scheme": lambda h: h.scheme or None,
+    b":protocol": lambda h: h.protocol,
+    b"host": lambda h: h.authority,
+}
+"""What configurations call a request's attributes, and Host; None where it has none."""
+
+
+def is_grpc(headers: RequestHeaders) -> bool:
+    """Whether the content-type names gRPC (Grpc::Common::isGrpcRequestHeaders)."""
+    kind = headers.get(b"content-type") or b""
+    return kind == b"application/grpc" or kind.startswith(b"application/grpc+")
