@@ -11,20 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from envoymesh.config.reader import Reader
-from envoymesh.http.access_log import DEFAULT_FORMAT, AccessLog, AccessLogFile
+from envoymesh.http.access_log.config import AccessLogContext, read_access_log
 from envoymesh.http.filter import FilterFactory
-from envoymesh.http.formatter import Formatter
 from envoymesh.http.http1 import HeadersWithUnderscoresAction, Http1Settings
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.http.settings import HttpConnectionManagerSettings, Network
 from envoymesh.router.config import read_route_table
 from envoymesh.router.table import RouteTable
-
-ACCESS_LOG_PATHS = {
-    "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog": "/dev/stdout",
-    "envoy.extensions.access_loggers.stream.v3.StderrAccessLog": "/dev/stderr",
-}
-FILE_ACCESS_LOG = "envoy.extensions.access_loggers.file.v3.FileAccessLog"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +26,13 @@ class HttpConfigContext:
 
     Args:
         read_filters: reads `http_filters`, given the `stat_prefix`; the terminal filter is the last.
-        open_log: gives the access log file of a path.
+        access_logs: what access logs need.
         local_address: shown for loopback peers in x-forwarded-for.
         service_cluster, service_node: the node's, for `add_user_agent`.
     """
 
     read_filters: Callable[[Sequence[Reader], str], Sequence[FilterFactory]]
-    open_log: Callable[[str], AccessLogFile]
+    access_logs: AccessLogContext
     local_address: str
     service_cluster: str
     service_node: str
@@ -82,7 +75,7 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
         max_requests_per_connection=common.integer("max_requests_per_connection") if common else 0,
         drain_timeout=_seconds(reader, "drain_timeout", 5.0),
         delayed_close_timeout=_seconds(reader, "delayed_close_timeout", 1.0),
-        access_logs=tuple(read_access_log(log, context.open_log) for log in reader.repeated("access_log")),
+        access_logs=tuple(read_access_log(log, context.access_logs) for log in reader.repeated("access_log")),
         http1=read_http1_options(
             reader.message_("http_protocol_options"),
             common,
@@ -218,40 +211,3 @@ def read_http2_options(options: Reader | None, *, max_headers_kb: int, max_heade
         override_stream_error_on_invalid_http_message=override,
         **integers,
     )
-
-
-def read_access_log(reader: Reader, open_log: Callable[[str], AccessLogFile]) -> AccessLog:
-    """Read an envoy.config.accesslog.v3.AccessLog: file, stdout or stderr with a text format."""
-    # The name says which extension is meant; the type of typed_config is what decides, as in Envoy.
-    reader.accept("name")
-    config = reader.any_()
-    if config is None:
-        raise reader.error("typed_config", "an access log needs a typed_config")
-    if config.type_name == FILE_ACCESS_LOG:
-        path = config.string("path")
-    elif config.type_name in ACCESS_LOG_PATHS:
-        path = ACCESS_LOG_PATHS[config.type_name]
-    else:
-        raise reader.error("typed_config", f"access logger {config.type_name} is not supported by envoymesh")
-    return AccessLog(_read_format(config), open_log(path))
-
-
-def _read_format(config: Reader) -> Formatter:
-    if config.type_name == FILE_ACCESS_LOG and config.has("format"):
-        return _compile(config, "format", config.string("format"))
-    log_format = config.message_("log_format")
-    if log_format is None:
-        return Formatter(DEFAULT_FORMAT)
-    if log_format.which("format") == "text_format_source":
-        text = log_format.data_source("text_format_source").decode()
-        return _compile(log_format, "text_format_source", text)
-    if log_format.which("format") != "text_format":
-        raise log_format.error(log_format.which("format") or "format", "only text formats are supported by envoymesh")
-    return _compile(log_format, "text_format", log_format.string("text_format"))
-
-
-def _compile(reader: Reader, field: str, text: str) -> Formatter:
-    try:
-        return Formatter(text)
-    except ValueError as error:
-        raise reader.error(field, str(error)) from None

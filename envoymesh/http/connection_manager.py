@@ -7,6 +7,7 @@ whole: its timers, draining, and how and when it closes. It must not look into m
 from __future__ import annotations
 
 from envoymesh.errors import CodecProtocolError
+from envoymesh.formatter import FormatterContext
 from envoymesh.http.active_stream import ActiveStream
 from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, ServerCodec, StreamResetReason
 from envoymesh.http.context import HttpContext
@@ -257,15 +258,17 @@ class ConnectionManager:
 
     def before_response(self, stream: ActiveStream, headers: ResponseHeaders, end_stream: bool) -> None:
         """Decide, as response headers go out, whether the connection ends after this response."""
-        # The codec adds what the response says; only a client that asked for the close need not be waited for.
-        stream.asked_to_close = stream.encoder.close_connection_after_response
-        if stream.asked_to_close or _ends_with_connection(stream, headers, end_stream):
+        # The codec adds what the response says; who knows of the close beforehand need not be waited for.
+        asked = stream.encoder.close_connection_after_response or _ends_with_connection(stream, headers, end_stream)
+        if asked:
             self.closing = True
         elif not self.closing and (self._draining or self._wants_to_drain()):
             if self.multiplexed:
                 self.start_drain()
             else:
-                self.closing = True
+                asked = self.closing = True
+        # Envoy waits all the same after an answer given while the request was being read.
+        stream.asked_to_close = asked and stream.info.upstream_host is not None
         if not stream.remote_complete:
             self.stats.downstream_rq_response_before_rq_complete.inc()
             self.close_after_response()
@@ -317,8 +320,17 @@ class ConnectionManager:
         self._streams.discard(stream)
         self.stats.downstream_rq_active.dec()
         self.stats.downstream_rq_time.record(int((info.end_time - info.start_time) * 1000))
+        if stream.local_complete:
+            info.last_downstream_tx = info.end_time
+        if self.settings.access_logs:
+            self._log(stream, info.end_time, "DownstreamEnd")
+
+    def _log(self, stream: ActiveStream, now: float, log_type: str) -> None:
+        context = FormatterContext(
+            stream.info, stream.request_headers, stream.response_headers, stream.response_trailers, now, log_type
+        )
         for access_log in self.settings.access_logs:
-            access_log.log(info, stream.request_headers, stream.response_headers, stream.response_trailers)
+            access_log.log(context)
 
     def _resets_too_often(self, stream: ActiveStream) -> bool:
         """Close on a client that resets most of its requests at once (Envoy's answer to CVE-2023-44487)."""
@@ -345,8 +357,11 @@ class ConnectionManager:
         if self._draining or self.closing:
             return
         self._draining = True
-        if self._codec is None or (not self.multiplexed and not self._streams):
+        if self._codec is None:
             self.connection.close(CloseType.FLUSH_WRITE)
+            return
+        if not self.multiplexed and not self._streams:
+            self.connection.close(CloseType.FLUSH_WRITE_AND_DELAY)
             return
         self._codec.shutdown_notice()
         self._drain_timer.enable(self.settings.drain_timeout if timeout is None else timeout)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from envoymesh.http.headers import RequestHeaders, ResponseHeaders
-from envoymesh.router.table import is_grpc
+from envoymesh.http.headers import RequestHeaders, ResponseHeaders, is_grpc
 
 _GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 """HTTP status to gRPC status (grpc/doc/http-grpc-status-mapping.md); others are UNKNOWN (2)."""

@@ -72,6 +72,7 @@ class StreamInfo:
         "first_upstream_tx",
         "flags",
         "last_downstream_rx",
+        "last_downstream_tx",
         "last_upstream_rx",
         "last_upstream_tx",
         "protocol",
@@ -87,6 +88,7 @@ class StreamInfo:
         "upstream_connection",
         "upstream_failure_reason",
         "upstream_host",
+        "upstream_host_name",
         "upstream_protocol",
         "virtual_host_name",
     )
@@ -111,6 +113,7 @@ class StreamInfo:
         self.virtual_host_name = ""
         self.upstream_cluster = ""
         self.upstream_host: Address | None = None
+        self.upstream_host_name = ""
         self.upstream_connection: Connection | None = None
         self.upstream_protocol: HttpProtocol | None = None
         self.upstream_failure_reason = ""
@@ -120,6 +123,7 @@ class StreamInfo:
         self.first_upstream_rx = 0.0
         self.last_upstream_rx = 0.0
         self.first_downstream_tx = 0.0
+        self.last_downstream_tx = 0.0
         self.end_time = 0.0
 
     def flag_names(self) -> str:

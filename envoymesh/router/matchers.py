@@ -6,22 +6,13 @@ table of routes can be printed and compared. Nothing here may allocate more than
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import re2
 
-from envoymesh.http.headers import RequestHeaders
-
-PSEUDO_HEADERS: dict[bytes, Callable[[RequestHeaders], bytes | None]] = {
-    b":method": lambda h: h.method,
-    b":path": lambda h: h.path or None,
-    b":authority": lambda h: h.authority,
-    b":scheme": lambda h: h.scheme,
-    b":protocol": lambda h: h.protocol,
-    b"host": lambda h: h.authority,
-}
+from envoymesh.http.headers import PSEUDO_HEADERS, RequestHeaders
 
 
 def request_header_value(headers: RequestHeaders, name: bytes) -> bytes | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from envoymesh.http.headers import RequestHeaders
+from envoymesh.http.headers import RequestHeaders, is_grpc
 from envoymesh.router.matchers import HeaderMatcher, QueryParameterMatcher, RegexMatcher, all_match, parse_query
 from envoymesh.router.retry import RetryPolicy
 
@@ -302,9 +302,3 @@ def split_port(host: bytes) -> tuple[bytes, bytes]:
     if b":" in host[:colon] and not host.startswith(b"["):
         return host, b""
     return host[:colon], host[colon:]
-
-
-def is_grpc(headers: RequestHeaders) -> bool:
-    """Whether the content-type names gRPC (Grpc::Common::isGrpcRequestHeaders)."""
-    kind = headers.get(b"content-type") or b""
-    return kind == b"application/grpc" or kind.startswith(b"application/grpc+")

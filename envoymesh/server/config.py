@@ -5,7 +5,7 @@ Fields below listeners, clusters and filters are read by their own rooms; what n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from envoy.config.core.v3.base_pb2 import Node
@@ -13,8 +13,8 @@ from envoy.config.core.v3.base_pb2 import Node
 from envoymesh.admin.node.config import Build, Extension, local_node
 from envoymesh.config.reader import Reader
 from envoymesh.filters.registry import FILTER_NAMES
-from envoymesh.http.access_log import AccessLog, AccessLogFile
-from envoymesh.http.config import read_access_log
+from envoymesh.http.access_log import AccessLog
+from envoymesh.http.access_log.config import AccessLogContext, read_access_log
 from envoymesh.network.api import Address
 from envoymesh.network.config import read_address, read_listener
 from envoymesh.network.settings import ListenerSettings
@@ -53,6 +53,8 @@ class BootstrapSettings:
         listeners: settings and reader of each listener, in order.
         runtime_layers: (name, flattened values) lowest first; None for the admin layer.
         stats_flush_interval: seconds.
+        node: as the proxy names itself.
+        configured_node: the bootstrap's, completed by build and filters but not by the command line.
     """
 
     listeners: Sequence[tuple[ListenerSettings, Reader]]
@@ -62,9 +64,10 @@ class BootstrapSettings:
     runtime_layers: Sequence[tuple[str, Mapping[str, str] | None]]
     stats_flush_interval: float
     node: Node
+    configured_node: Node
 
 
-def read_bootstrap(reader: Reader, options: Options, open_log: Callable[[str], AccessLogFile]) -> BootstrapSettings:
+def read_bootstrap(reader: Reader, options: Options, access_logs: AccessLogContext) -> BootstrapSettings:
     """Read a bootstrap. Errors: ConfigError with the field's path."""
     static = reader.message_("static_resources")
     listener_readers = [] if static is None else static.repeated("listeners")
@@ -77,10 +80,11 @@ def read_bootstrap(reader: Reader, options: Options, open_log: Callable[[str], A
         listeners=listeners,
         clusters=clusters,
         cluster_readers=cluster_readers,
-        admin=_read_admin(reader, open_log),
+        admin=_read_admin(reader, access_logs),
         runtime_layers=_read_runtime(reader),
         stats_flush_interval=reader.duration("stats_flush_interval", 5.0) or 5.0,
         node=_read_node(reader, options),
+        configured_node=_read_node(reader, Options()),
     )
 
 
@@ -110,7 +114,7 @@ def _check_clusters(clusters: Sequence[ClusterSettings], readers: Sequence[Reade
         names.add(settings.name)
 
 
-def _read_admin(reader: Reader, open_log: Callable[[str], AccessLogFile]) -> AdminSettings | None:
+def _read_admin(reader: Reader, access_logs: AccessLogContext) -> AdminSettings | None:
     admin = reader.message_("admin")
     if admin is None:
         return None
@@ -118,7 +122,7 @@ def _read_admin(reader: Reader, open_log: Callable[[str], AccessLogFile]) -> Adm
     admin.accept("ignore_global_conn_limit")
     path = admin.string("profile_path") or DEFAULT_PROFILE_PATH
     allowed = [read_string_matcher(each) for each in admin.repeated("allow_paths")]
-    logs = [read_access_log(each, open_log) for each in admin.repeated("access_log")]
+    logs = [read_access_log(each, access_logs) for each in admin.repeated("access_log")]
     return AdminSettings(read_address(admin, "address"), logs, path, allowed) if admin.has("address") else None
 
 

@@ -18,6 +18,7 @@ from envoymesh.admin.registry import Admin
 from envoymesh.admin.views import ServerState
 from envoymesh.config.load import LoadedBootstrap
 from envoymesh.errors import ConfigError
+from envoymesh.http.access_log.config import AccessLogContext
 from envoymesh.http.config import HttpConfigContext
 from envoymesh.http.settings import HttpConnectionManagerSettings
 from envoymesh.network.connector import LoopConnector
@@ -88,7 +89,8 @@ class Server:
         self._stats_timer = self.dispatcher.create_timer(self._flush_stats)
         self._drain_timer = self.dispatcher.create_timer(self._stop_listeners)
         reader = loaded.reader()
-        self.settings: BootstrapSettings = read_bootstrap(reader, options, self._access_logs.open)
+        self._log_context = AccessLogContext(self._access_logs.open, self._runtime_integer, random.random)
+        self.settings: BootstrapSettings = read_bootstrap(reader, options, self._log_context)
         self.runtime = Runtime(self.settings.runtime_layers, RuntimeStats.create(root.scope("runtime.")))
         self.clusters = self._make_clusters()
         self._stats.loaded(loaded.unknown_fields, len(self.settings.clusters))
@@ -102,6 +104,10 @@ class Server:
         reader.finish()
 
     # Assembly
+
+    def _runtime_integer(self, key: str) -> int | None:
+        # The runtime is read behind the admin's access logs, which may ask for its values later.
+        return self.runtime.integer(key)
 
     def _make_clusters(self) -> StaticClusterManager:
         # As in Envoy the resolver's stats are there when a cluster needs a resolver.
@@ -120,7 +126,7 @@ class Server:
     def _listener_parts(self) -> ListenerParts:
         config = HttpConfigContext(
             read_filters=lambda readers, prefix: read_http_filters(readers, filter_context(prefix, self._parts)),
-            open_log=self._access_logs.open,
+            access_logs=self._log_context,
             local_address=local_address(self.options.local_address_ip_version),
             service_cluster=self.settings.node.cluster,
             service_node=self.settings.node.id,
@@ -233,7 +239,7 @@ class Server:
     @property
     def state(self) -> ServerState:
         """Where the server is in its life; a failed health check shows as DRAINING."""
-        if self._state is ServerState.LIVE and (self._drain.health_check_failed or self._drain.draining):
+        if self._state is ServerState.LIVE and (self._drain.health_check_failed or self._stopping):
             return ServerState.DRAINING
         return self._state
 

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "envoymesh"
 CODECS = ("http.headers", "http.codec", "http.http1", "http.http2")
+STREAM_INFO = "http.stream_info"
 
 # Room -> the rooms it may import besides itself. `codecs` are the sans-I/O parts of http/; router, being pure functions
 # on headers and settings, stands between them and the rest of http/.
@@ -20,10 +21,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "network": {"errors", "stats"},
     "codecs": {"errors"},
     "config": {"errors"},
-    "router": {"errors", "stats", "codecs"},
-    "http": {"errors", "stats", "network", "codecs", "router"},
+    "stream info": {"network", "codecs"},
+    "formatter": {"errors", "network", "codecs", "stream info"},
+    "router": {"errors", "stats", "codecs", "formatter"},
+    "http": {"errors", "stats", "network", "codecs", "stream info", "formatter", "router"},
     "upstream": {"errors", "stats", "network", "codecs", "http"},
-    "filters": {"errors", "stats", "network", "codecs", "http", "router", "upstream"},
+    "filters": {"errors", "stats", "network", "codecs", "stream info", "formatter", "http", "router", "upstream"},
     "admin": {"errors", "options", "stats", "network", "codecs", "http", "upstream", "config"},
     "sandbox": {"errors"},
     "server": {
@@ -58,6 +61,8 @@ def room_of(module: str) -> str:
     """The room of a dotted name below the package: http.http1.parser -> codecs, upstream.pool -> upstream."""
     if any(module == codec or module.startswith(codec + ".") for codec in CODECS):
         return "codecs"
+    if module == STREAM_INFO:
+        return "stream info"
     return module.partition(".")[0] or "root"
 
 

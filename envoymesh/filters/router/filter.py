@@ -151,6 +151,8 @@ class RouterFilter(StreamDecoderFilter):
         if host is None:
             self._fail(errors.NO_HEALTHY_UPSTREAM, None)
             return
+        # Logged even if no connection to it comes about in time.
+        info.upstream_host = host.address
         request = self._request = UpstreamRequest(self, host, headers, self._end_stream)
         if self._retry is not None:
             self._retry.replay(request, host, self._end_stream, self._trailers)

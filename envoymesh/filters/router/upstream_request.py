@@ -135,6 +135,7 @@ class UpstreamRequest:
         self.host = host
         info = router.info
         info.upstream_host = host.address
+        info.upstream_host_name = host.hostname
         info.upstream_connection = connection
         info.upstream_protocol = protocol
         info.first_upstream_tx = info.last_upstream_tx = router.dispatcher.now()
@@ -169,6 +170,7 @@ class UpstreamRequest:
         self.host = host
         info = self._router.info
         info.upstream_host = None if host is None else host.address
+        info.upstream_host_name = "" if host is None else host.hostname
         info.upstream_failure_reason = transport_failure_reason
         self._finish()
         self._router.on_upstream_reset(self, _FAILURE_REASONS[reason], transport_failure_reason, request_started=False)

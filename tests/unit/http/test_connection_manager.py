@@ -13,7 +13,7 @@ from envoymesh.http.connection_manager import ConnectionManager
 from envoymesh.http.context import HttpContext
 from envoymesh.http.date import DateProvider
 from envoymesh.http.filter import FilterDataStatus, FilterHeadersStatus
-from envoymesh.http.formatter import Formatter
+from envoymesh.formatter import Formatter
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.request_id import RequestIdGenerator

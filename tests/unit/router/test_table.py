@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from envoymesh.http.headers import RequestHeaders
+from envoymesh.http.headers import RequestHeaders, is_grpc
 from envoymesh.router.matchers import HeaderMatcher, QueryParameterMatcher, RegexMatcher
 from envoymesh.router.table import (
     ClusterAction,
@@ -20,7 +20,6 @@ from envoymesh.router.table import (
     Route,
     RouteTable,
     VirtualHost,
-    is_grpc,
     split_port,
 )
 

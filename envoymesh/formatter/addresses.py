@@ -1,0 +1,87 @@
+"""Commands that show addresses: whole, without the port (or a network of them), and the port alone.
+
+It must not resolve or change anything.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+
+from envoymesh.formatter.context import FormatterContext, Operator, Value
+from envoymesh.formatter.parse import Syntax
+from envoymesh.network.api import Address
+
+_Find = Callable[[FormatterContext], Address | None]
+
+
+def _upstream_local(context: FormatterContext) -> Address | None:
+    connection = context.info.upstream_connection
+    return None if connection is None else connection.local_address
+
+
+def _upstream_remote(context: FormatterContext) -> Address | None:
+    connection = context.info.upstream_connection
+    return None if connection is None else connection.remote_address
+
+
+_FINDS: Mapping[str, _Find] = {
+    "UPSTREAM_LOCAL": _upstream_local,
+    "UPSTREAM_REMOTE": _upstream_remote,
+    "DOWNSTREAM_REMOTE": lambda context: context.info.trusted_remote,
+    "DOWNSTREAM_DIRECT_REMOTE": lambda context: context.info.downstream.remote_address,
+    "DOWNSTREAM_LOCAL": lambda context: context.info.downstream.local_address,
+    # No listener filter here restores another local address, so both are the same.
+    "DOWNSTREAM_DIRECT_LOCAL": lambda context: context.info.downstream.local_address,
+}
+
+
+def _whole(find: _Find) -> Operator:
+    def show(context: FormatterContext) -> Value:
+        address = find(context)
+        return None if address is None else str(address)
+
+    return show
+
+
+def _port(find: _Find) -> Operator:
+    def show(context: FormatterContext) -> Value:
+        address = find(context)
+        return None if address is None else address.port
+
+    return show
+
+
+def _without_port(find: _Find) -> Callable[[str], Operator]:
+    """``%..._WITHOUT_PORT%``, and ``(24)`` for the network that the address is in."""
+
+    def make(argument: str) -> Operator:
+        if not argument.isdigit():
+            return lambda context: None if (address := find(context)) is None else address.host
+        prefix = int(argument)
+
+        def network(context: FormatterContext) -> Value:
+            address = find(context)
+            return None if address is None else _network(address.host, prefix)
+
+        return network
+
+    return make
+
+
+def _network(host: str, prefix: int) -> str | None:
+    try:
+        return str(ipaddress.ip_network(f"{host}/{prefix}", strict=False))
+    except ValueError:
+        return None
+
+
+ADDRESSES: Mapping[str, Operator] = {
+    "UPSTREAM_HOST": _whole(lambda context: context.info.upstream_host),
+    **{f"{name}_ADDRESS": _whole(find) for name, find in _FINDS.items()},
+    **{f"{name}_PORT": _port(find) for name, find in _FINDS.items()},
+}
+
+MASKED_ADDRESSES: Mapping[str, tuple[Syntax, Callable[[str], Operator]]] = {
+    f"{name}_ADDRESS_WITHOUT_PORT": (Syntax.OPTIONAL, _without_port(find)) for name, find in _FINDS.items()
+}

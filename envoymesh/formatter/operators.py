@@ -1,0 +1,76 @@
+"""Every command by name, with its syntax and what makes its operator. Adding one is a line in a table.
+
+A command that Envoy has and this proxy cannot answer truly is refused by name; it must not print a made-up value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from envoymesh.formatter.addresses import ADDRESSES, MASKED_ADDRESSES
+from envoymesh.formatter.context import FormatterContext, Operator, Value
+from envoymesh.formatter.headers import HEADER_FACTS, HEADERS
+from envoymesh.formatter.parse import Command, Syntax
+from envoymesh.formatter.process import ENVIRONMENT, PROCESS
+from envoymesh.formatter.stream import STREAM, STREAM_MAPS
+from envoymesh.formatter.times import DURATIONS, TIMES
+from envoymesh.formatter.tls import TLS
+
+Maker = Callable[[str], Operator]
+
+PLAIN: Mapping[str, Operator] = {**STREAM, **ADDRESSES, **DURATIONS, **TLS, **PROCESS, **HEADER_FACTS}
+"""Commands of a name alone."""
+
+WITH_ARGUMENT: Mapping[str, tuple[Syntax, Maker]] = {
+    **HEADERS, **MASKED_ADDRESSES, **TIMES, **STREAM_MAPS, **ENVIRONMENT,
+}  # fmt: skip
+"""Commands that take an argument or a length."""
+
+UNSUPPORTED = frozenset({
+    "BYTES_RETRANSMITTED", "PACKETS_RETRANSMITTED", "ROUNDTRIP_DURATION", "DOWNSTREAM_CX_RTT",
+    "UPSTREAM_WIRE_BYTES_SENT", "UPSTREAM_WIRE_BYTES_RECEIVED", "UPSTREAM_HEADER_BYTES_SENT",
+    "UPSTREAM_HEADER_BYTES_RECEIVED", "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
+    "UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "DOWNSTREAM_WIRE_BYTES_SENT", "DOWNSTREAM_WIRE_BYTES_RECEIVED",
+    "DOWNSTREAM_HEADER_BYTES_SENT", "DOWNSTREAM_HEADER_BYTES_RECEIVED",
+    "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
+    "DOWNSTREAM_HANDSHAKE_DURATION", "UPSTREAM_CONNECTION_POOL_READY_DURATION",
+    "UPSTREAM_HOSTS_ATTEMPTED", "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT", "UPSTREAM_HOST_NAMES_ATTEMPTED",
+    "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT", "UPSTREAM_CONNECTION_IDS_ATTEMPTED",
+    "UPSTREAM_DETECTED_CLOSE_TYPE", "UPSTREAM_LOCAL_CLOSE_REASON", "DOWNSTREAM_DETECTED_CLOSE_TYPE",
+    "DOWNSTREAM_LOCAL_CLOSE_REASON", "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID", "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
+    "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID", "UPSTREAM_SERVER_NAME", "UPSTREAM_TLS_GROUP",
+    "UPSTREAM_TLS_SESSION_ID", "UPSTREAM_PEER_ISSUER", "UPSTREAM_PEER_CERT", "UPSTREAM_PEER_IP_SAN",
+    "UPSTREAM_LOCAL_URI_SAN", "UPSTREAM_LOCAL_DNS_SAN", "UPSTREAM_LOCAL_IP_SAN", "UPSTREAM_PEER_CERT_V_START",
+    "UPSTREAM_PEER_CERT_V_END", "DOWNSTREAM_TLS_GROUP", "DOWNSTREAM_TLS_SESSION_ID", "DOWNSTREAM_PEER_ISSUER",
+    "DOWNSTREAM_PEER_SERIAL", "DOWNSTREAM_PEER_FINGERPRINT_1", "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256",
+    "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1", "DOWNSTREAM_PEER_CHAIN_SERIALS", "DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256",
+    "DOWNSTREAM_PEER_ISSUER_SERIAL", "DOWNSTREAM_PEER_CERT", "DOWNSTREAM_PEER_CERT_V_START",
+    "DOWNSTREAM_PEER_CERT_V_END", "DOWNSTREAM_PEER_IP_SAN", "DOWNSTREAM_PEER_EMAIL_SAN",
+    "DOWNSTREAM_PEER_OTHERNAME_SAN", "DOWNSTREAM_LOCAL_URI_SAN", "DOWNSTREAM_LOCAL_DNS_SAN",
+    "DOWNSTREAM_LOCAL_IP_SAN", "DOWNSTREAM_LOCAL_EMAIL_SAN", "DOWNSTREAM_LOCAL_OTHERNAME_SAN",
+    "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT", "LISTENER_NAME", "CEL", "COALESCE",
+})  # fmt: skip
+"""Commands of Envoy 1.40 that have no true answer here."""
+
+
+def make_operator(command: Command) -> Operator:
+    """The operator of a command. Errors: ValueError in Envoy's words."""
+    if command.name in PLAIN:
+        command.check(Syntax.BARE)
+        return PLAIN[command.name]
+    if command.name in UNSUPPORTED:
+        raise ValueError(f"{command.name} is not supported by envoymesh")
+    if command.name not in WITH_ARGUMENT:
+        raise ValueError(f"Not supported field in StreamInfo: {command.name}")
+    syntax, make = WITH_ARGUMENT[command.name]
+    command.check(syntax)
+    operator = make(command.argument)
+    return operator if command.length is None else _cut(operator, command.length)
+
+
+def _cut(operator: Operator, length: int) -> Operator:
+    def cut(context: FormatterContext) -> Value:
+        value = operator(context)
+        return value[:length] if isinstance(value, str) else value
+
+    return cut

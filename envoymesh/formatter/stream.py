@@ -1,0 +1,127 @@
+"""Commands that print facts of `StreamInfo` as they are.
+
+It must not look at messages or know what a fact is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from envoymesh.formatter.context import FormatterContext, Operator, Value, as_latin1
+from envoymesh.formatter.parse import Syntax
+from envoymesh.http.stream_info import FLAG_NAMES
+
+
+def _text(find: Callable[[FormatterContext], str]) -> Operator:
+    def show(context: FormatterContext) -> Value:
+        value = find(context)
+        return as_latin1(value) if value else None
+
+    return show
+
+
+def _without_spaces(find: Callable[[FormatterContext], str]) -> Operator:
+    def show(context: FormatterContext) -> Value:
+        value = find(context)
+        return as_latin1(value.replace(" ", "_")) if value else None
+
+    return show
+
+
+def _details(argument: str) -> Operator:
+    if argument == "ALLOW_WHITESPACES":
+        return _text(lambda context: context.info.response_code_details)
+    return _without_spaces(lambda context: context.info.response_code_details)
+
+
+def _long_flags(context: FormatterContext) -> Value:
+    flags = context.info.flags
+    return ",".join(long for bit, _, long in FLAG_NAMES if flags & bit) or "-"
+
+
+def _upstream_protocol(context: FormatterContext) -> Value:
+    protocol = context.info.upstream_protocol
+    return None if protocol is None else protocol.value
+
+
+def _host_name(context: FormatterContext) -> str:
+    info = context.info
+    return info.upstream_host_name or ("" if info.upstream_host is None else str(info.upstream_host))
+
+
+def _host_name_without_port(context: FormatterContext) -> str:
+    name = _host_name(context)
+    head, colon, port = name.rpartition(":")
+    return head if colon and port.isdigit() and (":" not in head or head.endswith("]")) else name
+
+
+def _upstream_connection_id(context: FormatterContext) -> Value:
+    connection = context.info.upstream_connection
+    return 0 if connection is None else connection.id
+
+
+def _nothing(context: FormatterContext) -> Value:
+    """What no part of this proxy ever sets: metadata, filter state, spans, virtual clusters."""
+
+
+def _metadata(argument: str) -> Operator:
+    kind = argument.partition(":")[0]
+    if kind not in _METADATA_KINDS:
+        raise ValueError(f"{kind} is not supported type of metadata")
+    return _nothing
+
+
+_METADATA_KINDS = frozenset({
+    "DYNAMIC", "CLUSTER", "ROUTE", "UPSTREAM_HOST", "LISTENER", "LISTENER_FILTER_CHAIN", "VIRTUAL_HOST"
+})  # fmt: skip
+
+
+def _filter_state(argument: str) -> Operator:
+    key, _, rest = argument.partition(":")
+    kind, _, field = rest.partition(":")
+    if not key:
+        raise ValueError("Invalid filter state configuration, key cannot be empty.")
+    if kind not in ("", "PLAIN", "TYPED", "FIELD"):
+        raise ValueError("Invalid filter state serialize type, only support PLAIN/TYPED/FIELD.")
+    if (kind == "FIELD") != bool(field):
+        raise ValueError("Invalid filter state serialize type, FIELD should be used with the field name.")
+    return _nothing
+
+
+STREAM: Mapping[str, Operator] = {
+    "PROTOCOL": lambda context: context.info.protocol.value,
+    "UPSTREAM_PROTOCOL": _upstream_protocol,
+    "RESPONSE_CODE": lambda context: context.info.response_code or 0,
+    "RESPONSE_FLAGS": lambda context: context.info.flag_names(),
+    "RESPONSE_FLAGS_LONG": _long_flags,
+    "CONNECTION_TERMINATION_DETAILS": _text(lambda context: context.info.termination_details),
+    "BYTES_RECEIVED": lambda context: context.info.bytes_received,
+    "BYTES_SENT": lambda context: context.info.bytes_sent,
+    "UPSTREAM_HOST_NAME": _text(_host_name),
+    "UPSTREAM_HOST_NAME_WITHOUT_PORT": _text(_host_name_without_port),
+    "UPSTREAM_CLUSTER": _text(lambda context: context.info.upstream_cluster),
+    "UPSTREAM_CLUSTER_RAW": _text(lambda context: context.info.upstream_cluster),
+    "UPSTREAM_TRANSPORT_FAILURE_REASON": _without_spaces(lambda context: context.info.upstream_failure_reason),
+    "DOWNSTREAM_TRANSPORT_FAILURE_REASON": _without_spaces(lambda context: context.info.downstream.failure_reason),
+    "UPSTREAM_REQUEST_ATTEMPT_COUNT": lambda context: context.info.attempt_count,
+    "UPSTREAM_CONNECTION_ID": _upstream_connection_id,
+    "CONNECTION_ID": lambda context: context.info.downstream.id,
+    "ROUTE_NAME": _text(lambda context: context.info.route_name),
+    "ACCESS_LOG_TYPE": lambda context: context.log_type,
+    # As in Envoy only a local reply's own format sees a body, and there is none of those here.
+    "LOCAL_REPLY_BODY": lambda context: "",
+    "CUSTOM_FLAGS": lambda context: "",
+    "VIRTUAL_CLUSTER_NAME": _nothing,
+    "TRACE_ID": _nothing,
+    "SPAN_ID": _nothing,
+}
+
+STREAM_MAPS: Mapping[str, tuple[Syntax, Callable[[str], Operator]]] = {
+    "RESPONSE_CODE_DETAILS": (Syntax.OPTIONAL, _details),
+    "METADATA": (Syntax.OPTIONAL_LENGTH, _metadata),
+    "DYNAMIC_METADATA": (Syntax.REQUIRED_LENGTH, lambda argument: _nothing),
+    "CLUSTER_METADATA": (Syntax.REQUIRED, lambda argument: _nothing),
+    "UPSTREAM_METADATA": (Syntax.REQUIRED, lambda argument: _nothing),
+    "FILTER_STATE": (Syntax.OPTIONAL_LENGTH, _filter_state),
+    "UPSTREAM_FILTER_STATE": (Syntax.OPTIONAL_LENGTH, _filter_state),
+}

@@ -1,0 +1,201 @@
+"""envoy.config.accesslog.v3.AccessLog -> access loggers, and SubstitutionFormatString -> formatters.
+
+Each function reads one message through a `Reader`; a field that is not read here is refused by its path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from envoymesh.config.reader import Reader
+from envoymesh.formatter import Formatter, JsonFormatter
+from envoymesh.http.access_log import filters
+from envoymesh.http.access_log.filters import LogFilter, RuntimeInteger, RuntimeValue
+from envoymesh.http.access_log.logger import DEFAULT_FORMAT, AccessLog, AccessLogFile, LineFormatter
+from envoymesh.http.stream_info import FLAG_NAMES
+from envoymesh.router.config import read_header_matcher
+
+FILE_ACCESS_LOG = "envoy.extensions.access_loggers.file.v3.FileAccessLog"
+ACCESS_LOG_PATHS = {
+    "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog": "/dev/stdout",
+    "envoy.extensions.access_loggers.stream.v3.StderrAccessLog": "/dev/stderr",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLogContext:
+    """What access logs need from the server.
+
+    Args:
+        open_log: gives the file of a path.
+        runtime: the runtime's number of a key.
+        random: from 0 to 1, for `runtime_filter`.
+    """
+
+    open_log: Callable[[str], AccessLogFile]
+    runtime: RuntimeInteger
+    random: Callable[[], float]
+
+
+def read_access_log(reader: Reader, context: AccessLogContext) -> AccessLog:
+    """Read one access log: file, stdout or stderr. Errors: ConfigError with the field's path."""
+    # The name says which extension is meant; the type of typed_config is what decides, as in Envoy.
+    reader.accept("name")
+    config = reader.any_()
+    if config is None:
+        raise reader.error("typed_config", "an access log needs a typed_config")
+    if config.type_name == FILE_ACCESS_LOG:
+        path = config.string("path")
+    elif config.type_name in ACCESS_LOG_PATHS:
+        path = ACCESS_LOG_PATHS[config.type_name]
+    else:
+        raise reader.error("typed_config", f"access logger {config.type_name} is not supported by envoymesh")
+    chosen = reader.message_("filter")
+    wanted = None if chosen is None else read_filter(chosen, context)
+    return AccessLog(_read_format(config), context.open_log(path), wanted)
+
+
+# Formats
+
+
+def _read_format(config: Reader) -> LineFormatter:
+    if config.type_name == FILE_ACCESS_LOG and config.has("format"):
+        return compile_text(config, "format", config.string("format"))
+    log_format = config.message_("log_format")
+    return Formatter(DEFAULT_FORMAT) if log_format is None else read_log_format(log_format)
+
+
+def read_log_format(reader: Reader) -> LineFormatter:
+    """Read an envoy.config.core.v3.SubstitutionFormatString. Errors: ConfigError in Envoy's words."""
+    # A content type is for local replies. Properties are always sorted, which json_format_options may ask for.
+    reader.accept("content_type", "json_format_options")
+    omit = reader.boolean("omit_empty_values")
+    kind = reader.which("format")
+    if kind == "json_format":
+        try:
+            return JsonFormatter(reader.struct(kind), omit)
+        except ValueError as error:
+            raise reader.error(kind, str(error)) from None
+    if kind == "text_format_source":
+        return compile_text(reader, kind, reader.data_source(kind).decode(), omit)
+    return compile_text(reader, "text_format", reader.string("text_format"), omit)
+
+
+def compile_text(reader: Reader, field: str, text: str, omit_empty_values: bool = False) -> Formatter:
+    """Compile a text format. Errors: ConfigError in Envoy's words."""
+    try:
+        return Formatter(text, omit_empty_values)
+    except ValueError as error:
+        raise reader.error(field, str(error)) from None
+
+
+# Filters
+
+DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
+
+
+def read_filter(reader: Reader, context: AccessLogContext) -> LogFilter:
+    """Read an AccessLogFilter. Errors: ConfigError for one that is not supported."""
+    kind = reader.which("filter_specifier")
+    if kind is None or kind not in _FILTERS:
+        raise reader.error(kind or "filter_specifier", f"access log filter {kind} is not supported by envoymesh")
+    return _FILTERS[kind](reader.required(kind), context)
+
+
+def _read_comparison(reader: Reader, context: AccessLogContext) -> tuple[str, RuntimeValue]:
+    comparison = reader.required("comparison")
+    value = comparison.required("value")
+    limit = RuntimeValue(value.integer("default_value"), value.string("runtime_key"), context.runtime)
+    return comparison.enum("op"), limit
+
+
+def _read_status_code(reader: Reader, context: AccessLogContext) -> LogFilter:
+    return filters.status_code_filter(*_read_comparison(reader, context))
+
+
+def _read_duration(reader: Reader, context: AccessLogContext) -> LogFilter:
+    return filters.duration_filter(*_read_comparison(reader, context))
+
+
+def _read_flags(reader: Reader, context: AccessLogContext) -> LogFilter:
+    bits = {short: bit for bit, short, _ in FLAG_NAMES}
+    names = reader.strings("flags")
+    # A flag that nothing here sets matches nothing, but says that not every flag is wanted.
+    chosen = sum({bits.get(name, 0) for name in names})
+    return filters.constant_filter(False) if names and not chosen else filters.response_flag_filter(chosen)
+
+
+def _read_header(reader: Reader, context: AccessLogContext) -> LogFilter:
+    return filters.header_filter(read_header_matcher(reader.required("header")))
+
+
+def _read_runtime(reader: Reader, context: AccessLogContext) -> LogFilter:
+    share = reader.message_("percent_sampled")
+    return filters.RuntimeFilter(
+        numerator=0 if share is None else share.integer("numerator"),
+        denominator=100 if share is None else _denominator(share),
+        key=reader.string("runtime_key"),
+        independent=reader.boolean("use_independent_randomness"),
+        runtime=context.runtime,
+        random=context.random,
+    )
+
+
+def _denominator(share: Reader) -> int:
+    return DENOMINATORS[share.enum("denominator")]
+
+
+def _read_and(reader: Reader, context: AccessLogContext) -> LogFilter:
+    return filters.and_filter([read_filter(each, context) for each in reader.repeated("filters")])
+
+
+def _read_or(reader: Reader, context: AccessLogContext) -> LogFilter:
+    return filters.or_filter([read_filter(each, context) for each in reader.repeated("filters")])
+
+
+GRPC_STATUSES = (
+    "OK", "CANCELED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)  # fmt: skip
+
+
+def _read_grpc_status(reader: Reader, context: AccessLogContext) -> LogFilter:
+    statuses = frozenset(GRPC_STATUSES.index(name) for name in reader.enums("statuses"))
+    return filters.grpc_status_filter(statuses, reader.boolean("exclude"))
+
+
+def _read_log_type(reader: Reader, context: AccessLogContext) -> LogFilter:
+    return filters.log_type_filter(frozenset(reader.enums("types")), reader.boolean("exclude"))
+
+
+def _read_not_health_check(reader: Reader, context: AccessLogContext) -> LogFilter:
+    # Only the health check filter, which is not here, marks a request as a health check.
+    return filters.constant_filter(True)
+
+
+def _read_traceable(reader: Reader, context: AccessLogContext) -> LogFilter:
+    raise reader.error("", "traceable_filter is not supported by envoymesh: nothing is traced")
+
+
+def _read_metadata(reader: Reader, context: AccessLogContext) -> LogFilter:
+    # No filter here sets dynamic metadata, so that the key is never found.
+    reader.accept("matcher")
+    return filters.constant_filter(reader.boolean("match_if_key_not_found", True))
+
+
+_FILTERS: dict[str, Callable[[Reader, AccessLogContext], LogFilter]] = {
+    "status_code_filter": _read_status_code,
+    "duration_filter": _read_duration,
+    "not_health_check_filter": _read_not_health_check,
+    "traceable_filter": _read_traceable,
+    "runtime_filter": _read_runtime,
+    "and_filter": _read_and,
+    "or_filter": _read_or,
+    "header_filter": _read_header,
+    "response_flag_filter": _read_flags,
+    "grpc_status_filter": _read_grpc_status,
+    "metadata_filter": _read_metadata,
+    "log_type_filter": _read_log_type,
+}

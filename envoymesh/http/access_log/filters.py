@@ -1,0 +1,120 @@
+"""Which requests are logged (envoy.config.accesslog.v3.AccessLogFilter): functions of a request, made once.
+
+They must not log, and must not know where their settings come from.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from envoymesh.formatter import FormatterContext
+from envoymesh.formatter.headers import grpc_status
+from envoymesh.router.matchers import HeaderMatcher
+
+LogFilter = Callable[[FormatterContext], bool]
+
+RuntimeInteger = Callable[[str], int | None]
+"""The runtime's value of a key, None where it has no number for it."""
+
+COMPARISONS: dict[str, Callable[[int, int], bool]] = {
+    "EQ": operator.eq,
+    "GE": operator.ge,
+    "LE": operator.le,
+    "NE": operator.ne,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeValue:
+    """RuntimeUInt32: a number that the runtime may set anew at any time."""
+
+    default: int
+    key: str
+    runtime: RuntimeInteger
+
+    def current(self) -> int:
+        """The value now."""
+        value = self.runtime(self.key) if self.key else None
+        return self.default if value is None else value
+
+
+def status_code_filter(comparison: str, value: RuntimeValue) -> LogFilter:
+    """`status_code_filter`; a request without a response compares as 0."""
+    compare = COMPARISONS[comparison]
+    return lambda context: compare(context.info.response_code or 0, value.current())
+
+
+def duration_filter(comparison: str, value: RuntimeValue) -> LogFilter:
+    """`duration_filter`, in milliseconds."""
+    compare = COMPARISONS[comparison]
+    return lambda context: compare(int((context.now - context.info.start_time) * 1000), value.current())
+
+
+def response_flag_filter(flags: int) -> LogFilter:
+    """`response_flag_filter`: any of these bits, any flag at all for 0."""
+    return lambda context: bool(context.info.flags & flags if flags else context.info.flags)
+
+
+def header_filter(matcher: HeaderMatcher) -> LogFilter:
+    """`header_filter`: the request's headers; one that was refused unread has none."""
+    return lambda context: context.request is not None and matcher.matches(context.request)
+
+
+def grpc_status_filter(statuses: frozenset[int], exclude: bool) -> LogFilter:
+    """`grpc_status_filter`; what is no gRPC counts by its HTTP status, as in Envoy."""
+    return lambda context: ((2 if (status := grpc_status(context)) is None else status) in statuses) != exclude
+
+
+def log_type_filter(types: frozenset[str], exclude: bool) -> LogFilter:
+    """`log_type_filter`."""
+    return lambda context: (context.log_type in types) != exclude
+
+
+def and_filter(filters: Sequence[LogFilter]) -> LogFilter:
+    """`and_filter`: asked in order, until one says no."""
+    return lambda context: all(each(context) for each in filters)
+
+
+def or_filter(filters: Sequence[LogFilter]) -> LogFilter:
+    """`or_filter`: asked in order, until one says yes."""
+    return lambda context: any(each(context) for each in filters)
+
+
+def constant_filter(answer: bool) -> LogFilter:
+    """A filter about something that never happens here."""
+    return lambda context: answer
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeFilter:
+    """`runtime_filter`: a share of requests, the same ones at every proxy that sees their x-request-id.
+
+    Args:
+        numerator, denominator: the share; the runtime's value of `key` takes the numerator's place.
+        independent: chance decides, not the request id.
+        random: from 0 to 1.
+    """
+
+    numerator: int
+    denominator: int
+    key: str
+    independent: bool
+    runtime: RuntimeInteger
+    random: Callable[[], float]
+
+    def __call__(self, context: FormatterContext) -> bool:
+        """Whether the request is one of the share."""
+        set_anew = self.runtime(self.key)
+        # A whole number from the runtime is per cent, whatever the configured denominator.
+        numerator, denominator = (self.numerator, self.denominator) if set_anew is None else (set_anew, 100)
+        return self._place(context, denominator) < numerator
+
+    def _place(self, context: FormatterContext, denominator: int) -> int:
+        request_id = b"" if self.independent or context.request is None else context.request.get(b"x-request-id") or b""
+        try:
+            # UuidUtils::uuidModBy: the first eight digits.
+            return int(request_id[:8], 16) % denominator if len(request_id) >= 36 else int(self.random() * denominator)
+        except ValueError:
+            return int(self.random() * denominator)

@@ -1,0 +1,138 @@
+"""Text formats: what every command prints, and how missing values do."""
+
+from __future__ import annotations
+
+import pytest
+
+from envoymesh.formatter import Formatter
+from envoymesh.formatter.operators import PLAIN
+from envoymesh.http.headers import RequestHeaders, ResponseHeaders
+from envoymesh.http.stream_info import FLAG_NAMES, ResponseFlag
+from tests.support.logged import bare, full, request
+
+
+def shown(text: str) -> str:
+    return Formatter(text).format(full()).decode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain 100%%", "plain 100%"),
+        ("%START_TIME%", "2020-07-06T06:20:00.123Z"),
+        ("%EMIT_TIME%", "2020-07-06T06:20:00.128Z"),
+        ("%START_TIME(%Y/%m/%d %H.%M.%S)%", "2020/07/06 06.20.00"),
+        ("%START_TIME(%s.%3f %6f %1f)%", "1594016400.123 123456 1"),
+        ("%START_TIME(%E3S %E*S %E4f %E0S %ET %E4Y)%", "00.123 00.123456 1234 00 T 2020"),
+        ("%START_TIME(%z %Z %Ez %E*z %Q %%)%", "+0000 UTC +00:00 +00:00:00 %Q %"),
+        ("%REQ(:METHOD)% %REQ(:AUTHORITY)% %REQ(:SCHEME)% %REQ(HOST)%", "GET a.com http a.com"),
+        ("%REQ(X-A)% %REQUEST_HEADER(X-A)%", "1 1"),
+        ("%REQ(X-B?X-A)% %REQ(X-A?X-B)% %REQ(X-B?X-C)%", "1 1 -"),
+        ("%REQ(USER-AGENT)%", "\xe9"),
+        ("%RESP(SERVER)% %RESP(X)% %RESP(X?SERVER):2% %RESP(:STATUS)%", "envoy - en 200"),
+        ("%TRAILER(GRPC-STATUS)%", "0"),
+        ("%PROTOCOL% %UPSTREAM_PROTOCOL% %RESPONSE_CODE%", "HTTP/1.1 HTTP/2 200"),
+        ("%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG% %RESPONSE_CODE_DETAILS%", "- - via_upstream"),
+        ("%BYTES_RECEIVED% %BYTES_SENT%", "3 4"),
+        ("%DURATION% %REQUEST_DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION%", "5 1 2 3"),
+        ("%REQUEST_TX_DURATION% %COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%", "1 5000"),
+        ("%COMMON_DURATION(DS_RX_BEG:NEVER)% %COMMON_DURATION(DS_TX_END:DS_RX_BEG)%", "- -"),
+        ("%UPSTREAM_HOST% %UPSTREAM_HOST_NAME% %UPSTREAM_CLUSTER%", "9.9.9.9:80 9.9.9.9:80 up"),
+        ("%UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_REMOTE_PORT%", "7.7.7.7:5 80"),
+        ("%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "2"),
+        ("%UPSTREAM_TRANSPORT_FAILURE_REASON% %CONNECTION_TERMINATION_DETAILS%", "was_refused gone"),
+        ("%ROUTE_NAME% %STREAM_ID% %ACCESS_LOG_TYPE%", "r id DownstreamEnd"),
+        ("%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "5.5.5.5:1 5.5.5.5"),
+        ("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(8)% %DOWNSTREAM_DIRECT_REMOTE_PORT%", "5.0.0.0/8 1"),
+        ("%DOWNSTREAM_LOCAL_ADDRESS%", "127.0.0.1:10000"),
+        ("%REQUESTED_SERVER_NAME% %REQUESTED_SERVER_NAME(HOST_FIRST)%", "sni a.com"),
+        ("%DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_PEER_SUBJECT%", "TLSv1.3 CN=peer"),
+        ("%DOWNSTREAM_PEER_URI_SAN% %UPSTREAM_TLS_VERSION%", "spiffe://a,spiffe://b -"),
+        ("%PATH% %PATH(NQ)% %QUERY_PARAM(z)% %QUERY_PARAM(no)% %QUERY_PARAMS%", "/x?y=1&z=%20 /x   - y=1&z=%20"),
+        ("%GRPC_STATUS%", "-"),
+        ("%REQUEST_HEADERS_BYTES% %RESPONSE_HEADERS_BYTES% %RESPONSE_TRAILERS_BYTES%", "86 21 12"),
+        ("%METADATA(ROUTE:a)% %DYNAMIC_METADATA(a)% %FILTER_STATE(a)% %TRACE_ID%", "- - - -"),
+    ],
+)
+def test_commands(text: str, expected: str) -> None:
+    assert shown(text) == expected
+
+
+def test_every_plain_command_prints_something_for_any_request() -> None:
+    for name in PLAIN:
+        for context in (full(), bare()):
+            Formatter(f"%{name}%", omit_empty_values=True).format(context)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "REQ(X)", "RESP(X)", "TRAILER(X)", "RESPONSE_CODE_DETAILS", "RESPONSE_DURATION", "UPSTREAM_HOST", "PATH",
+        "UPSTREAM_CLUSTER", "ROUTE_NAME", "REQUESTED_SERVER_NAME", "CONNECTION_TERMINATION_DETAILS", "STREAM_ID",
+        "UPSTREAM_PROTOCOL", "UPSTREAM_LOCAL_PORT", "QUERY_PARAMS",
+    ],
+)  # fmt: skip
+def test_what_is_not_known_is_a_dash_or_nothing(name: str) -> None:
+    assert Formatter(f"%{name}%").format(bare()) == b"-"
+    assert Formatter(f"%{name}%", omit_empty_values=True).format(bare()) == b""
+
+
+def test_text_beyond_ascii_is_utf8() -> None:
+    context = full(route_name="\u00fc")
+    assert Formatter("\u00e9 %ROUTE_NAME% %START_TIME(\u00e8)%").format(context).decode() == "\u00e9 \u00fc \u00e8"
+
+
+def test_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESH_TEST", "value")
+    formatter = Formatter("%ENVIRONMENT(MESH_TEST)% %ENVIRONMENT(MESH_TEST):2% %ENVIRONMENT(MESH_NONE)%")
+    monkeypatch.setenv("MESH_TEST", "other")
+    assert formatter.format(bare()) == b"value va -"
+
+
+def test_seconds_change_between_lines() -> None:
+    formatter = Formatter("%START_TIME%")
+    lines = [formatter.format(full(start_wall_time=moment)) for moment in (59.9995, 60.0, 59.9995)]
+    assert lines == [b"1970-01-01T00:00:59.999Z", b"1970-01-01T00:01:00.000Z", b"1970-01-01T00:00:59.999Z"]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(b"0", b"OK OK 0"), (b"5", b"NotFound NOT_FOUND 5"), (b"99", b"99 99 99"), (b"x", b"-1 -1 -1")],
+)
+def test_grpc_status_of_a_grpc_request(status: bytes, expected: bytes) -> None:
+    context = full()
+    context.request = request((b"content-type", b"application/grpc"))
+    context.trailers = None
+    context.response = ResponseHeaders(200, [(b"grpc-status", status)])
+    line = Formatter("%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS_NUMBER%").format(context)
+    assert line == expected
+
+
+def test_grpc_without_a_status_is_what_http_says() -> None:
+    context = full(response_code=503)
+    context.request = request((b"content-type", b"application/grpc+proto"))
+    context.trailers = context.response = None
+    assert Formatter("%GRPC_STATUS%").format(context) == b"Unavailable"
+
+
+def test_the_original_path_comes_first() -> None:
+    context = full()
+    context.request = RequestHeaders(b"GET", b"/new?a", b"h", b"http", [(b"x-envoy-original-path", b"/old?b")])
+    line = Formatter("%PATH% %PATH(NQ)% %PATH(WQ:PATH)% %PATH(NQ:ORIG)% %QUERY_PARAMS%").format(context)
+    assert line == b"/old?b /old /new?a /old a"
+
+
+def test_host_names_lose_their_port() -> None:
+    texts = [("a.example:80", b"a.example"), ("a.example", b"a.example"), ("[::1]:80", b"[::1]"), ("::1", b"::1")]
+    for name, expected in texts:
+        assert Formatter("%UPSTREAM_HOST_NAME_WITHOUT_PORT%").format(full(upstream_host_name=name)) == expected
+
+
+def test_flags_print_in_their_order() -> None:
+    context = full(flags=ResponseFlag.UPSTREAM_CONNECTION_FAILURE | ResponseFlag.UPSTREAM_RETRY_LIMIT_EXCEEDED)
+    line = Formatter("%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%").format(context)
+    assert set(line.split()[0].split(b",")) == {b"URX", b"UF"}
+    assert set(line.split()[1].split(b",")) == {b"UpstreamRetryLimitExceeded", b"UpstreamConnectionFailure"}
+    context.info.flags = sum(bit for bit, _, _ in FLAG_NAMES)
+    names = context.info.flag_names().split(",")
+    assert len(names) == len(FLAG_NAMES) == len({short for _, short, _ in FLAG_NAMES})
