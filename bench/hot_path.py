@@ -32,8 +32,8 @@ HEAD = (
     b"Content-Length: 92\r\nConnection: keep-alive\r\n\r\n"
 )
 RESPONSE = HEAD + b"x" * 92
-ROUNDS = 15
-REQUESTS = 2000
+ROUNDS = 60
+REQUESTS = 500
 
 
 class Sink:

@@ -69,11 +69,14 @@ class HeaderMap:
 
     def set(self, name: bytes, value: bytes) -> None:
         """Make `value` the only value of a name, in the place of its first one, else at the end."""
-        index = self.index
-        if name not in index:
-            self.add(name, value)
-            return
+        index = self._index
+        if index is None:
+            index = self._make_index()
         fields = self.fields
+        if name not in index:
+            fields.append((name, value))
+            index[name] = value
+            return
         place = next(i for i, field in enumerate(fields) if field[0] == name)
         fields[place] = (name, value)
         index[name] = value

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 _IDS_A_BLOCK = 256
-_VARIANT = {digit: b"89ab"[int(digit, 16) & 3 : (int(digit, 16) & 3) + 1] for digit in "0123456789abcdef"}
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class RequestIdGenerator:
@@ -32,5 +32,5 @@ class RequestIdGenerator:
             self._block = self._random_bytes(16 * _IDS_A_BLOCK).hex()
             at = 0
         self._next = at + 32
-        raw = self._block[at : at + 32].encode()
-        return b"%b-%b-4%b-%b%b-%b" % (raw[:8], raw[8:12], raw[13:16], _VARIANT[chr(raw[16])], raw[17:20], raw[20:])
+        raw = self._block[at : at + 32]
+        return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-{_VARIANT[raw[16]]}{raw[17:20]}-{raw[20:]}".encode()

@@ -6,10 +6,8 @@ them, and the listener may look at the ClientHello before it chooses the context
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import Callable
-from typing import cast
 
 from envoymesh.network.api import ConnectionEvent
 from envoymesh.network.connection import Bytes, TcpConnection

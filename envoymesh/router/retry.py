@@ -24,13 +24,15 @@ KNOWN_CONDITIONS = frozenset(
 )
 """Values of `retry_on` that this table decides (others are refused where they are read)."""
 
-_WISHES = (
-    b"x-envoy-retry-on",
-    b"x-envoy-max-retries",
-    b"x-envoy-retriable-status-codes",
-    b"x-envoy-retry-grpc-on",
-    b"x-envoy-retriable-header-names",
-    b"x-envoy-hedge-on-per-try-timeout",
+_WISHES = frozenset(
+    (
+        b"x-envoy-retry-on",
+        b"x-envoy-max-retries",
+        b"x-envoy-retriable-status-codes",
+        b"x-envoy-retry-grpc-on",
+        b"x-envoy-retriable-header-names",
+        b"x-envoy-hedge-on-per-try-timeout",
+    )
 )
 
 GATEWAY_ERRORS = frozenset({502, 503, 504})
@@ -102,11 +104,10 @@ def effective_policy(configured: RetryPolicy | None, headers: RequestHeaders) ->
     Requests from outside have lost them by the time this is asked.
     """
     index = headers.index
-    wishes = [name for name in _WISHES if name in index]
     policy = configured
-    if wishes:
+    if not _WISHES.isdisjoint(index):
         policy = _with_wishes(configured or RetryPolicy(), index)
-        for name in wishes:
+        for name in _WISHES.intersection(index):
             headers.remove(name)
     return policy if policy is not None and policy.retry_on else None
 

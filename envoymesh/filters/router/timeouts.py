@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.router.retry import RetryPolicy
 from envoymesh.router.table import ClusterAction
+
+_OVERRIDES = frozenset(
+    {
+        b"x-envoy-expected-rq-timeout-ms",
+        b"x-envoy-upstream-rq-timeout-ms",
+        b"x-envoy-upstream-rq-per-try-timeout-ms",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,15 @@ def final_timeouts(
     index = headers.index
     overall = action.timeout
     per_try = policy.per_try_timeout if policy is not None else 0.0
+    if not _OVERRIDES.isdisjoint(index):
+        overall, per_try = _overridden(headers, overall, per_try, respect_expected)
+    if overall and per_try >= overall:
+        per_try = 0.0
+    return _timeouts(overall, per_try)
+
+
+def _overridden(headers: RequestHeaders, overall: float, per_try: float, respect_expected: bool) -> tuple[float, float]:
+    index = headers.index
     if respect_expected and b"x-envoy-expected-rq-timeout-ms" in index:
         overall = _milliseconds(headers.get(b"x-envoy-expected-rq-timeout-ms"), overall)
     elif b"x-envoy-upstream-rq-timeout-ms" in index:
@@ -35,9 +53,11 @@ def final_timeouts(
     if b"x-envoy-upstream-rq-per-try-timeout-ms" in index:
         per_try = _milliseconds(headers.get(b"x-envoy-upstream-rq-per-try-timeout-ms"), per_try)
         headers.remove(b"x-envoy-upstream-rq-per-try-timeout-ms")
-    if overall and per_try >= overall:
-        per_try = 0.0
-    return Timeouts(overall, per_try)
+    return overall, per_try
+
+
+# Few pairs come up, and a frozen dataclass costs a microsecond to make.
+_timeouts = lru_cache(maxsize=256)(Timeouts)
 
 
 def _milliseconds(text: bytes | None, otherwise: float) -> float:
@@ -49,10 +69,16 @@ def set_expected_timeout(headers: RequestHeaders, timeouts: Timeouts, elapsed: f
 
     `elapsed` is how many seconds of the overall timeout are over: earlier tries have used them.
     """
-    expected = round((timeouts.per_try or timeouts.overall) * 1000)
-    if not expected:
-        return
-    if timeouts.overall:
+    expected = _expected(timeouts.overall, timeouts.per_try, int(elapsed * 1000))
+    if expected:
+        headers.set(b"x-envoy-expected-rq-timeout-ms", expected)
+
+
+@lru_cache(maxsize=256)
+def _expected(overall: float, per_try: float, elapsed: int) -> bytes:
+    """The header's value, empty without a limit; `elapsed` in milliseconds."""
+    expected = round((per_try or overall) * 1000)
+    if expected and overall:
         # 0 would mean no limit to the upstream.
-        expected = max(1, min(expected, round(timeouts.overall * 1000) - int(elapsed * 1000)))
-    headers.set(b"x-envoy-expected-rq-timeout-ms", b"%d" % expected)
+        expected = max(1, min(expected, round(overall * 1000) - elapsed))
+    return b"%d" % expected if expected else b""

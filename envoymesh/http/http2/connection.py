@@ -202,9 +202,7 @@ class Http2Codec(Session):
         self.stats.header_list_size_too_large.inc()
         return "http2.header_list_size_too_large"
 
-    def on_trailers(
-        self, stream: Http2Stream, fields: Sequence[HeaderField], too_large: str, end_stream: bool
-    ) -> None:
+    def on_trailers(self, stream: Http2Stream, fields: Sequence[HeaderField], too_large: str, end_stream: bool) -> None:
         """A header list after the message's headers."""
         if stream.state & REMOTE_CLOSED:
             self.refuse_frame(stream, stream.id, "HEADERS")
