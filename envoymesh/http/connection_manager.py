@@ -7,7 +7,7 @@ whole: its timers, draining, and how and when it closes. It must not look into m
 from __future__ import annotations
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.formatter import FormatterContext
+from envoymesh.http.access_log import log_stream
 from envoymesh.http.active_stream import ActiveStream
 from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, ServerCodec, StreamResetReason
 from envoymesh.http.context import HttpContext
@@ -323,14 +323,7 @@ class ConnectionManager:
         if stream.local_complete:
             info.last_downstream_tx = info.end_time
         if self.settings.access_logs:
-            self._log(stream, info.end_time, "DownstreamEnd")
-
-    def _log(self, stream: ActiveStream, now: float, log_type: str) -> None:
-        context = FormatterContext(
-            stream.info, stream.request_headers, stream.response_headers, stream.response_trailers, now, log_type
-        )
-        for access_log in self.settings.access_logs:
-            access_log.log(context)
+            log_stream(self.settings.access_logs, stream, info.end_time, "DownstreamEnd")
 
     def _resets_too_often(self, stream: ActiveStream) -> bool:
         """Close on a client that resets most of its requests at once (Envoy's answer to CVE-2023-44487)."""

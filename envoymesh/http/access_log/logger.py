@@ -6,10 +6,14 @@ this module only knows that something takes bytes.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
 
 from envoymesh.formatter import FormatterContext
 from envoymesh.http.access_log.filters import LogFilter
+
+if TYPE_CHECKING:
+    from envoymesh.http.active_stream import ActiveStream
 
 DEFAULT_FORMAT = (
     '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" '
@@ -52,3 +56,12 @@ class AccessLog:
         """Write the line of one request."""
         if self._wanted is None or self._wanted(context):
             self._file.write(self._formatter.format(context))
+
+
+def log_stream(access_logs: Iterable[AccessLog], stream: ActiveStream, now: float, log_type: str) -> None:
+    """Tell every logger of a request; `now` and `log_type` as in `FormatterContext`."""
+    context = FormatterContext(
+        stream.info, stream.request_headers, stream.response_headers, stream.response_trailers, now, log_type
+    )
+    for access_log in access_logs:
+        access_log.log(context)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,9 +55,8 @@ def test_doubled_percents_are_text(text: str) -> None:
     ],
 )
 def test_refused(text: str, cause: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(cause)):
         Formatter(text)
-    assert cause in str(caught.value)
 
 
 @pytest.mark.parametrize("name", sorted(UNSUPPORTED))
