@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from envoymesh.formatter import Formatter
 from envoymesh.http.access_log import AccessLog
 from envoymesh.http.connection_manager import ConnectionManager
 from envoymesh.http.context import HttpContext
 from envoymesh.http.date import DateProvider
 from envoymesh.http.filter import FilterDataStatus, FilterHeadersStatus
-from envoymesh.formatter import Formatter
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.request_id import RequestIdGenerator

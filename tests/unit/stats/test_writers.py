@@ -31,7 +31,8 @@ def store() -> Store:
 
 
 def test_text_is_readouts_then_numbers_then_histograms(store: Store) -> None:
-    quantiles = " ".join(f"P{share}(nan,19.5)" for share in "0 25 50 75 90 95 99 99.5 99.9 100".split())
+    shares = ["0", "25", "50", "75", "90", "95", "99", "99.5", "99.9", "100"]
+    quantiles = " ".join(f"P{share}(nan,19.5)" for share in shares)
     assert write_text(store, Selection()).splitlines() == [
         'http.in.rds.r.version_text: "v"1""',
         "cluster.s1.upstream_cx_active: 7",
