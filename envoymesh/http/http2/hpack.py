@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from hpack.exceptions import HPACKDecodingError
 from hpack.huffman_table import decode_huffman
@@ -47,6 +48,7 @@ _STATIC_FIELDS = {field: -index for index, field in reversed(list(enumerate(STAT
 _STATIC_NAMES = {field[0]: index for index, field in reversed(list(enumerate(STATIC_TABLE, 1)))}
 _MAX_INTEGER = 1 << 28
 _REMEMBERED_BLOCKS = 32
+_LONGEST_REMEMBERED = 64
 
 
 class HpackError(Exception):
@@ -80,6 +82,21 @@ def pure_huffman_decode(data: bytes) -> bytes:
 
 HuffmanDecode = Callable[[bytes], bytes]
 default_huffman_decode: HuffmanDecode = pure_huffman_decode if _hazmat is None else rust_huffman_decode
+
+
+def _huffman_string(decode: HuffmanDecode, data: bytes) -> bytes:
+    """A decoded string (section 5.2). Errors: HpackError."""
+    value = decode(data)
+    # Padding is less than a byte, and ones (the start of EOS): what the codes of the value don't take up.
+    padding = len(data) * 8 - sum(value.translate(HUFFMAN_CODE_BITS))
+    ones = (1 << padding) - 1 if 0 <= padding < 8 else -1
+    if ones < 0 or data[-1] & ones != ones:
+        raise HpackError("bad padding of a Huffman string")
+    return value
+
+
+# Peers that index little (nginx) send the same few strings again and again: 7 us each otherwise.
+_remembered_string = lru_cache(maxsize=1024)(_huffman_string)
 
 
 class Decoder:
@@ -191,14 +208,9 @@ class Decoder:
         return data, end
 
     def _huffman(self, data: bytes) -> bytes:
-        value = self._huffman_decode(data)
-        # Section 5.2: padding is less than a byte, and ones (the start of EOS). What the codes of the value
-        # don't take up is the padding.
-        padding = len(data) * 8 - sum(value.translate(HUFFMAN_CODE_BITS))
-        ones = (1 << padding) - 1 if 0 <= padding < 8 else -1
-        if ones < 0 or data[-1] & ones != ones:
-            raise HpackError("bad padding of a Huffman string")
-        return value
+        if len(data) <= _LONGEST_REMEMBERED:
+            return _remembered_string(self._huffman_decode, data)
+        return _huffman_string(self._huffman_decode, data)
 
     def _update_size(self, size: int, late: bool) -> None:
         if late:
