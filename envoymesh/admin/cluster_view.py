@@ -37,7 +37,8 @@ def cluster_status(cluster: ClusterFacts) -> ClusterStatus:
         observability_name=settings.stat_name or cluster.name,
         default=_thresholds(settings.default_thresholds),
         high=_thresholds(settings.high_thresholds),
-        hosts=[_host_status(host) for host in cluster.hosts],
+        # As in Envoy: only hosts that DNS found have metadata of their own.
+        hosts=[_host_status(host, settings.discovery_type != "STATIC") for host in cluster.hosts],
     )
 
 
@@ -50,7 +51,7 @@ def _thresholds(settings: ThresholdSettings) -> Thresholds:
     )
 
 
-def _host_status(host: Host) -> HostStatus:
+def _host_status(host: Host, has_metadata: bool) -> HostStatus:
     figures = [getattr(host.stats, name) for name in host.stats.__slots__]
     endpoint = host.endpoint
     return HostStatus(
@@ -64,4 +65,5 @@ def _host_status(host: Host) -> HostStatus:
         zone=endpoint.zone,
         sub_zone=endpoint.sub_zone,
         canary=host.canary,
+        has_metadata=has_metadata,
     )

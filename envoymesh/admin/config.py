@@ -54,20 +54,29 @@ def _ordered(value: dict[str, Any], descriptor: Any) -> dict[str, Any]:
         rest = {name: item for name, item in value.items() if name != "@type"}
         return {"@type": value["@type"], **_ordered(rest, inner)}
     if descriptor.full_name.startswith("google.protobuf."):
-        return value
+        return {name: _whole(item) for name, item in value.items()} if isinstance(value, dict) else value
     fields = sorted(descriptor.fields, key=lambda field: field.number)
     return {field.name: _ordered_field(value[field.name], field) for field in fields if field.name in value}
 
 
 def _ordered_field(value: Any, field: FieldDescriptor) -> Any:
     if field.message_type is None:
-        return value
+        return _whole(value)
     if field.message_type.GetOptions().map_entry:
         inner = field.message_type.fields_by_name["value"]
         return {key: _ordered_field(item, inner) for key, item in value.items()}
     if isinstance(value, list):
         return [_ordered(item, field.message_type) if isinstance(item, dict) else item for item in value]
     return _ordered(value, field.message_type) if isinstance(value, dict) else value
+
+
+def _whole(value: Any) -> Any:
+    """As Envoy writes numbers: 1, not 1.0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
 def server_info_json(context: AdminContext) -> str:

@@ -61,9 +61,9 @@ class AdminFilter(StreamDecoderFilter):
         response = self._admin.handle(_request(self._headers, bytes(self._body)))
         self._headers = None
         body = response.body.encode()
-        self.decoder_callbacks.encode_headers(_response_headers(response), not body, _DETAILS)
-        if body:
-            self.decoder_callbacks.encode_data(body, True)
+        # As in Envoy the body is a stream, also where it is empty: HTTP/1 answers are chunked.
+        self.decoder_callbacks.encode_headers(_response_headers(response), False, _DETAILS)
+        self.decoder_callbacks.encode_data(body, True)
 
 
 def admin_filter_factory(admin: Admin) -> FilterFactory:

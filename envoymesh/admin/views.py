@@ -68,6 +68,7 @@ class HostStatus:
     """A host of a cluster.
 
     Counters and gauges are by their short names (`cx_total`); success rates are percents, -1 is unknown.
+    `has_metadata`: it has metadata, if empty.
     """
 
     address: SocketAddress
@@ -83,6 +84,7 @@ class HostStatus:
     priority: int = 0
     success_rate: float = -1.0
     local_origin_success_rate: float = -1.0
+    has_metadata: bool = False
 
 
 @dataclass(frozen=True)

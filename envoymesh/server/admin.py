@@ -65,7 +65,7 @@ def _config_dumps(server: Server) -> Sequence[Callable[[], Any]]:
     listeners = [(reader.message, started) for _, reader in settings.listeners]
     clusters = [(reader.message, started) for reader in settings.cluster_readers]
     return (
-        lambda: bootstrap_dump(server.loaded.message, settings.node, started),
+        lambda: bootstrap_dump(server.loaded.message, settings.configured_node, started),
         lambda: clusters_dump(clusters),
         lambda: listeners_dump(listeners),
         scoped_routes_dump,

@@ -76,8 +76,8 @@ class HttpContexts:
         self._next_stream_id = itertools.count(1).__next__
         self.all: list[HttpContext] = []
 
-    def make(self, settings: HttpConnectionManagerSettings, listener_scope: Scope) -> HttpContext:
-        """A context, which is remembered for draining."""
+    def make(self, settings: HttpConnectionManagerSettings, listener_scope: Scope, *, drains: bool) -> HttpContext:
+        """A context, which is remembered for draining; `drains` is False for the admin's, which stays to the end."""
         store = self._parts.store
         if self._http2 is None:
             self._http2 = Http2CodecStats.create(store.scope("http2."))
@@ -91,7 +91,7 @@ class HttpContexts:
             dispatcher=self._parts.dispatcher,
             dates=self._dates,
             request_ids=self._ids,
-            drain_close=self._parts.drain_close,
+            drain_close=self._parts.drain_close if drains else lambda: False,
             next_stream_id=self._next_stream_id,
         )
         self.all.append(context)
@@ -157,7 +157,7 @@ def make_listener(
     """
     scope = parts.store.scope(f"listener.{sanitize(stat_name)}.")
     is_admin = stat_name == ADMIN_STAT_NAME
-    made = {key: contexts.make(each, scope) for key, each in http.items()}
+    made = {key: contexts.make(each, scope, drains=not is_admin) for key, each in http.items()}
     buffer_limit = settings.per_connection_buffer_limit_bytes
 
     def on_accept(connection: Connection, chain: FilterChainSettings) -> None:

@@ -46,7 +46,11 @@ class ProcessStats:
 
     def loaded(self, unknown_fields: int, clusters: int) -> None:
         """The configuration was read."""
-        self._server.static_unknown_fields.add(unknown_fields)
+        server = self._server
+        server.static_unknown_fields.add(unknown_fields)
+        # Envoy has looked for each, and shows that it has.
+        for counter in (server.static_unknown_fields, server.unused.dynamic_unknown_fields, server.unused.wip_protos):
+            counter.show()
         for stats in self._inflated:
             stats.clusters_inflated.set(clusters)
 
@@ -65,12 +69,13 @@ class ProcessStats:
         """The server is about to end."""
         self._watchdog.stop()
 
-    def set_state(self, state: ServerState) -> None:
-        """The server's state has changed."""
+    def set_live(self, state: ServerState) -> None:
+        """The server's state has changed; `server.state` tells it with the next flush."""
         self._server.live.set(int(state is ServerState.LIVE))
-        self._server.state.set(int(state))
 
-    def flush(self, uptime: float, connections: int, certificates: Sequence[CertificateEntry]) -> None:
+    def flush(
+        self, state: ServerState, uptime: float, connections: int, certificates: Sequence[CertificateEntry]
+    ) -> None:
         """Measure what is measured, and end the histograms' interval.
 
         Args:
@@ -78,6 +83,8 @@ class ProcessStats:
             connections: open downstream connections.
         """
         server = self._server
+        self.set_live(state)
+        server.state.set(int(state))
         server.uptime.set(int(uptime))
         memory = process_memory()
         server.memory_allocated.set(memory.allocated)

@@ -85,6 +85,7 @@ class Server:
         )
         self._drain = DrainManager(self.dispatcher, options.drain_time_s, options.drain_strategy, random.random)
         self._inbound_only = False
+        self._stopping = False
         self._deadline = 0.0
         self._stats_timer = self.dispatcher.create_timer(self._flush_stats)
         self._drain_timer = self.dispatcher.create_timer(self._stop_listeners)
@@ -169,6 +170,7 @@ class Server:
             filter_factories=(admin_filter_factory(Admin(make_admin_context(self, admin))),),
             use_remote_address=True,
             generate_request_id=False,
+            delayed_close_timeout=0.0,  # as Envoy's admin: closed with the last byte
             access_logs=admin.access_logs,
         )
 
@@ -225,13 +227,12 @@ class Server:
             _log.critical("cannot open admin address output file %s for writing: %s", path, error.strerror)
 
     def _flush_stats(self) -> None:
-        self._stats.set_state(self.state)
         for context in self._contexts.all:
             context.sample_buffers()
         for cluster in self.clusters.clusters().values():
             cluster.sample_buffers()
         certs = certificates(self.listeners, self.dispatcher.wall_time())
-        self._stats.flush(self.uptime_current_epoch(), self._open_connections(), certs)
+        self._stats.flush(self.state, self.uptime_current_epoch(), self._open_connections(), certs)
         self._stats_timer.enable(self.settings.stats_flush_interval)
 
     # ServerLifecycle
@@ -254,7 +255,7 @@ class Server:
     def fail_health_check(self, fail: bool) -> None:
         """``/healthcheck/fail`` and ``/healthcheck/ok``."""
         self._drain.health_check_failed = fail
-        self._stats.set_state(self.state)
+        self._stats.set_live(self.state)
 
     def drain_listeners(self, *, graceful: bool, inbound_only: bool, skip_exit: bool) -> None:
         """``/drain_listeners``: stop accepting, now or after the drain time; `skip_exit` only drains connections."""
@@ -293,6 +294,7 @@ class Server:
         """Accept no more, end connections when their requests are done, then stop; at the latest after drain_time_s."""
         _log.info("caught signal, draining: %d connections open", self._open_connections())
         self._drain.start()
+        self._stopping = True
         for listener in self.listeners:
             listener.stop_accepting()
         for context in self._contexts.all:

@@ -22,6 +22,10 @@ class Counter:
         """Count `amount`, which must not be negative."""
         self.value += amount
 
+    def show(self) -> None:
+        """Be among the used ones also at zero."""
+        self._was_used = True
+
     @property
     def used(self) -> bool:
         """Whether it ever counted; a reset does not forget that."""

@@ -122,7 +122,8 @@ def _lb_endpoint(host: HostStatus) -> endpoint_components_pb2.LbEndpoint:
     message.endpoint.hostname = host.hostname
     # Present though empty, as in Envoy.
     message.endpoint.health_check_config.SetInParent()
-    message.metadata.SetInParent()
+    if host.has_metadata:
+        message.metadata.SetInParent()
     message.load_balancing_weight.value = host.weight
     return message
 

@@ -7,7 +7,8 @@ from envoymesh.stats import ConstantStats, Counter, StatsStruct, stats_struct
 
 @stats_struct
 class UnusedRouterStats(ConstantStats):
-    """Internal redirects that are not followed, and local replies that an overload makes."""
+    """Internal redirects that are not followed, local replies that an overload makes, and redirects, which Envoy now
+    counts with the direct responses."""
 
     passthrough_internal_redirect_bad_location: Counter
     passthrough_internal_redirect_no_route: Counter
@@ -15,6 +16,7 @@ class UnusedRouterStats(ConstantStats):
     passthrough_internal_redirect_too_many_redirects: Counter
     passthrough_internal_redirect_unsafe_scheme: Counter
     rq_overload_local_reply: Counter
+    rq_redirect: Counter
 
 
 @stats_struct
@@ -24,7 +26,6 @@ class RouterStats(StatsStruct):
     no_cluster: Counter
     no_route: Counter
     rq_direct_response: Counter
-    rq_redirect: Counter
     rq_reset_after_downstream_response_started: Counter
     rq_total: Counter
     unused: UnusedRouterStats
@@ -37,6 +38,5 @@ class UnusedAsyncClientStats(UnusedRouterStats):
     no_cluster: Counter
     no_route: Counter
     rq_direct_response: Counter
-    rq_redirect: Counter
     rq_reset_after_downstream_response_started: Counter
     rq_total: Counter

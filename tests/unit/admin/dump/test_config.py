@@ -21,7 +21,7 @@ STATUS = ClusterStatus(
     Thresholds(),
     Thresholds(),
     [
-        HostStatus(SocketAddress("10.0.0.1", 80), {}, {}, hostname="app"),
+        HostStatus(SocketAddress("10.0.0.1", 80), {}, {}, hostname="app", has_metadata=True),
         HostStatus(SocketAddress("10.0.0.2", 80), {}, {}, zone="z", health=HealthFlags(eds_health_status="DRAINING")),
         HostStatus(SocketAddress("10.0.0.3", 80), {}, {}, zone="z"),
     ],
