@@ -54,7 +54,7 @@ def _ordered(value: dict[str, Any], descriptor: Any) -> dict[str, Any]:
         rest = {name: item for name, item in value.items() if name != "@type"}
         return {"@type": value["@type"], **_ordered(rest, inner)}
     if descriptor.full_name.startswith("google.protobuf."):
-        return {name: _whole(item) for name, item in value.items()} if isinstance(value, dict) else value
+        return {name: _whole(item) for name, item in value.items()}
     fields = sorted(descriptor.fields, key=lambda field: field.number)
     return {field.name: _ordered_field(value[field.name], field) for field in fields if field.name in value}
 
