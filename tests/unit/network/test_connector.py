@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import time
 from typing import Any
 
 import pytest
@@ -109,6 +110,33 @@ def test_connect_timeout_is_a_local_close(run: Run, full_backlog: Address) -> No
         await handler.until_closed()
         assert handler.events == [LOCAL]
         assert (client.failure_reason, client.close_details) == ("", "connect_timeout")
+
+    run(main)
+
+
+def test_a_busy_loop_is_not_the_peer_s_fault(run: Run, certificate: CertificateSettings) -> None:
+    async def main(net: Net) -> None:
+        plain = await net.listen(plain_listener())
+        secure = await net.listen(plain_listener(filter_chains=(tls_chain(certificate),)))
+        tls = upstream_context(UpstreamTlsSettings(CommonTlsSettings()))
+        attempts = [
+            net.connect(plain.addresses[0], connect_timeout=0.02)[1],
+            net.connect(secure.addresses[0], connect_timeout=0.02, tls=tls)[1],
+        ]
+        time.sleep(0.1)
+        for handler in attempts:
+            await handler.until(lambda events=handler.events: bool(events))
+        assert [handler.events for handler in attempts] == [[CONNECTED], [CONNECTED]]
+
+    run(main)
+
+
+def test_a_busy_loop_keeps_no_dead_attempt_alive(run: Run, full_backlog: Address) -> None:
+    async def main(net: Net) -> None:
+        client, handler = net.connect(full_backlog, connect_timeout=0.02)
+        time.sleep(0.1)
+        await handler.until_closed()
+        assert (handler.events, client.close_details) == ([LOCAL], "connect_timeout")
 
     run(main)
 
