@@ -1,6 +1,6 @@
 """HTML for people who open the admin in a browser: the page's frame and the form rows of an endpoint.
 
-It must not know any endpoint by name, nor hold a script.
+It must not know any endpoint by name.
 """
 
 from html import escape
@@ -16,14 +16,22 @@ _STYLE = """
 .gray { background-color: #ddd; }
 .vert-space { height: 4px; }
 .option { padding: 4px 4px 4px 20px; text-align: right; }
+.error-status-line { font: medium sans-serif; color: #c00; }
 """
 
+# Three dots and two lines, so that a browser need not ask for /favicon.ico.
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' stroke='%23069' stroke-width='2'"
+    "%3E%3Cpath d='M5 12L19 5M5 12l14 7'/%3E%3Cg fill='%23069'%3E%3Ccircle cx='5' cy='12' r='3'/%3E%3Ccircle cx='19' "
+    "cy='5' r='3'/%3E%3Ccircle cx='19' cy='19' r='3'/%3E%3C/g%3E%3C/svg%3E"
+)
 
-def page(body: str, head: str = "") -> str:
-    """A whole document around `body`; `head` goes into its head."""
+
+def page(body: str) -> str:
+    """A whole document around `body`."""
     return (
         "<!DOCTYPE html>\n<html lang='en'>\n<head>\n"
-        f"  <title>Envoy Admin</title>\n{head}<style>{_STYLE}</style>\n</head>\n"
+        f'  <title>Envoy Admin</title>\n  <link rel="icon" href="{_ICON}"/>\n<style>{_STYLE}</style>\n</head>\n'
         f"<body>\n{body}</body>\n</html>\n"
     )
 
@@ -43,11 +51,14 @@ def endpoint_rows(endpoint: Endpoint, index: int, *, gray: bool) -> str:
     return "".join(lines)
 
 
-def parameter_row(endpoint: Endpoint, parameter: Parameter, index: int, row: str = "<tr>", chosen: str = "") -> str:
-    """The table row of one parameter, with `chosen` as its present value."""
+def parameter_row(
+    endpoint: Endpoint, parameter: Parameter, index: int, row: str = "<tr>", chosen: str = "", on_change: str = ""
+) -> str:
+    """The table row of one parameter, with `chosen` as its present value; `on_change` is a line of script."""
     path = endpoint.path.removeprefix("/")
     identity = f"param-{index}-{path.replace('/', '-')}-{parameter.name}"
-    field = _input(parameter, f"name='{parameter.name}' id='{identity}' form='{path}'", chosen)
+    handler = f" onchange='{on_change}'" if on_change else ""
+    field = _input(parameter, f"name='{parameter.name}' id='{identity}' form='{path}'{handler}", chosen)
     return (
         f"{row}\n  <td class='option'>{field}</td>\n"
         f"  <td class='home-data'><label for='{identity}'>{_text(parameter.help)}</label></td>\n</tr>\n"

@@ -1,19 +1,14 @@
 """/stats: every stat as text, JSON, HTML or for Prometheus. It must not write a stat itself (the stats room does)."""
 
-from html import escape
-
 from envoymesh.admin.context import AdminContext
 from envoymesh.admin.endpoint import Endpoint, Parameter, ParameterKind
-from envoymesh.admin.handlers import prometheus
-from envoymesh.admin.html import page, parameter_row
-from envoymesh.admin.messages import HTML, JSON, Request, Response, bad_request
+from envoymesh.admin.handlers import prometheus, stats_html
+from envoymesh.admin.messages import JSON, Request, Response, bad_request
 from envoymesh.admin.stats_query import InvalidQueryError, selection_of
 from envoymesh.stats.json_writer import write_json
-from envoymesh.stats.selection import Selection
 from envoymesh.stats.text import write_text
 
 _FORMATS = ("html", "active-html", "json", "prometheus", "text")
-_REFRESH_SECONDS = 5
 
 
 def handle(context: AdminContext, request: Request) -> Response:
@@ -31,27 +26,9 @@ def handle(context: AdminContext, request: Request) -> Response:
         return Response(write_json(context.store, selection), content_type=JSON)
     if format_ == "text":
         return Response(write_text(context.store, selection))
-    return Response(_html(context, request, selection), content_type=HTML)
-
-
-def _html(context: AdminContext, request: Request, selection: Selection) -> str:
-    rows = "".join(
-        parameter_row(ENDPOINT, parameter, 1, "<tr class='gray'>", _present(request, parameter))
-        for parameter in ENDPOINT.parameters
-    )
-    active = request.params["format"] == "active-html"
-    return page(
-        "\n<form action='stats' method='get' id='stats' class='home-form'></form>\n"
-        f"<table class='home-table'>\n{rows}</table>\n<button form='stats'>stats</button>\n"
-        f"<pre>\n{escape(write_text(context.store, selection))}</pre>\n",
-        head=f"  <meta http-equiv='refresh' content='{_REFRESH_SECONDS}'>\n" if active else "",
-    )
-
-
-def _present(request: Request, parameter: Parameter) -> str:
-    if parameter.kind is ParameterKind.BOOLEAN:
-        return "checked" if request.flag(parameter.name) else ""
-    return request.params.get(parameter.name, "")
+    if format_ == "active-html":
+        return stats_html.active_page(request, ENDPOINT)
+    return stats_html.stats_page(context, request, ENDPOINT, selection)
 
 
 ENDPOINT = Endpoint(

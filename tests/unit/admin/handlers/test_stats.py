@@ -48,9 +48,16 @@ def test_html_escapes_names_and_keeps_the_choice(ask) -> None:
     assert response.content_type == HTML
     assert "cluster.a.&lt;version&gt;" in response.body
     assert "value='a&#39;b|version'" in response.body
-    assert "form='stats' checked" in response.body
-    assert "refresh" not in response.body
-    assert "refresh" in ask("/stats?format=active-html").body
+    assert "onchange='stats.submit()' checked" in response.body
+    assert "<script>" not in response.body
+
+
+def test_active_html_asks_for_json_again_and_again(ask) -> None:
+    body = ask("/stats?format=active-html&type=Gauges").body
+    assert "<option value='Gauges' selected>" in body
+    assert "id='active-update-interval' value='5'" in body
+    assert "format: 'json'" in body
+    assert "id='param-1-stats-format'" not in body
 
 
 @pytest.mark.parametrize(
