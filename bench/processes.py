@@ -84,15 +84,19 @@ class Process:
         )
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL to all of the family that is left after STOP_LIMIT."""
+        """SIGTERM, STOP_LIMIT to follow it, then SIGKILL to what is left of it and of its descendants."""
         family = _family(self._popen.pid)
         self._popen.terminate()
         try:
             self._popen.wait(STOP_LIMIT)
         except subprocess.TimeoutExpired:
-            for pid in family:
-                os.kill(pid, signal.SIGKILL)
+            self._popen.kill()
             self._popen.wait()
+        for pid in family[1:]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
 
 
 def pinned(command: Sequence[str], cores: frozenset[int]) -> list[str]:

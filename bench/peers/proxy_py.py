@@ -5,6 +5,7 @@ Run: python proxy_py.py PORT HOST:PORT
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import proxy
@@ -22,4 +23,5 @@ class Forward(ReverseProxyBasePlugin):
 if __name__ == "__main__":
     listen = ["--hostname", "127.0.0.1", "--port", sys.argv[1], "--num-acceptors", "1", "--num-workers", "1"]
     serve = ["--enable-web-server", "--enable-reverse-proxy", "--disable-http-proxy", "--log-level", "ERROR"]
-    proxy.main([*listen, *serve], plugins=[Forward])
+    with proxy.Proxy([*listen, *serve], plugins=[Forward]):
+        signal.pause()
