@@ -95,14 +95,14 @@ def _path(argument: str) -> Operator:
     def path(context: FormatterContext) -> Value:
         found = b"" if context.request is None else choose(context.request)
         if bare:
-            found = found.partition(b"?")[0].partition(b"#")[0]
+            found = found.partition(b"?")[0]
         return found.decode("latin-1") or None
 
     return path
 
 
 def _query(context: FormatterContext) -> bytes:
-    return b"" if context.request is None else context.request.path.partition(b"?")[2].partition(b"#")[0]
+    return b"" if context.request is None else context.request.path.partition(b"?")[2]
 
 
 def _query_parameter(argument: str) -> Operator:

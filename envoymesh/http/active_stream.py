@@ -15,7 +15,7 @@ from envoymesh.http.filter import WatermarkCallbacks
 from envoymesh.http.filter_chain import FilterChain
 from envoymesh.http.header_mutation import is_upgrade, mutate_request_headers, mutate_response_headers, set_server
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
-from envoymesh.http.local_reply import make_local_reply
+from envoymesh.http.local_reply import make_local_reply, route_headers_first
 from envoymesh.http.request_checks import Refusal, check_request
 from envoymesh.http.stream_info import ResponseFlag, StreamInfo
 from envoymesh.network.api import Timer
@@ -123,7 +123,6 @@ class ActiveStream:
         self.info.protocol = self.encoder.protocol
         if self._headers_timer is not None:
             self._headers_timer.disable()
-        self.info.last_downstream_rx = self.info.start_time
         if end_stream:
             self._on_request_complete()
         manager = self.manager
@@ -156,6 +155,9 @@ class ActiveStream:
         if refusal.malformed:
             self.info.flags |= ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR
             self.request_headers = None
+            # As in Envoy, whose codec refuses it before the request is whole.
+            self.remote_complete = False
+            self.manager.stats.downstream_cx_protocol_error.inc()
         if refusal.close:
             self.manager.close_after_response()
         location = refusal.location
@@ -329,6 +331,8 @@ class ActiveStream:
             return
         # Filters see no second response when one is still among them: it is dropped, and this goes straight out.
         direct = self._chain is None or self.response_headers is not None
+        self.info.response_code_details = details
+        modify_headers = route_headers_first(self, self._route, modify_headers)
         headers, body = make_local_reply(status, body, self.request_headers, modify_headers)
         self.begin_response(headers, details)
         if direct or self._chain is None:

@@ -6,6 +6,8 @@ Each function reads one message through a `Reader`; a field that is not read her
 from __future__ import annotations
 
 from envoymesh.config.reader import Reader
+from envoymesh.formatter import Formatter
+from envoymesh.router.header_parser import HeaderParser, HeaderParsers, HeaderToAdd
 from envoymesh.router.matchers import (
     BytesMatcher,
     HeaderMatcher,
@@ -50,6 +52,8 @@ def read_route_table(reader: Reader) -> RouteTable:
             hosts,
             ignore_port=reader.boolean("ignore_port_in_host_matching"),
             internal_only=[name.lower().encode() for name in reader.strings("internal_only_headers")],
+            header_parsers=read_header_parsers(reader),
+            most_specific_wins=reader.boolean("most_specific_header_mutations_wins"),
         )
     except ValueError as error:
         raise reader.error("virtual_hosts", str(error)) from None
@@ -65,6 +69,7 @@ def read_virtual_host(reader: Reader) -> VirtualHost:
         retry=read_retry_policy(reader),
         include_request_attempt_count=reader.boolean("include_request_attempt_count"),
         include_attempt_count_in_response=reader.boolean("include_attempt_count_in_response"),
+        header_parsers=read_header_parsers(reader),
     )
 
 
@@ -81,7 +86,49 @@ def read_route(reader: Reader) -> Route:
         headers=headers,
         query_parameters=parameters,
         grpc=grpc,
+        header_parsers=read_header_parsers(reader),
     )
+
+
+def read_header_parsers(reader: Reader) -> HeaderParsers:
+    """Read the header mutations of a route, virtual host or route configuration. Errors: ConfigError."""
+    return HeaderParsers(_read_header_parser(reader, "request"), _read_header_parser(reader, "response"))
+
+
+def _read_header_parser(reader: Reader, direction: str) -> HeaderParser:
+    to_remove = f"{direction}_headers_to_remove"
+    names = [name.lower() for name in reader.strings(to_remove)]
+    if any(_is_protected(name) for name in names):
+        raise reader.error(to_remove, ":-prefixed or host headers may not be removed")
+    additions = [_read_header_to_add(each) for each in reader.repeated(f"{direction}_headers_to_add")]
+    return HeaderParser(additions, [name.encode() for name in names])
+
+
+def _is_protected(name: str) -> bool:
+    return name.startswith(":") or name == "host"
+
+
+def _read_header_to_add(reader: Reader) -> HeaderToAdd:
+    header = reader.required("header")
+    name = header.string("key").lower()
+    if _is_protected(name):
+        raise header.error("key", ":-prefixed or host headers may not be modified")
+    action = reader.enum("append_action")
+    if reader.has("append"):
+        if action != "APPEND_IF_EXISTS_OR_ADD":
+            raise reader.error("append", "Both append and append_action are set and it's not allowed")
+        action = action if reader.boolean("append") else "OVERWRITE_IF_EXISTS_OR_ADD"
+    return HeaderToAdd(name.encode(), _read_header_text(header), action, reader.boolean("keep_empty_value"))
+
+
+def _read_header_text(header: Reader) -> bytes | Formatter:
+    raw = header.bytes_("raw_value").decode("utf-8", "replace")
+    text = header.string("value") or raw
+    try:
+        formatter = Formatter(text, omit_empty_values=True)
+    except ValueError as error:
+        raise header.error("value", str(error)) from None
+    return formatter if formatter.constant is None else formatter.constant
 
 
 def _read_path(match: Reader) -> PathMatcher:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from envoymesh.http.headers import RequestHeaders, is_grpc
+from envoymesh.router.header_parser import NO_HEADER_PARSERS, HeaderParser, HeaderParsers
 from envoymesh.router.matchers import HeaderMatcher, QueryParameterMatcher, RegexMatcher, all_match, parse_query
 from envoymesh.router.retry import RetryPolicy
 
@@ -148,7 +149,12 @@ Action = ClusterAction | DirectResponseAction | RedirectAction
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route: when it matches and what it does."""
+    """One route: when it matches and what it does.
+
+    Attributes:
+        header_parsers: this level's header mutations.
+        request_parsers, response_parsers: those of all levels, in the order in which they are applied.
+    """
 
     name: str
     path: PathMatcher | None
@@ -156,6 +162,9 @@ class Route:
     headers: Sequence[HeaderMatcher] = ()
     query_parameters: Sequence[QueryParameterMatcher] = ()
     grpc: bool = False
+    header_parsers: HeaderParsers = NO_HEADER_PARSERS
+    request_parsers: Sequence[HeaderParser] = field(default=(), repr=False, compare=False)
+    response_parsers: Sequence[HeaderParser] = field(default=(), repr=False, compare=False)
     virtual_host: VirtualHost = field(default=None, repr=False, compare=False)  # type: ignore[assignment]  # set by VirtualHost
 
     def matches(self, headers: RequestHeaders, path: bytes) -> bool:
@@ -187,6 +196,7 @@ class VirtualHost:
     retry: RetryPolicy | None = None
     include_request_attempt_count: bool = False
     include_attempt_count_in_response: bool = False
+    header_parsers: HeaderParsers = NO_HEADER_PARSERS
     tls_redirect: Route | None = None
 
     def __post_init__(self) -> None:
@@ -217,6 +227,9 @@ class VirtualHost:
 class RouteTable:
     """Virtual hosts by domain.
 
+    Args:
+        header_parsers: header mutations of the whole table, applied behind those of route and virtual host.
+        most_specific_wins: apply them in the other order (`most_specific_header_mutations_wins`).
     Errors: ValueError where a domain stands twice.
     """
 
@@ -227,6 +240,8 @@ class RouteTable:
         *,
         ignore_port: bool = False,
         internal_only: Sequence[bytes] = (),
+        header_parsers: HeaderParsers = NO_HEADER_PARSERS,
+        most_specific_wins: bool = False,
     ) -> None:
         self.name = name
         self.virtual_hosts = virtual_hosts
@@ -242,6 +257,10 @@ class RouteTable:
         self._suffixes = _longest_first(suffixes)
         self._prefixes = _longest_first(prefixes)
         self._only_default = not (self._exact or suffixes or prefixes)
+        for host in virtual_hosts:
+            for route in host.routes:
+                levels = [route.header_parsers, host.header_parsers, header_parsers]
+                _order_parsers(route, levels[::-1] if most_specific_wins else levels)
 
     def _add(
         self, domain: bytes, host: VirtualHost, suffixes: dict[bytes, VirtualHost], prefixes: dict[bytes, VirtualHost]
@@ -288,6 +307,11 @@ class RouteTable:
     def routes(self) -> list[Route]:
         """All routes of all virtual hosts, for checks and dumps."""
         return [route for host in self.virtual_hosts for route in host.routes]
+
+
+def _order_parsers(route: Route, levels: Sequence[HeaderParsers]) -> None:
+    object.__setattr__(route, "request_parsers", tuple(each.request for each in levels if each.request))
+    object.__setattr__(route, "response_parsers", tuple(each.response for each in levels if each.response))
 
 
 def _longest_first(group: dict[bytes, VirtualHost]) -> list[tuple[bytes, VirtualHost]]:

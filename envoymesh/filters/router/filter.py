@@ -13,6 +13,11 @@ from __future__ import annotations
 
 from envoymesh.filters.router import errors, outcome
 from envoymesh.filters.router.errors import UpstreamFailure
+from envoymesh.filters.router.headers import (
+    finalize_request_headers,
+    finalize_response_headers,
+    rewrite_path_header,
+)
 from envoymesh.filters.router.retry_state import RetryState
 from envoymesh.filters.router.settings import RouterFilterConfig
 from envoymesh.filters.router.timeouts import Timeouts, final_timeouts, set_expected_timeout
@@ -111,6 +116,7 @@ class RouterFilter(StreamDecoderFilter):
             self.decoder_callbacks.send_local_reply(action.status, action.body, "direct_response")
             return
         location = action.location(self._headers, route.path)
+        rewrite_path_header(route, action, self._headers, self._config.suppress_envoy_headers)
         self.decoder_callbacks.send_local_reply(
             action.status, b"", "direct_response", lambda headers: headers.set(b"location", location)
         )
@@ -147,6 +153,8 @@ class RouterFilter(StreamDecoderFilter):
             set_expected_timeout(headers, self.timeouts, self._elapsed())
         if self._route.virtual_host.include_request_attempt_count:
             headers.set(b"x-envoy-attempt-count", b"%d" % info.attempt_count)
+        if self._route.request_parsers and info.attempt_count == 1:
+            finalize_request_headers(self._route, headers, info, self.dispatcher.now())
         host = self.cluster.choose_host(self._retry)
         if host is None:
             self._fail(errors.NO_HEALTHY_UPSTREAM, None)
@@ -234,6 +242,8 @@ class RouterFilter(StreamDecoderFilter):
             headers.set(b"x-envoy-upstream-service-time", b"%d" % (self._elapsed() * 1000))
         if self._route.virtual_host.include_attempt_count_in_response:
             headers.set(b"x-envoy-attempt-count", b"%d" % self.info.attempt_count)
+        if self._route.response_parsers:
+            finalize_response_headers(self._route, self._headers, headers, self.info, self.dispatcher.now())
         self._response_started = True
         if end_stream:
             self._on_upstream_complete(request)

@@ -101,8 +101,8 @@ class UpstreamRequest:
         if self._encoder is None:
             self._keep(data)
             return
-        self._router.info.last_upstream_tx = self._router.dispatcher.now()
-        self._request_ended = end_stream
+        if end_stream:
+            self._end_request()
         self._encoder.encode_data(data, end_stream)
 
     def _keep(self, data: bytes) -> None:
@@ -119,7 +119,7 @@ class UpstreamRequest:
         if self._encoder is None:
             self._trailers = trailers
             return
-        self._request_ended = True
+        self._end_request()
         self._encoder.encode_trailers(trailers)
 
     # PoolCallbacks
@@ -138,15 +138,20 @@ class UpstreamRequest:
         info.upstream_host_name = host.hostname
         info.upstream_connection = connection
         info.upstream_protocol = protocol
-        info.first_upstream_tx = info.last_upstream_tx = router.dispatcher.now()
+        info.first_upstream_tx = router.dispatcher.now()
         encoder.set_callbacks(self)
         if router.request_complete:
             self.start_per_try_timer()
         if self._body or self._trailers is not None:
             self._send_kept(encoder)
         else:
-            self._request_ended = self._end_stream
+            if self._end_stream:
+                self._end_request()
             encoder.encode_headers(self._headers, self._end_stream)
+
+    def _end_request(self) -> None:
+        self._request_ended = True
+        self._router.info.last_upstream_tx = self._router.dispatcher.now()
 
     def _send_kept(self, encoder: RequestEncoder) -> None:
         """Headers and what came while there was no stream; any call may end the try."""
@@ -155,10 +160,11 @@ class UpstreamRequest:
         self._body.clear()
         encoder.encode_headers(self._headers, False)
         if not self.done and (body or ends_with_body):
-            self._request_ended = ends_with_body
+            if ends_with_body:
+                self._end_request()
             encoder.encode_data(body, ends_with_body)
         if not self.done and trailers is not None:
-            self._request_ended = True
+            self._end_request()
             encoder.encode_trailers(trailers)
         if not self.done and self._body_paused:
             self._body_paused = False
