@@ -17,10 +17,8 @@ from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.network.tls import TlsContext
 from envoymesh.network.tls_connection import TlsConnection
 
-LATE = 0.005
-"""Seconds; a connect timer that fires later than this shows that the loop was busy."""
 GRACE = 0.001
-"""Seconds between the looks at a connection whose timer fired late: one pass of a busy loop."""
+"""Seconds between the looks at a connection whose time is up: one pass of a busy loop."""
 LOOKS = 10
 """How many looks it gets: more than the passes that TCP, the transport and a TLS handshake take."""
 
@@ -28,21 +26,19 @@ LOOKS = 10
 class _ConnectLimit:
     """Ends an attempt whose time is up.
 
-    A busy loop fires its timers before it looks at its sockets, so a late timer says nothing of the peer: the answer
-    may lie there unread. Then the attempt ends only when a few more passes of the loop brought nothing.
+    A busy loop fires its timers before it looks at its sockets, so a timer alone says nothing of the peer: the answer
+    may lie there unread. The attempt ends only when a few more passes of the loop brought nothing.
     """
 
-    __slots__ = ("_connection", "_deadline", "_dispatcher", "_looks")
+    __slots__ = ("_connection", "_looks")
 
-    def __init__(self, dispatcher: LoopDispatcher, connection: TcpConnection, seconds: float) -> None:
-        self._dispatcher = dispatcher
+    def __init__(self, connection: TcpConnection, seconds: float) -> None:
         self._connection = connection
-        self._deadline = dispatcher.now() + seconds
         self._looks = LOOKS
         connection.limit_connect(seconds, self._expired)
 
     def _expired(self) -> None:
-        if self._looks and self._dispatcher.now() - self._deadline > LATE:
+        if self._looks:
             self._looks -= 1
             self._connection.limit_connect(GRACE, self._expired)
             return
@@ -77,7 +73,7 @@ class LoopConnector:
         connection = self._make(buffer_limit, tls)
         connection.remote_address = address
         connection.set_handler(handler)
-        _ConnectLimit(self._dispatcher, connection, connect_timeout)
+        _ConnectLimit(connection, connect_timeout)
         task = self._dispatcher.loop.create_task(self._attempt(connection, address, source_address))
         self._attempts.add(task)
         task.add_done_callback(self._attempts.discard)

@@ -3,6 +3,7 @@
 import re
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -113,6 +114,12 @@ def test_http2_with_prior_knowledge(mesh: Mesh) -> None:
         response = client.get(f"http://localhost:{mesh.ports.proxy}/service/1")
     hostname(response)
     assert response.http_version == "HTTP/2"
+
+
+def test_a_burst_from_h2load(mesh: Mesh, tool: Callable[[str], str]) -> None:
+    command = [tool("h2load"), "-n", "5000", "-c", "50", "-m", "100", f"http://localhost:{mesh.ports.proxy}/service/1"]
+    output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "5000 succeeded, 0 failed, 0 errored, 0 timeout" in output, output
 
 
 def test_unknown_path_is_not_found(client: httpx.Client) -> None:
