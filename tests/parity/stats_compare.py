@@ -27,7 +27,7 @@ class Difference:
     missing: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     types: dict[str, tuple[str, str]] = field(default_factory=dict)
-    compared: int = 0
+    compared: list[str] = field(default_factory=list)
     values: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
@@ -70,7 +70,7 @@ def _value(found: Difference, name: str, theirs: str, mine: str, *, histogram: b
             theirs, mine = (re.sub(r"\([^,]*,", "(,", text) for text in (theirs, mine))  # not the interval
     elif VOLATILE.search(name):
         return
-    found.compared += 1
+    found.compared.append(name)
     if theirs != mine:
         found.values[name] = (theirs, mine)
 

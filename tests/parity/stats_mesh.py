@@ -1,6 +1,6 @@
 """The sandbox's two configurations as two processes of one kind, ours or the real Envoy, and the traffic they get.
 
-    with StatsMesh(make_proxy, folder) as mesh:
+    with StatsMesh(make_proxy, folder, certificates) as mesh:
         mesh.drive()
         front = mesh.snapshot("front")
 
@@ -14,8 +14,6 @@ import re
 import socket
 import ssl
 import struct
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -66,18 +64,21 @@ class Snapshot:
 
 
 class StatsMesh:
-    """Front and sidecar, an app, and clients. Ports are the kernel's, another for every listener."""
+    """Front and sidecar, an app, and clients. Ports are the kernel's, another for every listener.
 
-    def __init__(self, make_proxy: MakeProxy, folder: Path) -> None:
+    Args:
+        certificates: where the front's certificate and key are.
+    """
+
+    def __init__(self, make_proxy: MakeProxy, folder: Path, certificates: Path) -> None:
         self._make_proxy = make_proxy
+        self._certificates = certificates
         self._folder = folder
         self._stack = ExitStack()
         self._ports: dict[str, int] = {}
         self.proxies: dict[str, Proxy] = {}
 
     def __enter__(self) -> Self:
-        certificates = self._folder / "certs"
-        subprocess.run([sys.executable, ROOT / "certs/generate.py", certificates], check=True, capture_output=True)
         with self._stack as stack:
             app = stack.enter_context(Upstream(APP))
             self._start(
@@ -99,7 +100,7 @@ class StatsMesh:
         self.proxies[tier] = self._stack.enter_context(proxy)
 
     def _configuration(self, file: str, clusters: dict[str, Address]) -> str:
-        text = (ROOT / file).read_text().replace(CERTIFICATES, str(self._folder / "certs"))
+        text = (ROOT / file).read_text().replace(CERTIFICATES, str(self._certificates))
         config: dict[str, Any] = yaml.safe_load(text)
         _set_address(config["admin"]["address"], ("127.0.0.1", 0))
         for listener in config["static_resources"]["listeners"]:
@@ -159,7 +160,7 @@ class StatsMesh:
     def _https(self) -> None:
         base = f"https://127.0.0.1:{self._ports['https']}"
         for http2 in (False, True):
-            context = ssl.create_default_context(cafile=self._folder / "certs/front-envoy.crt")
+            context = ssl.create_default_context(cafile=self._certificates / "front-envoy.crt")
             context.check_hostname = False
             with httpx.Client(base_url=base, http2=http2, verify=context, timeout=20) as client:
                 assert client.get("/service/1").status_code == 200

@@ -59,7 +59,7 @@ def section(found: Mapping[str, Difference]) -> str:
             "",
             *(f"- `{name}`: {_reason(name, 'name')}" for name in missing),
             "",
-            "Present, with another value:",
+            "Present, but not compared by value:",
             "",
             *(f"- `{entry.pattern.pattern}`: {entry.reason}" for entry in left_out("value")),
         ]
@@ -67,9 +67,11 @@ def section(found: Mapping[str, Difference]) -> str:
 
 
 def _row(tier: str, found: Difference) -> str:
-    equal = found.compared - len(found.values)
+    compared = unlisted(found.compared, "value")
+    equal = len(compared) - len(unlisted(list(found.values), "value"))
     present = found.names - len(found.missing)
-    return f"| {tier} | {found.names} | {present} ({found.share:.1%}) | {found.compared} | {equal} |"
+    shares = f"{present} ({found.share:.1%}) | {len(compared)} | {equal} ({equal / len(compared):.1%})"
+    return f"| {tier} | {found.names} | {shares} |"
 
 
 def _reason(name: str, kind: str) -> str:

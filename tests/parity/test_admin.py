@@ -3,110 +3,17 @@
 from __future__ import annotations
 
 import socket
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.harness import Peer, Request, Upstream, wait_for
+from tests.integration.harness import Upstream
+from tests.parity.admin_cases import INTENDED, READING, answer, different, used_pair
+from tests.parity.admin_html import elements, fields
 from tests.parity.admin_pair import AdminPair, Answer
 
 pytestmark = [pytest.mark.oracle, pytest.mark.slow]
-
-INTENDED = tomllib.loads(Path(__file__).with_name("admin_intended.toml").read_text())
-
-READING = (
-    "GET /help",
-    "GET /ready",
-    "GET /server_info",
-    "GET /clusters",
-    "GET /clusters?format=json",
-    "GET /clusters?filter=^app$",
-    "GET /clusters?format=json&filter=nothing",
-    "GET /clusters?filter=[",
-    "GET /listeners",
-    "GET /listeners?format=json",
-    "GET /certs",
-    "GET /init_dump",
-    "GET /init_dump?mask=listener",
-    "GET /memory",
-    "GET /runtime",
-    "GET /hot_restart_version",
-    "GET /contention",
-    "POST /logging",
-    "GET /config_dump",
-    "GET /config_dump?include_eds",
-    "GET /config_dump?resource=static_listeners",
-    "GET /config_dump?resource=static_clusters",
-    "GET /config_dump?resource=static_route_configs",
-    "GET /config_dump?resource=static_clusters&mask=cluster.name",
-    "GET /config_dump?resource=static_endpoint_configs&include_eds",
-    "GET /config_dump?resource=static_secrets",
-    "GET /config_dump?resource=dynamic_active_clusters",
-    "GET /config_dump?mask=bootstrap.admin",
-    "GET /config_dump?mask=bootstrap.static_resources,static_route_configs",
-    "GET /config_dump?name_regex=app",
-    "GET /config_dump?name_regex=.*l.*",
-    "GET /config_dump?resource=static_clusters&name_regex=na.*",
-    "GET /config_dump?resource=bootstrap",
-    "GET /config_dump?resource=nothing",
-    "GET /config_dump?resource=static_endpoint_configs",
-    "GET /config_dump?mask=nothing",
-    "GET /config_dump?resource=static_clusters&mask=nothing",
-    "GET /stats/recentlookups",
-    "GET /stats?filter=^cluster.app.upstream_rq_[^t]",
-    "GET /stats?filter=^cluster.app.upstream_rq_[^t]&format=json",
-    "GET /stats?filter=^cluster.app.upstream_rq_[^t]&usedonly",
-    "GET /stats?usedonly&filter=^http.test&type=Counters",
-    "GET /stats?type=Gauges&filter=^cluster.app.membership",
-    "GET /stats?type=TextReadouts",
-    "GET /stats?type=Histograms&filter=^cluster.named",
-    "GET /stats?filter=^cluster.app.*per_cx&histogram_buckets=summary",
-    "GET /stats?filter=^cluster.app.*per_cx&histogram_buckets=cumulative",
-    "GET /stats?filter=^cluster.app.*per_cx&histogram_buckets=disjoint",
-    "GET /stats?filter=^cluster.app.*per_cx&histogram_buckets=detailed",
-    "GET /stats?filter=^cluster.app.*per_cx&histogram_buckets=detailed&format=json",
-    "GET /stats?filter=^cluster.app.*per_cx&histogram_buckets=disjoint&format=json",
-    "GET /stats?filter=^cluster.app.*per_cx&histogram_buckets=cumulative&format=json",
-    "GET /stats?filter=^cluster.app.*per_cx&format=json",
-    "GET /stats?filter=xxx&hidden=only",
-    "GET /stats?hidden=x",
-    "GET /stats/prometheus?filter=^cluster.app.upstream_rq_[^t]",
-    "GET /stats?format=prometheus&filter=^cluster.app.membership",
-    "GET /stats/prometheus?filter=^cluster.app.*per_cx&histogram_buckets=summary",
-    "GET /stats/prometheus?filter=^cluster.app.*per_cx&histogram_buckets=cumulative",
-    "GET /stats/prometheus?filter=x&histogram_buckets=disjoint",
-    "GET /stats/prometheus?usedonly&filter=^http.test.*2xx",
-    "GET /stats?invert_filter&filter=^[a-rt-z]&usedonly&type=Counters",
-    "GET /stats?format=x",
-    "GET /stats?type=x",
-    "POST /heapprofiler?enable=y",
-    "POST /cpuprofiler?enable=x",
-    "POST /cpuprofiler?enable=n",
-    "GET /tap",
-    "POST /tap",
-)
-
-
-def answer(peer: Peer, request: Request) -> None:
-    peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n")
-
-
-def different(real: Answer, ours: Answer) -> str:
-    """What differs, for people; empty when nothing does."""
-    if real == ours:
-        return ""
-    found = []
-    if real.status != ours.status:
-        found.append(f"status: {real.status} -> {ours.status}")
-    if real.headers != ours.headers:
-        found.append(f"headers: {real.headers} -> {ours.headers}")
-    if real.body != ours.body:
-        pairs = list(zip(real.body.splitlines(), ours.body.splitlines(), strict=False))
-        first = next((pair for pair in pairs if pair[0] != pair[1]), ("the end", "the end"))
-        found.append(f"body: {first[0]!r} -> {first[1]!r}\n--- real\n{real.body[:2000]}\n--- ours\n{ours.body[:2000]}")
-    return "\n".join(found)
 
 
 def check(pair: AdminPair, line: str, body: str = "") -> tuple[Answer, Answer]:
@@ -128,17 +35,28 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture(scope="module")
 def pair(oracle: Path, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdminPair]:
-    with AdminPair(oracle, tmp_path_factory.mktemp("admin"), upstream.address) as pair:
-        for data in (b"GET /ok HTTP/1.1\r\nhost: a\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n"):
-            pair.send("plain", data)
-        for proxy in pair.proxies.values():
-            wait_for(lambda proxy=proxy: proxy.stat("server.uptime") >= 5, "stats are flushed")
+    with used_pair(oracle, tmp_path_factory.mktemp("admin"), upstream) as pair:
         yield pair
 
 
 @pytest.mark.parametrize("line", READING)
 def test_reading(pair: AdminPair, line: str) -> None:
     check(pair, line)
+
+
+def test_the_home_page(pair: AdminPair) -> None:
+    real, ours = pair.ask("GET /")
+    assert ours.headers == real.headers
+    assert elements(ours.body) == elements(real.body)
+
+
+@pytest.mark.parametrize(
+    "query", ["format=html", "format=html&usedonly=on&filter=^x'y&type=Gauges", "format=active-html"]
+)
+def test_the_stats_pages(pair: AdminPair, query: str) -> None:
+    real, ours = pair.ask(f"GET /stats?{query}")
+    assert (ours.status, ours.headers) == (real.status, real.headers)
+    assert fields(ours.body) == fields(real.body)
 
 
 def test_runtime_modify(pair: AdminPair) -> None:

@@ -26,12 +26,11 @@ _HEAD = """
   </thead>
   <tbody>
     <tr>
-      <td>{form}</td>
+      <td><form action='stats' method='get' id='stats' class='home-form'></form></td>
       <td></td>
     </tr>
 """
 _FOOT = "  </tbody>\n</table>\n"
-_FORM = "<form action='stats' method='get' id='stats' class='home-form'></form>"
 
 _ACTIVE_INPUT = """{row}
   <td class='option'><input type='text' name='{name}' id='active-{name}' value='{value}' /></td>
@@ -97,7 +96,7 @@ def stats_page(context: AdminContext, request: Request, endpoint: Endpoint, sele
     rows = [_row(endpoint, each, request, _SUBMIT) for each in endpoint.parameters]
     readouts = "" if selection.text_readouts(context.store) else "<br/><i>No text readouts found</i><br/>\n"
     text = escape(write_text(context.store, selection))
-    body = f"{_HEAD.format(form=_FORM)}{''.join(rows)}{_FOOT}{readouts}<pre>\n{text}</pre>\n"
+    body = f"{_HEAD}{''.join(rows)}{_FOOT}{readouts}<pre>\n{text}</pre>\n"
     return Response(page(body), content_type=HTML)
 
 
@@ -109,7 +108,7 @@ def active_page(request: Request, endpoint: Endpoint) -> Response:
         _ACTIVE_INPUT.format(row=_GRAY, name=name, value=value, label=label) for name, value, label in _ACTIVE_INPUTS
     ]
     body = (
-        f"{_HEAD.format(form='')}{''.join(rows)}{_FOOT}"
+        f"{_HEAD}{''.join(rows)}{_FOOT}"
         "<div id='active-error-status' class='error-status-line'></div>\n<pre id='active-content-pre'></pre>\n"
         f"<script>{_ACTIVE_SCRIPT}</script>\n"
     )
