@@ -59,6 +59,11 @@ def _in_request(name: bytes) -> _Find:
     return lambda context: None if context.request is None else context.request.get(name)
 
 
+def _without_query(name: bytes) -> _Find:
+    find = _in_request(name)
+    return lambda context: None if (found := find(context)) is None else found.partition(b"?")[0]
+
+
 def _in_response(name: bytes) -> _Find:
     if name == b":status":
         return lambda context: None if context.response is None else b"%d" % context.response.status
@@ -254,3 +259,6 @@ HEADERS: Mapping[str, tuple[Syntax, Callable[[str], Operator]]] = {
     "REQUESTED_SERVER_NAME": (Syntax.OPTIONAL, _server_name),
     "GRPC_STATUS": (Syntax.OPTIONAL, _grpc_status),
 }
+
+REQUEST_WITHOUT_QUERY = (Syntax.REQUIRED_LENGTH, _header(_without_query))
+"""``%REQ_WITHOUT_QUERY(A?B):n%``, of the extension of that name."""

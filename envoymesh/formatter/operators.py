@@ -5,11 +5,11 @@ A command that Envoy has and this proxy cannot answer truly is refused by name; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from envoymesh.formatter.addresses import ADDRESSES, MASKED_ADDRESSES
 from envoymesh.formatter.context import FormatterContext, Operator, Value
-from envoymesh.formatter.headers import HEADER_FACTS, HEADERS
+from envoymesh.formatter.headers import HEADER_FACTS, HEADERS, REQUEST_WITHOUT_QUERY
 from envoymesh.formatter.parse import Command, Syntax
 from envoymesh.formatter.process import ENVIRONMENT, PROCESS
 from envoymesh.formatter.stream import STREAM, STREAM_MAPS
@@ -53,19 +53,32 @@ UNSUPPORTED = frozenset({
 """Commands of Envoy 1.40 that have no true answer here."""
 
 
-def make_operator(command: Command) -> Operator:
-    """The operator of a command. Errors: ValueError in Envoy's words."""
+EXTENSIONS: Mapping[str, Mapping[str, tuple[Syntax, Maker]]] = {
+    "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery": {"REQ_WITHOUT_QUERY": REQUEST_WITHOUT_QUERY},
+    # METADATA is among Envoy's own commands by now.
+    "envoy.extensions.formatter.metadata.v3.Metadata": {},
+}
+"""Commands that a format has only where its `formatters` name the extension."""
+
+
+def make_operator(command: Command, extensions: Sequence[str] = ()) -> Operator:
+    """The operator of a command; `extensions` are types in `EXTENSIONS`. Errors: ValueError in Envoy's words."""
     if command.name in PLAIN:
         command.check(Syntax.BARE)
         return PLAIN[command.name]
     if command.name in UNSUPPORTED:
         raise ValueError(f"{command.name} is not supported by envoymesh")
-    if command.name not in WITH_ARGUMENT:
-        raise ValueError(f"Not supported field in StreamInfo: {command.name}")
-    syntax, make = WITH_ARGUMENT[command.name]
+    syntax, make = _with_argument(command.name, extensions)
     command.check(syntax)
     operator = make(command.argument)
     return operator if command.length is None else _cut(operator, command.length)
+
+
+def _with_argument(name: str, extensions: Sequence[str]) -> tuple[Syntax, Maker]:
+    for table in (WITH_ARGUMENT, *(EXTENSIONS[each] for each in extensions)):
+        if name in table:
+            return table[name]
+    raise ValueError(f"Not supported field in StreamInfo: {name}")
 
 
 def _cut(operator: Operator, length: int) -> Operator:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from envoymesh.formatter.context import FormatterContext, Operator
 from envoymesh.formatter.operators import make_operator
@@ -18,48 +18,56 @@ _Node = Callable[[FormatterContext], str | None]
 """JSON of a value, or None where it is to be left out."""
 
 
+class _Options(NamedTuple):
+    omit: bool
+    extensions: Sequence[str]
+
+
 class JsonFormatter:
     """A compiled `json_format`.
 
     Args:
         layout: keys to formats, numbers, booleans, None, lists and further layouts.
         omit_empty_values: leave keys out whose value is not known.
+        extensions: as `Formatter`'s.
     Errors: ValueError, in Envoy's words, for an unknown or malformed command.
     """
 
     __slots__ = ("_node",)
 
-    def __init__(self, layout: Mapping[str, Any], omit_empty_values: bool = False) -> None:
-        self._node = _mapping(layout, omit_empty_values)
+    def __init__(
+        self, layout: Mapping[str, Any], omit_empty_values: bool = False, extensions: Sequence[str] = ()
+    ) -> None:
+        self._node = _mapping(layout, _Options(omit_empty_values, extensions))
 
     def format(self, context: FormatterContext) -> bytes:
         """The line of one request, with its line feed."""
         return ((self._node(context) or "{}") + "\n").encode()
 
 
-def _node(value: Any, omit: bool) -> _Node:
+def _node(value: Any, options: _Options) -> _Node:
     if isinstance(value, Mapping):
-        return _mapping(value, omit)
+        return _mapping(value, options)
     if isinstance(value, str):
-        return _string(value, omit)
+        return _string(value, options)
     if isinstance(value, Sequence):
-        return _sequence(value, omit)
-    fixed = None if value is None and omit else json.dumps(value)
+        return _sequence(value, options)
+    fixed = None if value is None and options.omit else json.dumps(value)
     return lambda context: fixed
 
 
-def _mapping(layout: Mapping[str, Any], omit: bool) -> _Node:
-    members = [(f"{_quoted(key)}:", _node(layout[key], omit)) for key in sorted(layout)]
+def _mapping(layout: Mapping[str, Any], options: _Options) -> _Node:
+    members = [(f"{_quoted(key)}:", _node(layout[key], options)) for key in sorted(layout)]
 
     def write(context: FormatterContext) -> str | None:
         written = [key + text for key, node in members if (text := node(context)) is not None]
-        return "{" + ",".join(written) + "}" if written or not omit else None
+        return "{" + ",".join(written) + "}" if written or not options.omit else None
 
     return write
 
 
-def _sequence(values: Sequence[Any], omit: bool) -> _Node:
-    nodes = [_node(value, omit) for value in values]
+def _sequence(values: Sequence[Any], options: _Options) -> _Node:
+    nodes = [_node(value, options) for value in values]
 
     def write(context: FormatterContext) -> str:
         written = [text for node in nodes if (text := node(context)) is not None]
@@ -69,14 +77,17 @@ def _sequence(values: Sequence[Any], omit: bool) -> _Node:
     return write
 
 
-def _string(text: str, omit: bool) -> _Node:
-    parts = [_escaped_text(part) if isinstance(part, str) else make_operator(part) for part in parse(text)]
+def _string(text: str, options: _Options) -> _Node:
+    parts = [
+        _escaped_text(part) if isinstance(part, str) else make_operator(part, options.extensions)
+        for part in parse(text)
+    ]
     if len(parts) == 1 and not isinstance(parts[0], str):
-        return _single(parts[0], None if omit else "null")
+        return _single(parts[0], None if options.omit else "null")
     if all(isinstance(part, str) for part in parts):
         fixed = '"' + "".join(map(str, parts)) + '"'
         return lambda context: fixed
-    return _mixed(parts, "" if omit else "-")
+    return _mixed(parts, "" if options.omit else "-")
 
 
 def _single(operator: Operator, missing: str | None) -> _Node:

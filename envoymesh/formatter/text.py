@@ -5,6 +5,8 @@ It must not know what operators mean.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from envoymesh.formatter.context import FormatterContext, Operator, as_latin1
 from envoymesh.formatter.operators import make_operator
 from envoymesh.formatter.parse import parse
@@ -15,12 +17,13 @@ class Formatter:
 
     Args:
         omit_empty_values: what is not known prints as nothing instead of ``-``.
+        extensions: types of formatter extensions whose commands there are besides Envoy's own.
     Errors: ValueError, in Envoy's words, for an unknown or malformed command.
     """
 
     __slots__ = ("_empty", "_operators", "_template", "text")
 
-    def __init__(self, text: str, omit_empty_values: bool = False) -> None:
+    def __init__(self, text: str, omit_empty_values: bool = False, extensions: Sequence[str] = ()) -> None:
         self.text = text
         self._empty = "" if omit_empty_values else "-"
         operators: list[Operator] = []
@@ -30,7 +33,7 @@ class Formatter:
                 template += as_latin1(part).replace("%", "%%")
             else:
                 template += "%s"
-                operators.append(make_operator(part))
+                operators.append(make_operator(part, extensions))
         self._template = template
         self._operators = tuple(operators)
 

@@ -5,11 +5,12 @@ Each function reads one message through a `Reader`; a field that is not read her
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from envoymesh.config.reader import Reader
 from envoymesh.formatter import Formatter, JsonFormatter
+from envoymesh.formatter.operators import EXTENSIONS
 from envoymesh.http.access_log import filters
 from envoymesh.http.access_log.filters import LogFilter, RuntimeInteger, RuntimeValue
 from envoymesh.http.access_log.logger import DEFAULT_FORMAT, AccessLog, AccessLogFile, LineFormatter
@@ -62,6 +63,8 @@ def read_access_log(reader: Reader, context: AccessLogContext) -> AccessLog:
 def _read_format(config: Reader) -> LineFormatter:
     if config.type_name == FILE_ACCESS_LOG and config.has("format"):
         return compile_text(config, "format", config.string("format"))
+    if config.type_name == FILE_ACCESS_LOG and config.has("typed_json_format"):
+        return _compile_json(config, "typed_json_format", False, ())
     log_format = config.message_("log_format")
     return Formatter(DEFAULT_FORMAT) if log_format is None else read_log_format(log_format)
 
@@ -71,21 +74,37 @@ def read_log_format(reader: Reader) -> LineFormatter:
     # A content type is for local replies. Properties are always sorted, which json_format_options may ask for.
     reader.accept("content_type", "json_format_options")
     omit = reader.boolean("omit_empty_values")
+    extensions = [_read_extension(each) for each in reader.repeated("formatters")]
     kind = reader.which("format")
     if kind == "json_format":
-        try:
-            return JsonFormatter(reader.struct(kind), omit)
-        except ValueError as error:
-            raise reader.error(kind, str(error)) from None
+        return _compile_json(reader, kind, omit, extensions)
     if kind == "text_format_source":
-        return compile_text(reader, kind, reader.data_source(kind).decode(), omit)
-    return compile_text(reader, "text_format", reader.string("text_format"), omit)
+        return compile_text(reader, kind, reader.data_source(kind).decode(), omit, extensions)
+    return compile_text(reader, "text_format", reader.string("text_format"), omit, extensions)
 
 
-def compile_text(reader: Reader, field: str, text: str, omit_empty_values: bool = False) -> Formatter:
+def _read_extension(reader: Reader) -> str:
+    name = reader.string("name")
+    config = reader.any_("typed_config")
+    kind = "" if config is None else config.type_name
+    if kind not in EXTENSIONS:
+        raise reader.error("typed_config", f"formatter {name} ({kind}) is not supported by envoymesh")
+    return kind
+
+
+def _compile_json(reader: Reader, field: str, omit_empty_values: bool, extensions: Sequence[str]) -> JsonFormatter:
+    try:
+        return JsonFormatter(reader.struct(field), omit_empty_values, extensions)
+    except ValueError as error:
+        raise reader.error(field, str(error)) from None
+
+
+def compile_text(
+    reader: Reader, field: str, text: str, omit_empty_values: bool = False, extensions: Sequence[str] = ()
+) -> Formatter:
     """Compile a text format. Errors: ConfigError in Envoy's words."""
     try:
-        return Formatter(text, omit_empty_values)
+        return Formatter(text, omit_empty_values, extensions)
     except ValueError as error:
         raise reader.error(field, str(error)) from None
 
@@ -96,10 +115,12 @@ DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
 
 
 def read_filter(reader: Reader, context: AccessLogContext) -> LogFilter:
-    """Read an AccessLogFilter. Errors: ConfigError for one that is not supported."""
+    """Read an AccessLogFilter; an empty one lets everything through. Errors: ConfigError for unsupported ones."""
     kind = reader.which("filter_specifier")
-    if kind is None or kind not in _FILTERS:
-        raise reader.error(kind or "filter_specifier", f"access log filter {kind} is not supported by envoymesh")
+    if kind is None:
+        return filters.constant_filter(True)
+    if kind not in _FILTERS:
+        raise reader.error(kind, f"access log filter {kind} is not supported by envoymesh")
     return _FILTERS[kind](reader.required(kind), context)
 
 

@@ -49,7 +49,7 @@ def status_code_filter(comparison: str, value: RuntimeValue) -> LogFilter:
 def duration_filter(comparison: str, value: RuntimeValue) -> LogFilter:
     """`duration_filter`, in milliseconds."""
     compare = COMPARISONS[comparison]
-    return lambda context: compare(int((context.now - context.info.start_time) * 1000), value.current())
+    return lambda context: compare(int((context.now - context.info.start_time + 1e-9) * 1000), value.current())
 
 
 def response_flag_filter(flags: int) -> LogFilter:

@@ -121,3 +121,51 @@ def test_refused(route: dict[str, Any], path: str) -> None:
 def test_a_domain_stands_once() -> None:
     with pytest.raises(ConfigError, match="Only unique values for domains"):
         table(host={"domains": ["a.com", "A.com"]})
+
+
+def test_header_mutations_of_every_level() -> None:
+    def level(value: str) -> dict[str, Any]:
+        return {
+            "request_headers_to_add": [{"header": {"key": "X-A", "value": value}, "append_action": "ADD_IF_ABSENT"}],
+            "response_headers_to_remove": [f"X-{value}"],
+        }
+
+    settings = {"match": {"prefix": "/"}, **DIRECT, **level("route")}
+    route = only(settings, host=level("host"), **level("table"), most_specific_header_mutations_wins=True)
+    added = [(each.name, each.value, each.action) for parser in route.request_parsers for each in parser.to_add]
+    assert added == [(b"x-a", value, "ADD_IF_ABSENT") for value in (b"table", b"host", b"route")]
+    assert [parser.to_remove for parser in route.response_parsers] == [[b"x-table"], [b"x-host"], [b"x-route"]]
+
+
+@pytest.mark.parametrize(
+    ("option", "action"),
+    [
+        ({}, "APPEND_IF_EXISTS_OR_ADD"),
+        ({"append": True}, "APPEND_IF_EXISTS_OR_ADD"),
+        ({"append": False}, "OVERWRITE_IF_EXISTS_OR_ADD"),
+        ({"append_action": "OVERWRITE_IF_EXISTS"}, "OVERWRITE_IF_EXISTS"),
+    ],
+)
+def test_append_and_append_action(option: dict[str, Any], action: str) -> None:
+    addition = {"header": {"key": "a", "value": "b"}, **option}
+    route = only({"match": {"prefix": "/"}, **DIRECT, "response_headers_to_add": [addition]})
+    assert route.response_parsers[0].to_add[0].action == action
+
+
+@pytest.mark.parametrize(
+    ("mutation", "cause"),
+    [
+        ({"request_headers_to_add": [{"header": {"key": ":path", "value": "x"}}]}, "headers may not be modified"),
+        ({"response_headers_to_add": [{"header": {"key": "Host", "value": "x"}}]}, "headers may not be modified"),
+        ({"request_headers_to_remove": ["host"]}, "headers may not be removed"),
+        ({"response_headers_to_remove": [":status"]}, "headers may not be removed"),
+        ({"request_headers_to_add": [{"header": {"key": "a", "value": "%FOO%"}}]}, "Not supported field"),
+        (
+            {"request_headers_to_add": [{"header": {"key": "a"}, "append": True, "append_action": "ADD_IF_ABSENT"}]},
+            "Both append and append_action are set",
+        ),
+    ],
+)
+def test_refused_header_mutations(mutation: dict[str, Any], cause: str) -> None:
+    with pytest.raises(ConfigError, match=cause):
+        only({"match": {"prefix": "/"}, **DIRECT, **mutation})
