@@ -37,6 +37,9 @@ from tests.integration.harness import (
 ROOT = Path(__file__).resolve().parents[2]
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 
+KIND = "@kind@"
+"""In a value of the configuration: ``real`` or ``ours``."""
+
 Header = tuple[str, str]
 
 
@@ -69,8 +72,11 @@ class AdminPair:
 
     def __enter__(self) -> Self:
         with self._stack as stack:
-            started = {kind: make(self._config, self._folder / kind, "--service-cluster", "c", "--service-node", "n")
-                       for kind, make in self._makers.items()}  # fmt: skip
+            flags = ("--service-cluster", "c", "--service-node", "n")
+            started = {
+                kind: make(self._config.replace(KIND, kind), self._folder / kind, *flags)
+                for kind, make in self._makers.items()
+            }
             for kind, proxy in started.items():
                 self.proxies[kind] = stack.enter_context(proxy)
             self._stack = stack.pop_all()
