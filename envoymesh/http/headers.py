@@ -159,7 +159,7 @@ class ResponseHeaders(HeaderMap):
 Trailers = HeaderMap
 
 PSEUDO_HEADERS: dict[bytes, Callable[[RequestHeaders], bytes | None]] = {
-    b":method": lambda h: h.method,
+    b":method": lambda h: h.method or None,
     b":path": lambda h: h.path or None,
     b":authority": lambda h: h.authority,
     b":scheme": lambda h: h.scheme or None,

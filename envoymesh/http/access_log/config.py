@@ -115,10 +115,8 @@ DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
 
 
 def read_filter(reader: Reader, context: AccessLogContext) -> LogFilter:
-    """Read an AccessLogFilter; an empty one lets everything through. Errors: ConfigError for unsupported ones."""
-    kind = reader.which("filter_specifier")
-    if kind is None:
-        return filters.constant_filter(True)
+    """Read an AccessLogFilter. Errors: ConfigError for one that is not supported."""
+    kind = reader.which("filter_specifier") or ""
     if kind not in _FILTERS:
         raise reader.error(kind, f"access log filter {kind} is not supported by envoymesh")
     return _FILTERS[kind](reader.required(kind), context)

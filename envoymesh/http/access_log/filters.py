@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from envoymesh.formatter import FormatterContext
 from envoymesh.formatter.headers import grpc_status
+from envoymesh.http.headers import RequestHeaders
 from envoymesh.router.matchers import HeaderMatcher
 
 LogFilter = Callable[[FormatterContext], bool]
@@ -59,7 +60,10 @@ def response_flag_filter(flags: int) -> LogFilter:
 
 def header_filter(matcher: HeaderMatcher) -> LogFilter:
     """`header_filter`: the request's headers; one that was refused unread has none."""
-    return lambda context: context.request is not None and matcher.matches(context.request)
+    return lambda context: matcher.matches(_NO_HEADERS if context.request is None else context.request)
+
+
+_NO_HEADERS = RequestHeaders(b"", b"")
 
 
 def grpc_status_filter(statuses: frozenset[int], exclude: bool) -> LogFilter:
@@ -107,11 +111,10 @@ class RuntimeFilter:
     def __call__(self, context: FormatterContext) -> bool:
         """Whether the request is one of the share."""
         set_anew = self.runtime(self.key)
-        # A whole number from the runtime is per cent, whatever the configured denominator.
-        numerator, denominator = (self.numerator, self.denominator) if set_anew is None else (set_anew, 100)
-        return self._place(context, denominator) < numerator
+        return self._place(context) < (self.numerator if set_anew is None else set_anew)
 
-    def _place(self, context: FormatterContext, denominator: int) -> int:
+    def _place(self, context: FormatterContext) -> int:
+        denominator = self.denominator
         request_id = b"" if self.independent or context.request is None else context.request.get(b"x-request-id") or b""
         try:
             # UuidUtils::uuidModBy: the first eight digits.

@@ -102,7 +102,6 @@ def comparison(op: str, value: int, key: str = "unset") -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("chosen", "expected"),
     [
-        ({}, True),
         ({"status_code_filter": comparison("GE", 200)}, True),
         ({"status_code_filter": comparison("GE", 200, "limit")}, False),
         ({"duration_filter": comparison("LE", 4)}, False),
@@ -131,7 +130,8 @@ def test_filters(chosen: dict[str, Any], expected: bool) -> None:
 
 
 def test_a_refused_request_has_no_headers_to_filter_by() -> None:
-    assert not passes(bare(), header_filter={"header": {"name": "x-b", "present_match": False}})
+    assert passes(bare(), header_filter={"header": {"name": "x-b", "present_match": False}})
+    assert not passes(bare(), header_filter={"header": {"name": ":method", "present_match": True}})
 
 
 @pytest.mark.parametrize(

@@ -114,3 +114,4 @@ def test_a_share_by_chance_where_the_id_is_none(request_id: bytes) -> None:
 def test_the_runtime_sets_the_share() -> None:
     assert not runtime_filter(100, key="half", independent=True)(full())
     assert runtime_filter(0, key="half", independent=True, random=lambda: 0.49)(full())
+    assert not runtime_filter(0, 1_000_000, key="half", independent=True, random=lambda: 0.49)(full())
