@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from envoymesh.formatter.context import FormatterContext, Operator, Value, as_latin1
 from envoymesh.formatter.parse import Syntax
+from envoymesh.http.codec import HttpProtocol
 from envoymesh.http.stream_info import FLAG_NAMES
 
 
@@ -39,9 +40,16 @@ def _long_flags(context: FormatterContext) -> Value:
     return ",".join(long for bit, _, long in FLAG_NAMES if flags & bit) or "-"
 
 
+def _protocol_name(protocol: HttpProtocol) -> str:
+    """`protocol.value`, without the price of an enum's property."""
+    if protocol is HttpProtocol.HTTP11:
+        return "HTTP/1.1"
+    return "HTTP/2" if protocol is HttpProtocol.HTTP2 else "HTTP/1.0"
+
+
 def _upstream_protocol(context: FormatterContext) -> Value:
     protocol = context.info.upstream_protocol
-    return None if protocol is None else protocol.value
+    return None if protocol is None else _protocol_name(protocol)
 
 
 def _host_name(context: FormatterContext) -> str:
@@ -89,7 +97,7 @@ def _filter_state(argument: str) -> Operator:
 
 
 STREAM: Mapping[str, Operator] = {
-    "PROTOCOL": lambda context: context.info.protocol.value,
+    "PROTOCOL": lambda context: _protocol_name(context.info.protocol),
     "UPSTREAM_PROTOCOL": _upstream_protocol,
     "RESPONSE_CODE": lambda context: context.info.response_code or 0,
     "RESPONSE_FLAGS": lambda context: context.info.flag_names(),

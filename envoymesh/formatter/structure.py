@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
 from envoymesh.formatter.context import FormatterContext, Operator
@@ -111,8 +112,7 @@ def _mixed(parts: Sequence[str | Operator], missing: str) -> _Node:
     return write
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+_quoted = encode_basestring
 
 
 def _escaped_text(text: str) -> str:

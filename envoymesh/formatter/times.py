@@ -66,7 +66,8 @@ _Write = Callable[[float], str]
 
 def _fraction(digits: int) -> _Write:
     scale = 10**digits
-    return lambda seconds: f"{int((seconds % 1) * scale):0{digits}d}"
+    template = f"%0{digits}d"
+    return lambda seconds: template % int((seconds % 1) * scale)
 
 
 def _shortest_fraction(seconds: float) -> str:
