@@ -309,12 +309,6 @@ class ActiveStream:
         for _ in range(self._high_watermark_calls):
             callbacks.on_above_write_buffer_high_watermark()
 
-    def _count_too_large(self, details: str) -> None:
-        if details == "request_payload_too_large":
-            self.manager.stats.downstream_rq_too_large.inc()
-        elif details == "response_payload_too_large":
-            self.manager.stats.rs_too_large.inc()
-
     def reply_locally(
         self,
         status: int,
@@ -325,7 +319,7 @@ class ActiveStream:
         """Answer here; when response headers have gone out, reset instead."""
         if self.destroyed:
             return
-        self._count_too_large(details)
+        self.manager.stats.charge_local_reply(details)
         if self.info.response_code is not None:
             self.reset(StreamResetReason.LOCAL_RESET, details)
             return

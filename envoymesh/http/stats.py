@@ -118,6 +118,13 @@ class HttpConnectionManagerStats(StatsStruct):
     rs_too_large: Counter
     unused: UnusedConnectionManagerStats
 
+    def charge_local_reply(self, details: str) -> None:
+        """Count an answer of the connection manager's own that says a body was too large to keep."""
+        if details == "request_payload_too_large":
+            self.downstream_rq_too_large.inc()
+        elif details == "response_payload_too_large":
+            self.rs_too_large.inc()
+
 
 @stats_struct
 class ListenerHttpStats(StatsStruct):
