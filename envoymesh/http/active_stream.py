@@ -17,6 +17,7 @@ from envoymesh.http.header_mutation import is_upgrade, mutate_request_headers, m
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.local_reply import make_local_reply, route_headers_first
 from envoymesh.http.request_checks import Refusal, check_request
+from envoymesh.http.request_timers import RequestTimers
 from envoymesh.http.stream_info import ResponseFlag, StreamInfo
 from envoymesh.network.api import Timer
 from envoymesh.router.table import ClusterAction, Route
@@ -34,13 +35,11 @@ class ActiveStream:
 
     __slots__ = (
         "_chain",
-        "_headers_timer",
         "_high_watermark_calls",
         "_idle_timeout",
         "_idle_timer",
         "_last_activity",
-        "_max_duration_timer",
-        "_request_timer",
+        "_request_timers",
         "_route",
         "_saw_upgrade",
         "_watermark_callbacks",
@@ -88,29 +87,13 @@ class ActiveStream:
         self._idle_timeout = settings.stream_idle_timeout
         self._last_activity = now
         self._idle_timer: Timer | None = None
-        self._request_timer: Timer | None = None
-        self._headers_timer: Timer | None = None
-        self._max_duration_timer: Timer | None = None
+        self._request_timers: RequestTimers | None = None
         if settings.stream_idle_timeout:
             self._idle_timer = dispatcher.create_timer(self._on_idle_timeout)
             self._idle_timer.enable(settings.stream_idle_timeout)
         if manager.has_request_timeouts:
-            self._start_request_timers()
+            self._request_timers = RequestTimers(self)
         encoder.set_callbacks(self)
-
-    def _start_request_timers(self) -> None:
-        settings = self.manager.settings
-        if settings.request_timeout:
-            self._request_timer = self._start_timer(self._on_request_timeout, settings.request_timeout)
-        if settings.request_headers_timeout:
-            self._headers_timer = self._start_timer(self._on_request_headers_timeout, settings.request_headers_timeout)
-        if settings.max_stream_duration:
-            self._max_duration_timer = self._start_timer(self._on_max_duration, settings.max_stream_duration)
-
-    def _start_timer(self, callback: Callable[[], None], seconds: float) -> Timer:
-        timer = self.dispatcher.create_timer(callback)
-        timer.enable(seconds)
-        return timer
 
     def __repr__(self) -> str:
         return f"<ActiveStream {self.info.stream_id} {self.request_headers!r}>"
@@ -121,8 +104,8 @@ class ActiveStream:
         """Check, sanitise, make the filters, and start."""
         self.request_headers = headers
         self.info.protocol = self.encoder.protocol
-        if self._headers_timer is not None:
-            self._headers_timer.disable()
+        if self._request_timers is not None:
+            self._request_timers.on_headers()
         if end_stream:
             self._on_request_complete()
         manager = self.manager
@@ -196,8 +179,8 @@ class ActiveStream:
     def _on_request_complete(self) -> None:
         self.remote_complete = True
         self.info.last_downstream_rx = self.dispatcher.now()
-        if self._request_timer is not None:
-            self._request_timer.disable()
+        if self._request_timers is not None:
+            self._request_timers.on_request_complete()
 
     # Timers
 
@@ -225,21 +208,10 @@ class ActiveStream:
             return
         self.manager.stats.downstream_rq_idle_timeout.inc()
         self.info.flags |= ResponseFlag.STREAM_IDLE_TIMEOUT
-        self._time_out(504 if self.remote_complete else 408, b"stream timeout", "stream_idle_timeout")
+        self.time_out(504 if self.remote_complete else 408, b"stream timeout", "stream_idle_timeout")
 
-    def _on_request_timeout(self) -> None:
-        self.manager.stats.downstream_rq_timeout.inc()
-        self._time_out(408, b"request timeout", "request_overall_timeout")
-
-    def _on_request_headers_timeout(self) -> None:
-        self.manager.stats.downstream_rq_header_timeout.inc()
-        self._time_out(408, b"request header timeout", "request_header_timeout")
-
-    def _on_max_duration(self) -> None:
-        self.manager.stats.downstream_rq_max_duration_reached.inc()
-        self._time_out(504 if self.remote_complete else 408, b"downstream duration timeout", "max_duration_timeout")
-
-    def _time_out(self, status: int, body: bytes, details: str) -> None:
+    def time_out(self, status: int, body: bytes, details: str) -> None:
+        """A timer ends the stream: with a reply, or a reset if a response has begun."""
         self.reply_locally(status, body, details)
         self.manager.check_for_deferred_close()
 
@@ -397,10 +369,9 @@ class ActiveStream:
         if self._idle_timer is not None:
             self._idle_timer.disable()
             self._idle_timer = None  # its callback is ours: a reference cycle
-        if self.manager.has_request_timeouts:
-            for timer in (self._request_timer, self._headers_timer, self._max_duration_timer):
-                if timer is not None:
-                    timer.disable()
+        if self._request_timers is not None:
+            self._request_timers.disable()
+            self._request_timers = None
 
     def destroy_filters(self) -> None:
         """Tell the filters; the last thing that happens to a stream."""
