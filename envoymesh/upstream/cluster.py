@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from envoymesh.http.codec import ClientCodec, HttpProtocol, ResponseDecoder
@@ -37,7 +37,7 @@ class Cluster:
 
     Args:
         scope: its stats, ``cluster.<name>.``.
-        tls: what the connector needs for TLS, or None for plain TCP.
+        tls: what the connector needs for TLS, by what a pool speaks; None for plain TCP.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Cluster:
         connector: Connector,
         dispatcher: Dispatcher,
         random: Random,
-        tls: ClientTls | None = None,
+        tls: Mapping[str, ClientTls] | None = None,
     ) -> None:
         self.name = settings.name
         self.settings = settings
@@ -61,7 +61,7 @@ class Cluster:
         self.charge_retried_code = self._code_stats.charge_retried
         self.record_response_time = self._code_stats.record_time
         self._connector = connector
-        self._tls = tls
+        self._tls = tls or {}
         self._dispatcher = dispatcher
         self._random = random
         self._balancer = make_load_balancer(settings, random)
@@ -159,7 +159,7 @@ class Cluster:
             stats=self.stats,
             resources=self._default_resources,
             connector=self._connector,
-            tls=self._tls,
+            tls=self._tls.get(kind),
             dispatcher=self._dispatcher,
             codec_factory=self._factories[kind],
             protocol=_PROTOCOLS[kind],

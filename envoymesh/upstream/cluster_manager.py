@@ -41,7 +41,7 @@ class StaticClusterManager:
         self._clusters: dict[str, Cluster] = {}
         for each in settings:
             own = scope.scope(f"cluster.{sanitize(each.stat_name)}.")
-            tls = None if each.tls is None else make_tls(each.tls, own)
+            tls = {kind: make_tls(of_kind, own) for kind, of_kind in each.tls.items()}
             self._clusters[each.name] = Cluster(each, own, connector, dispatcher, random, tls)
         self._waiting = len(self._clusters)
         self._stats.active_clusters.set(len(self._clusters))

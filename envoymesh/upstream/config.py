@@ -20,8 +20,8 @@ HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 DISCOVERY_TYPES = ("STATIC", "STRICT_DNS", "LOGICAL_DNS")
 POLICIES = ("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM")
 
-ALPN = {"HTTP1": ("http/1.1",), "HTTP2": ("h2",), "ALPN": ("h2", "http/1.1"), "DOWNSTREAM": ("h2", "http/1.1")}
-"""Offered where `alpn_protocols` is unset, by protocol kind."""
+ALPN = {"HTTP1": ("http/1.1",), "HTTP2": ("h2",), "ALPN": ("h2", "http/1.1")}
+"""Offered where `alpn_protocols` is unset, by what a pool speaks."""
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ def read_cluster(reader: Reader) -> ClusterSettings:
         protocol=protocol.kind,
         http1=protocol.http1,
         http2=protocol.http2,
-        tls=None if tls is None else _with_alpn(tls, protocol.kind),
+        tls={} if tls is None else _by_pool(tls, protocol.kind),
         idle_timeout=protocol.idle_timeout,
         max_connection_duration=protocol.max_connection_duration,
         max_requests_per_connection=protocol.max_requests_per_connection,
@@ -76,10 +76,13 @@ def read_cluster(reader: Reader) -> ClusterSettings:
     )
 
 
-def _with_alpn(tls: UpstreamTlsSettings, kind: str) -> UpstreamTlsSettings:
-    if tls.common.alpn_protocols:
-        return tls
-    return replace(tls, common=replace(tls.common, alpn_protocols=ALPN[kind]))
+def _by_pool(tls: UpstreamTlsSettings, kind: str) -> dict[str, UpstreamTlsSettings]:
+    # A pool that offered what it does not speak would be given it (Envoy's fallback ALPN is a pool's own too).
+    kinds = ("HTTP1", "HTTP2") if kind == "DOWNSTREAM" else (kind,)
+    return {
+        each: replace(tls, common=replace(tls.common, alpn_protocols=tls.common.alpn_protocols or ALPN[each]))
+        for each in kinds
+    }
 
 
 def _read_discovery_type(reader: Reader) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from envoymesh.http.http1 import Http1Settings
@@ -46,7 +46,7 @@ class ClusterSettings:
 
     Args:
         protocol: ``HTTP1``, ``HTTP2``, ``ALPN`` (auto_config) or ``DOWNSTREAM`` (use_downstream_protocol_config).
-        tls: None for plain TCP.
+        tls: by what a pool speaks, ``HTTP1``, ``HTTP2`` or ``ALPN``; empty for plain TCP.
         dns_failure_refresh_rate: base and longest interval of the back-off; None is the refresh rate.
         healthy_panic_threshold: share of the hosts, 0 to 1; 0 never panics.
     """
@@ -61,7 +61,7 @@ class ClusterSettings:
     protocol: str = "HTTP1"
     http1: Http1Settings = field(default_factory=Http1Settings)
     http2: Http2Settings = field(default_factory=Http2Settings)
-    tls: UpstreamTlsSettings | None = None
+    tls: Mapping[str, UpstreamTlsSettings] = field(default_factory=dict)
     idle_timeout: float = 3600.0
     max_connection_duration: float = 0.0
     max_requests_per_connection: int = 0

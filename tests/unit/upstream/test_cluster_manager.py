@@ -76,7 +76,7 @@ def test_without_clusters_there_is_nothing_to_wait_for() -> None:
 
 
 def test_tls_is_made_for_those_who_want_it() -> None:
-    secure = ClusterSettings(name="s", stat_name="s", tls=UpstreamTlsSettings(CommonTlsSettings()))
+    secure = ClusterSettings(name="s", stat_name="s", tls={"HTTP1": UpstreamTlsSettings(CommonTlsSettings())})
     assert World(STATIC, secure).made_tls == ["cluster.s."]
 
 

@@ -195,23 +195,22 @@ def test_the_clusters_own_deprecated_fields() -> None:
 @pytest.mark.parametrize(
     ("options", "alpn"),
     [
-        ({"explicit_http_config": {"http_protocol_options": {}}}, ("http/1.1",)),
-        ({"explicit_http_config": {"http2_protocol_options": {}}}, ("h2",)),
-        ({"auto_config": {}}, ("h2", "http/1.1")),
+        ({"explicit_http_config": {"http_protocol_options": {}}}, {"HTTP1": ("http/1.1",)}),
+        ({"explicit_http_config": {"http2_protocol_options": {}}}, {"HTTP2": ("h2",)}),
+        ({"auto_config": {}}, {"ALPN": ("h2", "http/1.1")}),
+        ({"use_downstream_protocol_config": {}}, {"HTTP1": ("http/1.1",), "HTTP2": ("h2",)}),
     ],
 )
-def test_what_tls_offers_follows_the_protocol(options: dict[str, Any], alpn: tuple[str, ...]) -> None:
+def test_what_tls_offers_is_what_the_pool_speaks(options: dict[str, Any], alpn: dict[str, tuple[str, ...]]) -> None:
     settings = read(typed_extension_protocol_options=http(**options), transport_socket=TLS)
-    assert settings.tls is not None
-    assert settings.tls.common.alpn_protocols == alpn
-    assert settings.tls.sni == "example.com"
+    assert {kind: tls.common.alpn_protocols for kind, tls in settings.tls.items()} == alpn
+    assert {tls.sni for tls in settings.tls.values()} == {"example.com"}
 
 
 def test_alpn_that_is_set_stays() -> None:
     socket = {**TLS, "typed_config": {**TLS["typed_config"], "common_tls_context": {"alpn_protocols": ["x"]}}}  # type: ignore[dict-item]
     settings = read(transport_socket=socket)
-    assert settings.tls is not None
-    assert settings.tls.common.alpn_protocols == ("x",)
+    assert settings.tls["HTTP1"].common.alpn_protocols == ("x",)
 
 
 # Refused
