@@ -9,7 +9,7 @@ TEST_WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fix bench clean
+.PHONY: help install run test parity check fix bench clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ run: $(STAMP) ## Run the mesh as local processes until Ctrl-C (installs first)
 
 test: $(STAMP) ## Run every test this machine can run
 	$(PYTEST) tests
+
+parity: $(STAMP) ## Compare with the real Envoy, case by case; writes docs/parity.md
+	$(BIN)/python -m tests.parity
 
 check: $(STAMP) ## Format, lint, types, layering and sizes; edits nothing
 	$(BIN)/ruff format --check .

@@ -11,7 +11,7 @@ from envoymesh.http.access_log import log_stream
 from envoymesh.http.active_stream import ActiveStream
 from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, ServerCodec, StreamResetReason
 from envoymesh.http.context import HttpContext
-from envoymesh.http.header_mutation import Peer
+from envoymesh.http.header_mutation import Peer, ends_with_connection
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1ServerCodec
 from envoymesh.http.http2 import Http2ServerCodec
@@ -190,7 +190,9 @@ class ConnectionManager:
 
     def _on_codec_error(self, error: CodecProtocolError) -> None:
         stats = self.stats
-        stats.downstream_cx_protocol_error.inc()
+        # A flood breaks no rule of the protocol, and has counters of its own.
+        if not error.details.endswith("_flood"):
+            stats.downstream_cx_protocol_error.inc()
         if self._streams:
             stats.downstream_cx_destroy_active_rq.inc()
             stats.downstream_cx_destroy_local_active_rq.inc()
@@ -259,7 +261,9 @@ class ConnectionManager:
     def before_response(self, stream: ActiveStream, headers: ResponseHeaders, end_stream: bool) -> None:
         """Decide, as response headers go out, whether the connection ends after this response."""
         # The codec adds what the response says; who knows of the close beforehand need not be waited for.
-        asked = stream.encoder.close_connection_after_response or _ends_with_connection(stream, headers, end_stream)
+        asked = stream.encoder.close_connection_after_response or ends_with_connection(
+            stream.encoder.protocol, headers, end_stream
+        )
         if asked:
             self.closing = True
         elif not self.closing and (self._draining or self._wants_to_drain()):
@@ -395,8 +399,3 @@ class ConnectionManager:
             (
                 stats.downstream_cx_destroy_remote_active_rq if remote else stats.downstream_cx_destroy_local_active_rq
             ).inc()
-
-
-def _ends_with_connection(stream: ActiveStream, headers: ResponseHeaders, end_stream: bool) -> bool:
-    """Whether only the connection's end can end the body: HTTP/1.0 has no chunks (RFC 9112 section 6.3)."""
-    return stream.encoder.protocol is HttpProtocol.HTTP10 and not end_stream and b"content-length" not in headers.index

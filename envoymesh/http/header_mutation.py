@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
+from envoymesh.http.codec import HttpProtocol
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.request_id import RequestIdGenerator
 from envoymesh.http.settings import HttpConnectionManagerSettings
@@ -99,9 +100,9 @@ def mutate_request_headers(
         headers.set(b"x-envoy-external-address", trusted.encode())
     if settings.user_agent:
         _set_user_agent(headers, settings)
-    _set_request_id(headers, settings, request_ids, edge)
     if settings.via:
         append(headers, b"via", settings.via, b", ")
+    _set_request_id(headers, settings, request_ids, edge)
     return trusted
 
 
@@ -242,3 +243,8 @@ def is_upgrade(headers: HeaderMap) -> bool:
     """Whether Connection names `upgrade` and there is an Upgrade (Utility::isUpgrade)."""
     connection = headers.joined(b"connection")
     return connection is not None and b"upgrade" in list_tokens(connection) and b"upgrade" in headers.index
+
+
+def ends_with_connection(protocol: HttpProtocol, headers: ResponseHeaders, end_stream: bool) -> bool:
+    """Whether only the connection's end can end the body: HTTP/1.0 has no chunks (RFC 9112 section 6.3)."""
+    return protocol is HttpProtocol.HTTP10 and not end_stream and b"content-length" not in headers.index

@@ -13,15 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import socket
-import struct
 from collections.abc import Callable
 from typing import Any, cast
 
 from envoymesh.network.api import Address, CloseType, ConnectionEvent, ConnectionHandler, Timer, TlsInfo
 from envoymesh.network.dispatcher import LoopDispatcher
-
-Bytes = bytes | bytearray | memoryview
+from envoymesh.network.sockets import Bytes, end_with_reset, write_at_once
 
 FLUSH_NOW = 65536
 """Bytes that may be collected in one turn of the loop before they are written at once."""
@@ -31,7 +28,6 @@ DELAYED_CLOSE_TIMEOUT = 1.0
 _NO_LIMIT = (1 << 31) - 1
 """uvloop's watermarks are C ints."""
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _ids = itertools.count(1)
 
 
@@ -359,7 +355,9 @@ class TcpConnection(asyncio.Protocol):
         if self._transport is None:
             return
         if reset:
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            end_with_reset(self._transport)
+        elif not self._peer_ended:
+            write_at_once(self._transport, self._collected)
         self._transport.abort()
 
     def _finish(self, event: ConnectionEvent) -> None:

@@ -1,12 +1,17 @@
-"""Listening sockets: made, bound and set up as Envoy does. It must not know what is accepted on them."""
+"""Sockets: listening ones made, bound and set up as Envoy does. It must not know what is accepted on them."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
+import struct
+from collections.abc import Sequence
 
 from envoymesh.errors import BindError
 from envoymesh.network.api import Address
+
+Bytes = bytes | bytearray | memoryview
 
 _IP_FREEBIND = 15
 """Linux's IP_FREEBIND, which Python's socket module does not name."""
@@ -45,3 +50,17 @@ def listening_socket(
 def _bind_error(address: Address, error: OSError) -> BindError:
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
     return BindError(f"cannot bind '{address}': {reason}")
+
+
+def write_at_once(transport: asyncio.Transport, data: Sequence[Bytes]) -> None:
+    """What a socket takes now, before its transport is aborted: last words, such as a GOAWAY."""
+    if data and not transport.get_write_buffer_size():
+        try:
+            os.write(transport.get_extra_info("socket").fileno(), b"".join(data))
+        except OSError:
+            pass  # full, or gone: the connection ends here anyway
+
+
+def end_with_reset(transport: asyncio.Transport) -> None:
+    """The close that follows sends RST in place of FIN."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -10,8 +10,9 @@ import ssl
 from collections.abc import Callable
 
 from envoymesh.network.api import ConnectionEvent
-from envoymesh.network.connection import Bytes, TcpConnection
+from envoymesh.network.connection import TcpConnection
 from envoymesh.network.dispatcher import LoopDispatcher
+from envoymesh.network.sockets import Bytes
 from envoymesh.network.tls import TlsContext
 from envoymesh.network.tls_errors import PeerRejectedError, failure_reason, failure_stat
 
@@ -85,13 +86,13 @@ class TlsConnection(TcpConnection):
         try:
             self._tls_object.do_handshake()
         except ssl.SSLWantReadError:
-            self.requested_server_name = context.asked
+            self.requested_server_name = context.asked.lower()
             self._send_outgoing()
             return
         except ssl.SSLError as error:
             self._handshake_failed(error)
             return
-        self.requested_server_name = context.asked
+        self.requested_server_name = context.asked.lower()
         try:
             self.tls = context.finish(self._tls_object, context.asked)
         except PeerRejectedError as error:

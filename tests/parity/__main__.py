@@ -1,6 +1,6 @@
 """`make parity`: run the cases, print the score and each difference, write docs/parity.md.
 
-    python -m tests.parity [PATTERN...]     # PATTERNs of case names, as in "TLS: *": print only
+python -m tests.parity [PATTERN...]     # PATTERNs of case names, as in "TLS: *": print only
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from pathlib import Path
 
 from tests.conftest import ORACLE_DEFAULT
 from tests.parity.cases.table import CASES
-from tests.parity.compare import by_case, differences, read_intended, unintended, unused
+from tests.parity.compare import by_case, read_list, unused
 from tests.parity.report import DOCUMENT, document, score, score_text
-from tests.parity.run import run_all
+from tests.parity.run import find_all
+from tests.parity.stats_admin_sections import sections
 
 
 def main(patterns: list[str]) -> int:
@@ -32,14 +33,13 @@ def main(patterns: list[str]) -> int:
         print(f"no case is called {' or '.join(patterns)}", file=sys.stderr)
         return 2
     started = time.monotonic()
+    listed = read_list()
     with tempfile.TemporaryDirectory(prefix="parity-") as folder:
-        results = run_all(cases, oracle, Path(folder))
-    listed = read_intended()
-    found = [each for result in results for each in differences(result)]
-    left = unintended(found, listed)
+        findings = find_all(cases, oracle, Path(folder), listed)
+    results, found, left = findings.results, findings.found, findings.left
     for name, texts in by_case(left).items():
         print(name, *texts, sep="\n    ", end="\n\n")
-    rows = score(results, found, left)
+    rows = score(results, found, left, listed)
     print(score_text(rows))
     print(f"{len(results)} cases in {time.monotonic() - started:.0f} s; {len(left)} differences are not intended")
     if patterns:
@@ -47,10 +47,13 @@ def main(patterns: list[str]) -> int:
     stale = unused(found, listed)
     for entry in stale:
         print(f"no longer needed on the list: {entry.cases} {entry.differs}")
+    with tempfile.TemporaryDirectory(prefix="parity-") as folder:
+        beside, problems = sections(oracle, Path(folder))
+    print(*problems, sep="\n")
     DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(document(rows, left, listed, _version(oracle)))
+    DOCUMENT.write_text(f"{document(rows, left, listed, _version(oracle))}\n{beside}\n")
     print(f"written: {DOCUMENT}")
-    return int(bool(left or stale))
+    return int(bool(left or stale or problems))
 
 
 def _version(oracle: Path) -> str:

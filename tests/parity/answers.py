@@ -35,6 +35,7 @@ def sends(*parts: object, pause: float = 0.0, close: bool = False) -> Http2Answe
                 time.sleep(pause)
             peer.send(part(stream) if callable(part) else part)  # type: ignore[arg-type]
         if close:
+            time.sleep(0.05 if parts else 0.0)
             peer.socket.close()
 
     return answer

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tests.integration.harness import Step
-from tests.parity.frames import show_http2
 from tests.integration.outcomes import shown
+from tests.parity.frames import show_http2
 
 Show = Callable[[bytes], str]
 

@@ -1,7 +1,7 @@
 """Differences between what the real Envoy and ours did, as text for people, and which of them are intended.
 
-A difference is one line: a line of the response only one has, a field of the access log, a counter. The list of intended
-differences is intended.toml; every entry says why. This file must not run anything.
+A difference is one line: a line of the response only one has, a field of the access log, a counter. The list of
+intended differences is intended.toml; every entry says why. This file must not run anything.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Intended:
     reason: str
     cases: tuple[str, ...]
     differs: tuple[str, ...]
+    to_be_closed: bool = False
 
     def covers(self, difference: Difference) -> bool:
         """Whether a difference is meant to be."""
@@ -45,11 +46,13 @@ class Intended:
         )
 
 
-def read_intended(path: Path = INTENDED_PATH) -> list[Intended]:
-    """The list of intended differences."""
-    entries = tomllib.loads(path.read_text())["intended"]
+def read_list(path: Path = INTENDED_PATH) -> list[Intended]:
+    """The list of intended differences, then those that are known and to be closed."""
+    tables = tomllib.loads(path.read_text())
     return [
-        Intended(" ".join(entry["reason"].split()), tuple(entry["cases"]), tuple(entry["differs"])) for entry in entries
+        Intended(" ".join(entry["reason"].split()), tuple(entry["cases"]), tuple(entry["differs"]), kind == "open")
+        for kind in ("intended", "open")
+        for entry in tables.get(kind, [])
     ]
 
 

@@ -94,9 +94,7 @@ ROUTES = [
 ]  # fmt: skip
 
 
-def configuration(
-    http1: Address, http2: Address, refused: Address, log: Path, certificates: Path
-) -> dict[str, Any]:
+def configuration(http1: Address, http2: Address, refused: Address, log: Path, certificates: Path) -> dict[str, Any]:
     """The bootstrap of one half of a pair."""
     made = exchanges.configuration(http1, refused, log)
     resources = made["static_resources"]

@@ -11,8 +11,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from hpack import Decoder, HPACKError
-from hyperframe.frame import ContinuationFrame, DataFrame, Frame, GoAwayFrame, HeadersFrame, PushPromiseFrame
-from hyperframe.frame import RstStreamFrame, SettingsFrame, WindowUpdateFrame
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PushPromiseFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
 
 from tests.integration.outcomes import mask
 
@@ -55,9 +64,7 @@ def headers(fields: Iterable[Field], stream: int = 1, end: bool = True) -> bytes
     kinds = [HEADERS] + [CONTINUATION] * (len(parts) - 1)
     last = len(parts) - 1
     return b"".join(
-        frame(
-            kind, (END_STREAM if end and not index else 0) | (END_HEADERS if index == last else 0), stream, part
-        )
+        frame(kind, (END_STREAM if end and not index else 0) | (END_HEADERS if index == last else 0), stream, part)
         for index, (kind, part) in enumerate(zip(kinds, parts, strict=True))
     )
 
@@ -188,7 +195,9 @@ def hello(*frames: bytes) -> bytes:
     return PREFACE + settings() + b"".join(frames)
 
 
-def ask(*more: Field, method: str = "GET", path: str = "/2/a", authority: str = "a.com", body: bytes | None = None) -> bytes:
+def ask(
+    *more: Field, method: str = "GET", path: str = "/2/a", authority: str = "a.com", body: bytes | None = None
+) -> bytes:
     """A connection's first request."""
     fields = request(method, path, *more, authority=authority)
     return hello(headers(fields, end=body is None), *([data(body)] if body is not None else []))

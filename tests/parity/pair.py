@@ -94,8 +94,8 @@ def _wait_for_end(case: Case, clients: list[Client], sides: tuple[Side, Side]) -
     while time.monotonic() < deadline:
         if all(client.stepped and client.end != "open" for client in clients):
             return
-        if all(client.stepped for client in clients):
-            silence = time.monotonic() - max(client.last for client in clients)
+        silence = time.monotonic() - max(client.last for client in clients)
+        if silence >= AGREED and all(client.stepped for client in clients):
             texts = [side.named(client.text) for side, client in zip(sides, clients, strict=True)]
             agreed = texts[0] == texts[1] and clients[0].received and clients[0].end == clients[1].end
             if silence >= max(case.quiet, AGREED if agreed else DIFFERENT):

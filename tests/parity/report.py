@@ -9,6 +9,8 @@ from tests.parity.cases.table import AREAS
 from tests.parity.compare import Difference, Intended, by_case
 from tests.parity.pair import Result
 
+Row = tuple[str, int, int, int]
+
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "parity.md"
 
 INTRODUCTION = """\
@@ -26,15 +28,22 @@ difference fails `make test` and CI.
 
 ## Score
 
-`same` cases agree in every respect; `intended` ones differ only where the list below says so.
+`same` cases agree in every respect (but for entries of the list that are about every case); `intended` ones differ only
+where the list below says so.
 
 """
 
 
-def score(results: Sequence[Result], found: Sequence[Difference], left: Sequence[Difference]) -> list[tuple[str, int, int, int]]:
-    """(area, cases, cases that differ as intended, cases that differ otherwise), and the sum."""
+def score(
+    results: Sequence[Result], found: Sequence[Difference], left: Sequence[Difference], listed: Sequence[Intended]
+) -> list[Row]:
+    """(area, cases, cases that differ as intended, cases that differ otherwise), and the sum.
+
+    What differs in every case says nothing about one: it does not count here.
+    """
+    everywhere = [entry for entry in listed if entry.cases == ("*",)]
     different = {each.case for each in left}
-    intended = {each.case for each in found} - different
+    intended = {each.case for each in found if not any(entry.covers(each) for entry in everywhere)} - different
     rows = []
     for area in AREAS:
         names = {result.case.id for result in results if result.case.area == area}
@@ -43,7 +52,7 @@ def score(results: Sequence[Result], found: Sequence[Difference], left: Sequence
     return [*rows, ("all", *(sum(row[at] for row in rows) for at in (1, 2, 3)))]  # type: ignore[list-item]
 
 
-def score_text(rows: Sequence[tuple[str, int, int, int]]) -> str:
+def score_text(rows: Sequence[Row]) -> str:
     """The score for a terminal."""
     head = f"{'area':<38}{'cases':>7}{'same':>7}{'intended':>10}{'different':>11}"
     return "\n".join(
@@ -51,13 +60,17 @@ def score_text(rows: Sequence[tuple[str, int, int, int]]) -> str:
     )
 
 
-def document(rows: Sequence[tuple[str, int, int, int]], left: Sequence[Difference], listed: Sequence[Intended], version: str) -> str:
+def document(rows: Sequence[Row], left: Sequence[Difference], listed: Sequence[Intended], version: str) -> str:
     """docs/parity.md."""
     table = ["| area | cases | same | intended | different |", "|---|---:|---:|---:|---:|"]
     table += [f"| {area} | {cases} | {cases - kept - bad} | {kept} | {bad} |" for area, cases, kept, bad in rows]
-    parts = [INTRODUCTION.format(version=version) + "\n".join(table), "## Intended differences", *map(_entry, listed)]
+    parts = [INTRODUCTION.format(version=version) + "\n".join(table), "## Intended differences"]
+    parts += [_entry(entry) for entry in listed if not entry.to_be_closed]
+    still_open = [_entry(entry) for entry in listed if entry.to_be_closed]
+    if still_open:
+        parts += ["## Known differences, to be closed", *still_open]
     if left:
-        parts.append("## Other differences, to be closed")
+        parts.append("## Other differences")
         parts.append("\n".join(f"- {name}" for name in by_case(left)))
     return "\n\n".join(parts) + "\n"
 

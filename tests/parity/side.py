@@ -29,8 +29,6 @@ BUSY = r"^http\.test\.downstream_(cx|rq)_active$|^cluster\..*\.upstream_rq_(acti
 OPEN = r"^cluster\..*\.upstream_cx_active$"
 
 
-
-
 def _refusing() -> socket.socket:
     """A port that refuses connections: bound and not listening, so that nobody else gets it meanwhile."""
     bound = socket.socket()
@@ -57,9 +55,7 @@ class Side:
             self._refused = stack.enter_context(_refusing()).getsockname()
             self._folder.mkdir(parents=True, exist_ok=True)
             self._log = self._folder / "access.log"
-            config = configuration(
-                self.http1.address, self.http2.address, self._refused, self._log, self._certificates
-            )
+            config = configuration(self.http1.address, self.http2.address, self._refused, self._log, self._certificates)
             command = [str(self.real)] if self.real else [sys.executable, "-m", "envoymesh", "proxy"]
             flags = ["--file-flush-interval-msec", "20", "--use-dynamic-base-id", "--concurrency", "1"]
             self.proxy = stack.enter_context(Proxy(command, config, self._folder, *flags))

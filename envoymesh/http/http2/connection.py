@@ -225,10 +225,10 @@ class Http2Codec(Session):
 
     def malformed(self, stream_id: int, error: MalformedMessageError) -> Http2StreamError | Http2ConnectionError:
         """What a malformed message costs: as configured, its stream or the connection (section 8.1.1)."""
-        self.stats.rx_messaging_error.inc()
         if isinstance(error, UnderscoreRejectedError):
             self.stats.requests_rejected_with_underscores_in_headers.inc()
             return Http2StreamError(stream_id, ErrorCode.INTERNAL_ERROR, error.details)
+        self.stats.rx_messaging_error.inc()
         if self.settings.override_stream_error_on_invalid_http_message:
             return Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, error.details)
         return protocol_error(error.details)

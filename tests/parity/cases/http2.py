@@ -61,7 +61,7 @@ REQUEST_CASES = [
         "lower case method": (ask(method="get", path="/u/a"),),
         "connect": (ask_with([(":method", "CONNECT"), A]),),
         "extended connect": (ask_with([(":method", "CONNECT"), (":protocol", "websocket"), S, P, A]),),
-        "two streams": (hello(headers(request("GET", "/tea"), 1), headers(request("GET", "/nowhere"), 3)),),
+        "two streams": (hello(headers(request("GET", "/tea"), 1)), Wait(0.1), headers(request("GET", "/nowhere"), 3)),
         "two streams to http1": (hello(headers(request("GET", "/u/a"), 1)), Until(b"hi"),
             headers(request("GET", "/u/b"), 3)),
         "two streams to http2": (hello(headers(request("GET", "/2/a"), 1)), Until(b"hi"),
@@ -208,7 +208,8 @@ FRAME_CASES = [
     frames("data on stream 0", hello(data(b"abc", 0))),
     frames("headers on stream 0", hello(headers(request("GET", "/u/a"), 0))),
     frames("headers on an even stream", hello(headers(request("GET", "/u/a"), 2))),
-    frames("lower stream", hello(headers(request("GET", "/tea"), 3)), Until(b"stout"), headers(request("GET", "/tea"), 1)),
+    frames("lower stream", hello(headers(request("GET", "/tea"), 3)), Until(b"stout"),
+        headers(request("GET", "/tea"), 1)),
     frames("stream used again", asked(path="/tea"), Until(b"stout"), headers(request("GET", "/tea"), 1)),
     frames("data on a closed stream", asked(path="/tea"), Until(b"stout"), data(b"abc", 1)),
     frames("data after end", asked(data(b"abc"), path="/u/slow")),
@@ -256,15 +257,19 @@ FRAME_CASES = [
     frames("data frame too large", asked(data(b"x" * 17000), method="POST", end=False)),
     frames("bad block", hello(frame(f.HEADERS, 5, 1, b"\xff\xff\xff\xff\xff\xff"))),
     frames("index 0", hello(frame(f.HEADERS, 5, 1, b"\x80"))),
-    frames("table size too large", hello(frame(f.HEADERS, 5, 1, b"\x3f\xff\xff\x03" + f.block(request("GET", "/tea"))))),
+    frames("table size too large",
+        hello(frame(f.HEADERS, 5, 1, b"\x3f\xff\xff\x03" + f.block(request("GET", "/tea"))))),
     frames("garbage after settings", hello(b"garbage garbage garbage")),
-    frames("half closed after get", asked(), ShutdownWrite()),
-    frames("half closed in the body", asked(data(b"abc", end=False), method="POST", end=False), ShutdownWrite()),
+    frames("half closed after get", asked(path="/u/slow"), Wait(0.1), ShutdownWrite()),
+    frames("half closed in the body", asked(data(b"abc", end=False), method="POST", end=False), Wait(0.1),
+        ShutdownWrite()),
     frames("half closed at once", hello(), ShutdownWrite()),
-    frames("too many streams", hello(*(headers(request("POST", "/u/a"), n, end=False) for n in (1, 3, 5))), on="h2-small"),
+    frames("too many streams", hello(*(headers(request("POST", "/u/a"), n, end=False) for n in (1, 3, 5))),
+        on="h2-small"),
     frames("small window overrun", asked(*(data(b"x" * 16384, end=False) for _ in range(5)), path="/nowhere2",
         method="POST", end=False), on="h2-small"),
-    frames("empty data flood", asked(*(data(b"", end=False) for _ in range(6)), method="POST", end=False), on="h2-flood"),
+    frames("empty data flood", asked(*(data(b"", end=False) for _ in range(6)), method="POST", end=False),
+        on="h2-flood"),
     frames("priority flood", asked(*(frame(f.PRIORITY, 0, 1, b"\0\0\0\0\x10") for _ in range(20))), on="h2-flood"),
     frames("window update flood", hello(*(f.window_update(1) for _ in range(40))), on="h2-flood"),
     frames("ping flood", hello(*(frame(f.PING, 0, 0, b"12345678") for _ in range(60))), on="h2-flood"),
@@ -278,7 +283,7 @@ RESPONSE_CASES = [
     for path in HTTP2_ANSWERS
     if path != "/"
 ] + [
-    http2_case(RESPONSES, f"of http1 {name}", ask(path=f"/u/{name}"))
+    http2_case(RESPONSES, f"of http1 {name}", ask(path=f"/u/{name}"), quiet=0.5 if name == "late-reset" else 0.0)
     for name in (
         "a", "close", "reset", "partial-head", "truncated", "late-reset", "half-chunk", "garbage", "bad-chunk", "eof",
         "chunked", "trailers", "204", "304", "103", "100", "999", "says-close", "hop", "two-lengths", "cookies",

@@ -19,7 +19,7 @@ from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.request_id import RequestIdGenerator
 from envoymesh.http.settings import HttpConnectionManagerSettings
 from envoymesh.http.stats import Http1CodecStats, Http2CodecStats, HttpConnectionManagerStats, ListenerHttpStats
-from envoymesh.network.api import CloseType
+from envoymesh.network.api import Address, CloseType
 from envoymesh.router.table import RouteTable
 from envoymesh.stats import Store
 from tests.support.fakes import FakeConnection, FakeDispatcher
@@ -41,6 +41,7 @@ class Upstream(DecoderFilter):
 
     def answer(self, *body: bytes, status: int = 200, length: bool = True) -> None:
         whole = b"".join(body)
+        self.decoder_callbacks.stream_info.upstream_host = Address("10.0.0.9", 80)
         headers = ResponseHeaders(status, [(b"content-length", b"%d" % len(whole))] if length else [])
         self.decoder_callbacks.add_downstream_watermark_callbacks(self)
         self.decoder_callbacks.encode_headers(headers, not body, "via_upstream")

@@ -1,0 +1,33 @@
+"""The gate: no difference between the real Envoy and ours but those on the list, and no entry that nothing needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.parity.cases.table import AREAS, CASES
+from tests.parity.compare import Difference, by_case, read_list, unused
+from tests.parity.run import Findings, find_all
+
+pytestmark = [pytest.mark.oracle, pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+@pytest.fixture(scope="module")
+def findings(oracle: Path, tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    """All cases, run once."""
+    return find_all(CASES, oracle, tmp_path_factory.mktemp("parity"), read_list())
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_area(findings: Findings, area: str) -> None:
+    left: list[Difference] = [each for each in findings.left if each.area == area]
+    assert not left, "\n".join("\n    ".join([name, *texts]) for name, texts in by_case(left).items())
+
+
+def test_list_has_no_entry_without_need(findings: Findings) -> None:
+    assert [entry.cases for entry in unused(findings.found, read_list())] == []
+
+
+def test_there_are_cases_enough() -> None:
+    assert len({case.id for case in CASES}) == len(CASES) >= 250
