@@ -261,9 +261,8 @@ class ConnectionManager:
     def before_response(self, stream: ActiveStream, headers: ResponseHeaders, end_stream: bool) -> None:
         """Decide, as response headers go out, whether the connection ends after this response."""
         # The codec adds what the response says; who knows of the close beforehand need not be waited for.
-        asked = stream.encoder.close_connection_after_response or ends_with_connection(
-            stream.encoder.protocol, headers, end_stream
-        )
+        encoder = stream.encoder
+        asked = encoder.close_connection_after_response or ends_with_connection(encoder.protocol, headers, end_stream)
         if asked:
             self.closing = True
         elif not self.closing and (self._draining or self._wants_to_drain()):

@@ -16,10 +16,12 @@ from typing import Any, Self
 
 from tests.parity.case import Case
 from tests.parity.client import LIMIT, Client
-from tests.parity.side import PATIENCE, Side
+from tests.parity.side import Side
 
 AGREED = 0.16
 DIFFERENT = 0.8
+LATE_LINES = 0.2
+"""Seconds that the log, counters and upstreams get to agree; what is late all the same is run again."""
 
 Outcome = dict[str, Any]
 
@@ -78,7 +80,7 @@ class Pair:
 
     def _outcomes(self, case: Case, clients: list[Client]) -> list[Outcome]:
         list(self._both.map(lambda side: side.settle(), self.sides))
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + LATE_LINES
         while True:
             outcomes = [
                 {"response": side.named(client.text), "end": client.end, **_determined(case, client, side.collect())}
