@@ -95,6 +95,11 @@ class WorkerProcess:
         else:
             self._channel.send(message)
 
+    def kill(self) -> None:
+        """End it at once."""
+        if self.process is not None:
+            self.process.kill()
+
     def reap(self) -> int:
         """Make sure that the process is gone; its exit code, negative for a signal."""
         assert self.process is not None
@@ -122,12 +127,20 @@ class Fleet:
     Args:
         count: how many.
         employer: who is told of them.
+        make_worker: makes a worker that has yet to be spawned.
     """
 
-    def __init__(self, dispatcher: Dispatcher, count: int, employer: Employer) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        count: int,
+        employer: Employer,
+        make_worker: Callable[[int], WorkerProcess] = WorkerProcess,
+    ) -> None:
         self._dispatcher = dispatcher
         self._employer = employer
         self._count = count
+        self._make_worker = make_worker
         self._workers: list[WorkerProcess] = []
         self._questions: dict[int, _Question] = {}
         self._asked = 0
@@ -156,6 +169,7 @@ class Fleet:
             await self._spawn(index)
         while not self._ending:
             if self._failure or len(self._workers) < self._count:
+                self.kill()
                 await self.end(0.0)
                 raise WorkersFailedError(self._failure or "a worker ended before it had started")
             if all(worker.started for worker in self._workers):
@@ -165,7 +179,7 @@ class Fleet:
 
     async def _spawn(self, index: int) -> None:
         start = self._employer.start_message(index)
-        worker = WorkerProcess(index)
+        worker = self._make_worker(index)
         ours = worker.spawn(start)
         self._workers.append(worker)
         self._workers.sort(key=lambda each: each.index)
@@ -290,5 +304,4 @@ class Fleet:
     def kill(self) -> None:
         """End all at once."""
         for worker in self._workers:
-            if worker.process is not None:
-                worker.process.kill()
+            worker.kill()
