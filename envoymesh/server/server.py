@@ -103,8 +103,7 @@ class Server:
         self._contexts = HttpContexts(self._parts)
         self.route_messages: list[Any] = []
         self.listeners = self._make_listeners()
-        profile_path = DEFAULT_PROFILE_PATH if self.settings.admin is None else self.settings.admin.profile_path
-        self.cpu_profiler = CpuProfiler(profile_path)
+        self.cpu_profiler = CpuProfiler(self._profile_path())
         self._admin = self._make_admin()
         reader.finish()
 
@@ -157,6 +156,9 @@ class Server:
             made.append(make_listener(settings, self._parts, self._contexts, http, stat_name))
             self._listener_stats.listener_added.inc()
         return made
+
+    def _profile_path(self) -> str:
+        return DEFAULT_PROFILE_PATH if self.settings.admin is None else self.settings.admin.profile_path
 
     def _make_admin(self) -> TcpListener | None:
         admin = self.settings.admin

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from envoymesh.admin.context import AdminContext
 from envoymesh.admin.filter import admin_filter_factory
 from envoymesh.admin.process_memory import process_memory
 from envoymesh.admin.registry import Admin
-from envoymesh.admin.views import ClusterStatus, RuntimeSnapshot
+from envoymesh.admin.views import ClusterStatus
 from envoymesh.config.load import LoadedBootstrap
 from envoymesh.http.filter import FilterFactory
 from envoymesh.options import Options
 from envoymesh.server.admin import make_admin_context
+from envoymesh.server.config import AdminSettings
 from envoymesh.server.log import ProcessLog
-from envoymesh.server.runtime import Runtime
 from envoymesh.server.server import Server
 from envoymesh.server.workers.fleet import Fleet
 from envoymesh.server.workers.protocol import Command, Start, Verb
 from envoymesh.server.workers.snapshot import Ended, Snapshot, whole_clusters, whole_memory, whole_stats
 from envoymesh.server.workers.sockets import WorkerSockets
-from envoymesh.stats import Store
+from envoymesh.server.workers.whole import WholeCpuProfiler, WholeLogLevels, WholeRuntime, WholeStore
 from envoymesh.stats.image import image_of, show
 
 _log = logging.getLogger("envoymesh.main")
@@ -42,7 +42,6 @@ class Parent(Server):
     def __init__(
         self, options: Options, loaded: LoadedBootstrap, process_log: ProcessLog, loop: asyncio.AbstractEventLoop
     ) -> None:
-        self._whole = WholeStore(self)
         super().__init__(options, loaded, process_log, loop)
         self._fleet = Fleet(self.dispatcher, options.concurrency, self)
         self._sockets: list[WorkerSockets] = []
@@ -85,20 +84,26 @@ class Parent(Server):
             changes.append(Command(Verb.MODIFY_RUNTIME, (self.runtime.overrides,)))
         if self._drain.draining:
             changes.append(Command(Verb.START_DRAIN))
+        if self.store.lookups.enabled:
+            changes.append(Command(Verb.ENABLE_LOOKUPS, (True,)))
+        if self.cpu_profiler.enabled:
+            changes.append(Command(Verb.PROFILE_CPU, (True,)))
         return changes
 
     # The whole
 
-    def _admin_filter(self) -> FilterFactory:
-        context = make_admin_context(self)
+    def _admin_filter(self, admin: AdminSettings) -> FilterFactory:
+        context = make_admin_context(self, admin)
         return admin_filter_factory(Admin(self._context_of_the_whole(context)), self._gather)
 
     def _context_of_the_whole(self, context: AdminContext) -> AdminContext:
+        self._whole = WholeStore(self.store, self.tell, self.reset_counters)
         return replace(
             context,
             store=self._whole,
-            log_levels=_WholeLogLevels(self.process_log, self.tell),
-            runtime=_WholeRuntime(self.runtime, self.tell),
+            log_levels=WholeLogLevels(context.log_levels, self.tell),
+            runtime=WholeRuntime(context.runtime, self.tell),
+            cpu_profiler=WholeCpuProfiler(context.cpu_profiler, self.tell),
             clusters=self._whole_clusters,
             memory=lambda: whole_memory([process_memory(), *(each.memory for each in self._fleet.snapshots)]),
         )
@@ -109,8 +114,10 @@ class Parent(Server):
 
     def _gather(self, then: Callable[[], None]) -> None:
         def gathered() -> None:
-            image = image_of(self.store)
-            show(whole_stats(image, [self._ended.stats, *(each.stats for each in self._fleet.snapshots)]), self._whole)
+            told = self._fleet.snapshots
+            workers = [self._ended.stats, *(each.stats for each in told)]
+            show(whole_stats(image_of(self.store), workers), self._whole)
+            self._whole.lookups.gather([each.lookups for each in told])
             then()
 
         self._fleet.ask(gathered)
@@ -196,53 +203,3 @@ class Parent(Server):
         for sockets in self._sockets:
             sockets.close()
         await super()._close()
-
-
-class WholeStore(Store):
-    """The stats that are shown; gathered anew for each request that shows them."""
-
-    def __init__(self, parent: Parent) -> None:
-        super().__init__()
-        self._parent = parent
-
-    def reset_counters(self) -> None:
-        """Reset those that are counted: the parent's and the workers'."""
-        self._parent.reset_counters()
-
-
-class _WholeLogLevels:
-    """The process log's levels, changed in every process."""
-
-    def __init__(self, process_log: ProcessLog, tell: Callable[..., None]) -> None:
-        self._process_log = process_log
-        self._tell = tell
-
-    def levels(self) -> Mapping[str, str]:
-        return self._process_log.levels()
-
-    def set_level(self, logger: str, level: str, /) -> None:
-        self._process_log.set_level(logger, level)
-        self._tell(Verb.SET_LOG_LEVELS, self._process_log.levels())
-
-    def set_all(self, level: str, /) -> None:
-        self._process_log.set_all(level)
-        self._tell(Verb.SET_LOG_LEVELS, self._process_log.levels())
-
-
-class _WholeRuntime:
-    """The runtime, changed in every process."""
-
-    def __init__(self, runtime: Runtime, tell: Callable[..., None]) -> None:
-        self._runtime = runtime
-        self._tell = tell
-
-    def snapshot(self) -> RuntimeSnapshot:
-        return self._runtime.snapshot()
-
-    @property
-    def has_admin_layer(self) -> bool:
-        return self._runtime.has_admin_layer
-
-    def modify(self, values: Mapping[str, str]) -> None:
-        self._runtime.modify(values)
-        self._tell(Verb.MODIFY_RUNTIME, dict(values))

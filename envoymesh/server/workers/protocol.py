@@ -28,6 +28,9 @@ class Verb(StrEnum):
     RESET_COUNTERS = "reset_counters"
     MODIFY_RUNTIME = "modify_runtime"  # (values: Mapping[str, str])
     SET_LOG_LEVELS = "set_log_levels"  # (levels by component: Mapping[str, str])
+    ENABLE_LOOKUPS = "enable_lookups"  # (wanted: bool)
+    CLEAR_LOOKUPS = "clear_lookups"
+    PROFILE_CPU = "profile_cpu"  # (wanted: bool)
     DRAIN_AND_STOP = "drain_and_stop"
     STOP = "stop"
 

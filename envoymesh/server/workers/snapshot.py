@@ -14,6 +14,20 @@ from functools import lru_cache
 
 from envoymesh.admin.views import ClusterStatus, HostStatus, MemoryUsage
 from envoymesh.stats.image import StoreImage, blanked, lasting, merge, without
+from envoymesh.stats.recent_lookups import RecentLookups
+
+
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """How many stats a process has looked up by name; `counts` are (how often, name) of those it remembers."""
+
+    total: int = 0
+    counts: Sequence[tuple[int, str]] = ()
+
+    @classmethod
+    def of(cls, recent: RecentLookups) -> Lookups:
+        """A process's."""
+        return cls(recent.total, tuple(recent.counts()))
 
 
 @dataclass(slots=True)
@@ -24,14 +38,16 @@ class Snapshot:
     clusters: Sequence[ClusterStatus]
     memory: MemoryUsage
     connections: int
+    lookups: Lookups = Lookups()
 
 
 # Names of the whole process, which only the parent knows.
 _PARENTS = re.compile(
-    r"(?:listener_manager|runtime)\.|server\.(?!memory_|total_connections$|envoy_bug_failures$|worker_\d+\.)"
+    r"(?:listener_manager|runtime|main_thread)\.|server\.(?!memory_|total_connections$|envoy_bug_failures$"
+    r"|stats_recent_lookups$|worker_\d+\.)"
 )
-# Names that the parent has, since it reads the same configuration, but never counts, since it serves nobody.
-_WORKERS = re.compile(r"cluster\.|(?:listener|http)\.(?!admin\.)")
+# Names that the parent has, since it reads the same configuration, but whose values are the workers'.
+_WORKERS = re.compile(r"cluster\.|(?:listener|http)\.(?!admin\.)|workers\.|server\.worker_\d+\.")
 # Names of what is there once, though each worker sees it.
 _HIGHEST = re.compile(
     r"cluster_manager\.|thread_local_cluster_manager\."

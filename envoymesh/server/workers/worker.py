@@ -39,7 +39,7 @@ from envoymesh.server.workers.protocol import (
     Verb,
     encode,
 )
-from envoymesh.server.workers.snapshot import Snapshot, renamed_for
+from envoymesh.server.workers.snapshot import Lookups, Snapshot, renamed_for
 from envoymesh.stats.image import image_of
 
 DIRECTED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
@@ -60,8 +60,8 @@ class Worker(Server):
     ) -> None:
         bootstrap = new_bootstrap()
         bootstrap.MergeFromString(start.bootstrap)
-        super().__init__(start.options, LoadedBootstrap(bootstrap, Source(), ()), process_log, loop)
         self._start = start
+        super().__init__(start.options, LoadedBootstrap(bootstrap, Source()), process_log, loop)
         self._sock = sock
         self._renamed = renamed_for(start.index)
         self._verbs: Mapping[Verb, Callable[..., object]] = {
@@ -72,9 +72,15 @@ class Worker(Server):
             Verb.RESET_COUNTERS: self.store.reset_counters,
             Verb.MODIFY_RUNTIME: self.runtime.modify,
             Verb.SET_LOG_LEVELS: self._set_log_levels,
+            Verb.ENABLE_LOOKUPS: self.store.lookups.enable,
+            Verb.CLEAR_LOOKUPS: self.store.lookups.clear,
+            Verb.PROFILE_CPU: self._profile_cpu,
             Verb.DRAIN_AND_STOP: self.drain_and_stop,
             Verb.STOP: self._stopped.set,
         }
+
+    def _profile_path(self) -> str:
+        return f"{super()._profile_path()}.worker_{self._start.index}"
 
     def _make_admin(self) -> TcpListener | None:
         return None
@@ -110,6 +116,12 @@ class Worker(Server):
         for component, level in levels.items():
             self.process_log.set_level(component, level)
 
+    def _profile_cpu(self, wanted: bool) -> None:
+        if wanted:
+            self.cpu_profiler.start()
+        else:
+            self.cpu_profiler.stop()
+
     def _on_parent_gone(self) -> None:
         if not self._stopped.is_set():
             logging.getLogger("envoymesh.main").critical("worker %d: the parent is gone, exiting", self._start.index)
@@ -122,6 +134,7 @@ class Worker(Server):
             clusters=[cluster_status(cluster) for cluster in self.clusters.clusters().values()],
             memory=process_memory(),
             connections=self._open_connections(),
+            lookups=Lookups.of(self.store.lookups),
         )
 
 
