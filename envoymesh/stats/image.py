@@ -7,8 +7,9 @@ nor what a name means.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
+from typing import cast
 
 from envoymesh.stats.histogram import Histogram, Unit
 from envoymesh.stats.primitives import Counter, Gauge, TextReadout
@@ -38,24 +39,35 @@ class StoreImage:
     histograms: dict[str, HistogramImage] = field(default_factory=dict)
 
 
-def image_of(store: Store, rename: Callable[[str], str] = str) -> StoreImage:
-    """The store's values now; `rename` says under which name each is to be known."""
+def image_of(store: Store, rename: Callable[[str], str] = str, known: Container[str] = frozenset[str]()) -> StoreImage:
+    """The store's values now.
+
+    Args:
+        rename: says under which name each is to be known.
+        known: names that need not be told, as long as the stat is unused: whoever reads the image has them.
+    """
     image = StoreImage()
-    for counter in store.counters.by_name.values():
-        name = rename(counter.name)
-        image.counters[name] = counter.value
-        if counter.used:
-            image.used.add(name)
-    for gauge in store.gauges.by_name.values():
-        name = rename(gauge.name)
-        image.gauges[name] = gauge.value
-        if gauge.used:
-            image.used.add(name)
-    image.texts = {rename(text.name): text.value for text in store.text_readouts.by_name.values()}
+    for family, into in ((store.counters, image.counters), (store.gauges, image.gauges)):
+        for stat in cast("Iterable[Counter | Gauge]", family.by_name.values()):
+            used = stat.used
+            if used or stat.value or stat.name not in known:
+                name = rename(stat.name)
+                into[name] = stat.value
+                if used:
+                    image.used.add(name)
+    for text in store.text_readouts.by_name.values():
+        if text.value or text.name not in known:
+            image.texts[rename(text.name)] = text.value
     for histogram in store.histograms.by_name.values():
-        interval, cumulative = histogram.counts()
-        image.histograms[rename(histogram.name)] = HistogramImage(histogram.unit.value, interval, cumulative)
+        if histogram.used or histogram.name not in known:
+            image.histograms[rename(histogram.name)] = HistogramImage(histogram.unit.value, *histogram.counts())
     return image
+
+
+def names_of(store: Store) -> set[str]:
+    """Every stat's name."""
+    families = (store.counters, store.gauges, store.histograms, store.text_readouts)
+    return {name for family in families for name in cast("Family[Counter]", family).by_name}
 
 
 def without(image: StoreImage, dropped: Callable[[str], bool]) -> StoreImage:

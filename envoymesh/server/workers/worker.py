@@ -40,7 +40,7 @@ from envoymesh.server.workers.protocol import (
     encode,
 )
 from envoymesh.server.workers.snapshot import Lookups, Snapshot, renamed_for
-from envoymesh.stats.image import image_of
+from envoymesh.stats.image import image_of, names_of
 
 DIRECTED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 """The signals that the parent answers for its workers."""
@@ -61,9 +61,11 @@ class Worker(Server):
         bootstrap = new_bootstrap()
         bootstrap.MergeFromString(start.bootstrap)
         self._start = start
+        self._renamed = renamed_for(start.index)
         super().__init__(start.options, LoadedBootstrap(bootstrap, Source()), process_log, loop)
         self._sock = sock
-        self._renamed = renamed_for(start.index)
+        # The parent has read the same configuration, and so has made the same stats.
+        self._known = {name for name in names_of(self.store) if self._renamed(name) == name}
         self._verbs: Mapping[Verb, Callable[..., object]] = {
             Verb.FAIL_HEALTH_CHECK: self.fail_health_check,
             Verb.START_DRAIN: self._drain.start,
@@ -130,7 +132,7 @@ class Worker(Server):
 
     def _snapshot(self) -> Snapshot:
         return Snapshot(
-            stats=image_of(self.store, self._renamed),
+            stats=image_of(self.store, self._renamed, self._known),
             clusters=[cluster_status(cluster) for cluster in self.clusters.clusters().values()],
             memory=process_memory(),
             connections=self._open_connections(),

@@ -11,6 +11,7 @@ from envoymesh.stats.image import (
     image_of,
     lasting,
     merge,
+    names_of,
     show,
     without,
 )
@@ -102,6 +103,25 @@ def test_names_can_be_changed_on_the_way_out() -> None:
     assert image.used == {"v.c", "v.g"}
     assert image.texts == {"v.t": "text"}
     assert image.histograms == {"v.h": HistogramImage("ms", {7: 1}, {7: 1})}
+
+
+def test_what_is_known_is_told_only_when_used() -> None:
+    store = Store()
+    scope = store.scope("w.")
+    scope.counter("c")
+    scope.gauge("g")
+    scope.histogram("h", "ms")
+    scope.text_readout("t")
+    known = names_of(store)
+    assert known == {"w.c", "w.g", "w.h", "w.t"}
+    scope.counter("new")
+    assert image_of(store, known=known) == StoreImage(counters={"w.new": 0})
+    scope.counter("c").inc()
+    scope.gauge("g").set(0)
+    scope.histogram("h").record(5)
+    scope.text_readout("t").set("x")
+    store.flush()
+    assert image_of(store, known=known) == image_of(store)
 
 
 IMAGE = StoreImage(
