@@ -160,7 +160,7 @@ class Histogram:
         """Counts of the interval and of the whole, by each bucket's lower bound (a whole number, as values are)."""
         return _by_bound(self._interval), _by_bound(self._cumulative)
 
-    def show(self, interval: Mapping[int, int], cumulative: Mapping[int, int]) -> None:
+    def stand_for(self, interval: Mapping[int, int], cumulative: Mapping[int, int]) -> None:
         """Stand for counts that were made elsewhere, as `counts()` gives them."""
         self._interval = {bucket_of(bound): count for bound, count in interval.items()}
         self._cumulative = {bucket_of(bound): count for bound, count in cumulative.items()}

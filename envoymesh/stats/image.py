@@ -143,7 +143,7 @@ def show(image: StoreImage, store: Store) -> None:
     store.counters, store.gauges, store.histograms, store.text_readouts = Family(), Family(), Family(), Family()
     for name, value in image.counters.items():
         counter = Counter(name)
-        counter.show(value, name in image.used)
+        counter.stand_for(value, name in image.used)
         store.counters.add(counter)
     for name, value in image.gauges.items():
         gauge = Gauge(name)
@@ -155,5 +155,5 @@ def show(image: StoreImage, store: Store) -> None:
         store.text_readouts.add(readout)
     for name, each in image.histograms.items():
         histogram = Histogram(name, Unit(each.unit))
-        histogram.show(each.interval, each.cumulative)
+        histogram.stand_for(each.interval, each.cumulative)
         store.histograms.add(histogram)

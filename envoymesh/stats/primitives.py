@@ -36,7 +36,7 @@ class Counter:
         self._was_used = self.used
         self.value = 0
 
-    def show(self, value: int, used: bool) -> None:
+    def stand_for(self, value: int, used: bool) -> None:
         """Stand for a count that was made elsewhere."""
         self.value = value
         self._was_used = used
