@@ -229,6 +229,16 @@ def test_a_signal_drains_every_worker(number: signal.Signals, proxy: Proxy) -> N
     assert "ended (" not in proxy.log
 
 
+def test_a_signal_during_the_start_is_heeded(tmp_path: Path) -> None:
+    proxy = Proxy.ours(direct(), tmp_path, *TWO)
+    try:
+        wait_for(lambda: "starting 2 workers" in proxy.log, "the workers begin", 20.0)
+        proxy.signal(signal.SIGTERM)
+        assert proxy.wait() == 0
+    finally:
+        proxy.stop()
+
+
 def test_a_second_signal_ends_all_at_once(proxy: Proxy) -> None:
     workers = workers_of(proxy)
     for pid in workers:

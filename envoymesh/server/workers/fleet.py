@@ -164,9 +164,14 @@ class Fleet:
     # Starting
 
     async def start(self) -> None:
-        """Start all and wait until they accept connections. Errors: WorkersFailedError; then none is left."""
+        """Start all and wait until they accept connections. Stops early once `let_end` was called.
+
+        Errors: WorkersFailedError; then none is left.
+        """
         for index in range(self._count):
-            await self._spawn(index)
+            # Told to end meanwhile: a worker that began now would not hear of it.
+            if not self._ending:
+                await self._spawn(index)
         while not self._ending:
             if self._failure or len(self._workers) < self._count:
                 self.kill()

@@ -244,6 +244,20 @@ def test_a_worker_that_cannot_start_fails_the_start(reason: str) -> None:
     play(scene)
 
 
+def test_a_start_that_is_called_off_begins_no_more_workers() -> None:
+    async def scene(stage: Stage) -> None:
+        starting = asyncio.ensure_future(stage.fleet.start())
+        await stage.until(lambda: stage.cast)
+        stage.fleet.let_end()
+        stage.fleet.tell(Command(Verb.DRAIN_AND_STOP))
+        await starting
+        assert len(stage.cast) == 1
+        assert isinstance(await stage.cast[0].hear(), Start)
+        assert await stage.cast[0].hear() == Command(Verb.DRAIN_AND_STOP)
+
+    play(scene)
+
+
 def test_workers_that_were_told_to_end_are_not_replaced() -> None:
     async def scene(stage: Stage) -> None:
         await stage.begin()
