@@ -103,6 +103,14 @@ class FrameReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
+    @property
+    def wanted(self) -> int:
+        """How many bytes to read, for the next message at most; who reads no more leaves those after it."""
+        have = len(self._buffer)
+        if have < _LENGTH.size:
+            return _LENGTH.size - have
+        return _LENGTH.size + int(_LENGTH.unpack_from(self._buffer)[0]) - have
+
     def feed(self, data: bytes) -> list[Message]:
         """The messages that these bytes complete."""
         buffer = self._buffer

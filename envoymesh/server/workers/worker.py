@@ -141,9 +141,9 @@ class Worker(Server):
 
 
 def receive_start(sock: socket.socket) -> Start | None:
-    """The first message, waited for; None when the parent is gone before it."""
+    """The first message, waited for; None when the parent is gone before it. What follows stays for the channel."""
     reader = FrameReader()
-    while data := sock.recv(1 << 16):
+    while data := sock.recv(reader.wanted):
         for message in reader.feed(data):
             assert isinstance(message, Start)
             return message
