@@ -121,6 +121,9 @@ def test_hosts_of_clusters_and_memory_are_added_up(tmp_path: Path) -> None:
             lines = proxy.admin_get("/clusters").splitlines()
             assert f"{host}::rq_total::20" in lines
             assert lines.count(f"{host}::hostname::") == 1
+            assert str(upstream.address[1]) in proxy.admin_get(
+                "/config_dump?include_eds&resource=static_endpoint_configs"
+            )
             assert proxy.stat("cluster.up.membership_total") == 1
             assert proxy.stat("cluster.up.upstream_rq_total") == 20
             resident = int(json.loads(proxy.admin_get("/memory"))["total_physical_bytes"])

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from envoymesh.admin.context import AdminContext
+from envoymesh.admin.dump.config import endpoints_dump
 from envoymesh.admin.filter import admin_filter_factory
 from envoymesh.admin.process_memory import process_memory
 from envoymesh.admin.registry import Admin
@@ -105,6 +106,7 @@ class Parent(Server):
             runtime=WholeRuntime(context.runtime, self.tell),
             cpu_profiler=WholeCpuProfiler(context.cpu_profiler, self.tell),
             clusters=self._whole_clusters,
+            endpoint_dump=lambda: endpoints_dump(self._whole_clusters()),
             memory=lambda: whole_memory([process_memory(), *(each.memory for each in self._fleet.snapshots)]),
         )
 
