@@ -57,6 +57,11 @@ class Process:
                 stderr=subprocess.STDOUT,
             )
 
+    @property
+    def pid(self) -> int:
+        """Its process id; taskset's place is taken by the program."""
+        return self._popen.pid
+
     def wait_for_port(self, port: int) -> float:
         """Wait until something accepts on the port; returns the seconds since the start.
 

@@ -6,6 +6,7 @@ anything, nor import anything of the package.
 
 from __future__ import annotations
 
+import os
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
@@ -14,6 +15,15 @@ LOG_FORMAT = "[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v"
 MODES = ("serve", "validate")
 DRAIN_STRATEGIES = ("gradual", "immediate")
 IP_VERSIONS = ("v4", "v6")
+
+
+def processors() -> int:
+    """How many processors this process may run on, where the system tells (else how many there are)."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
 
 NO_EFFECT = "Accepted for compatibility; it has no effect."
 
@@ -27,7 +37,7 @@ def _flag(default: Any, text: str, *, choices: tuple[str, ...] = (), error: str 
 class Options:
     """What `envoymesh proxy` was started with; field `some_name` is Envoy's flag `--some-name`.
 
-    Times carry their unit in the name. Defaults are Envoy's, but for `concurrency`, which is 1.
+    Times carry their unit in the name. Defaults are Envoy's.
     """
 
     config_path: str = _flag("", "Path to configuration file")
@@ -50,7 +60,9 @@ class Options:
     )
     log_format: str = _flag(LOG_FORMAT, f'Log message format in spdlog syntax. Default is "{LOG_FORMAT}"')
     log_path: str = _flag("", "Path to logfile")
-    concurrency: int = _flag(1, "# of worker threads to run. Default is 1, and more are not supported yet")
+    concurrency: int = _flag(
+        processors(), "# of worker processes to run, 1 at least. Default is the number of processors"
+    )
     service_cluster: str = _flag("", "Cluster name")
     service_node: str = _flag("", "Node name")
     service_zone: str = _flag("", "Zone name")
@@ -83,6 +95,7 @@ class Options:
         return {
             **_SHOWN_AND_NOT_GIVEN,
             **{name: getattr(self, name) for name in _SHOWN_AS_THEY_ARE},
+            "concurrency": max(1, self.concurrency),
             "base_id": str(self.base_id),
             "mode": self.mode.capitalize(),
             "drain_strategy": self.drain_strategy.capitalize(),

@@ -38,13 +38,17 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A path, its help, its handler, and whether it changes something (then it wants POST)."""
+    """A path, its help, its handler, and whether it changes something (then it wants POST).
+
+    `shows_counts` says that it shows what workers count, which must be gathered first where they are other processes.
+    """
 
     path: str
     help: str
     handler: Handler
     mutates: bool = False
     parameters: Sequence[Parameter] = ()
+    shows_counts: bool = False
 
     def help_lines(self) -> str:
         """The endpoint's lines in /help."""

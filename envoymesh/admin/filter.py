@@ -3,6 +3,8 @@
 It gathers the request, asks `Admin` and writes the answer. It must not know any endpoint.
 """
 
+from collections.abc import Callable
+
 from envoymesh.admin.messages import FORM, Request, Response, parse_params, parse_target
 from envoymesh.admin.registry import Admin
 from envoymesh.http.filter import (
@@ -18,16 +20,25 @@ from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 MAX_BODY = 1 << 20
 """Bytes of request body that are kept; a longer one is answered 413."""
 
+Gather = Callable[[Callable[[], None]], None]
+"""Brings what workers count up to date, then calls back: at once, or later."""
+
 _DETAILS = "admin_filter_response"
 
 
+def _nothing_to_gather(then: Callable[[], None]) -> None:
+    then()
+
+
 class AdminFilter(StreamDecoderFilter):
-    """Answers one admin request when it is whole."""
+    """Answers one admin request when it is whole and, where it shows counts, when these are gathered."""
 
-    __slots__ = ("_admin", "_body", "_headers")
+    __slots__ = ("_admin", "_body", "_destroyed", "_gather", "_headers")
 
-    def __init__(self, admin: Admin) -> None:
+    def __init__(self, admin: Admin, gather: Gather) -> None:
         self._admin = admin
+        self._gather = gather
+        self._destroyed = False
         self._body = bytearray()
         self._headers: RequestHeaders | None = None
 
@@ -58,19 +69,35 @@ class AdminFilter(StreamDecoderFilter):
 
     def _answer(self) -> None:
         assert self._headers is not None
-        response = self._admin.handle(_request(self._headers, bytes(self._body)))
+        request = _request(self._headers, bytes(self._body))
         self._headers = None
+        if self._admin.shows_counts(request):
+            self._gather(lambda: self._write(self._admin.handle(request)))
+        elif self._admin.changes(request):
+            # Who has answered a question that came after an order has carried it out: OK means that it is done.
+            response = self._admin.handle(request)
+            self._gather(lambda: self._write(response))
+        else:
+            self._write(self._admin.handle(request))
+
+    def on_destroy(self) -> None:
+        """The stream is gone; what is still being gathered is not answered."""
+        self._destroyed = True
+
+    def _write(self, response: Response) -> None:
+        if self._destroyed:
+            return
         body = response.body.encode()
         # As in Envoy the body is a stream, also where it is empty: HTTP/1 answers are chunked.
         self.decoder_callbacks.encode_headers(_response_headers(response), False, _DETAILS)
         self.decoder_callbacks.encode_data(body, True)
 
 
-def admin_filter_factory(admin: Admin) -> FilterFactory:
-    """The factory that ends the admin listener's filter chain."""
+def admin_filter_factory(admin: Admin, gather: Gather = _nothing_to_gather) -> FilterFactory:
+    """The factory that ends the admin listener's filter chain; `gather` is for a server whose workers are processes."""
 
     def create(callbacks: FilterChainFactoryCallbacks) -> None:
-        callbacks.add_decoder_filter(AdminFilter(admin))
+        callbacks.add_decoder_filter(AdminFilter(admin, gather))
 
     return create
 

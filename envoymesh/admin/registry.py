@@ -79,6 +79,16 @@ class Admin:
         self._endpoints = all_endpoints() if endpoints is None else endpoints
         self._by_path = {endpoint.path: endpoint for endpoint in self._endpoints}
 
+    def shows_counts(self, request: Request) -> bool:
+        """Whether the answer shows what workers count."""
+        endpoint = self._by_path.get(request.path)
+        return endpoint is not None and endpoint.shows_counts
+
+    def changes(self, request: Request) -> bool:
+        """Whether the request changes something."""
+        endpoint = self._by_path.get(request.path)
+        return endpoint is not None and endpoint.mutates
+
     def handle(self, request: Request) -> Response:
         """The answer to a request: the handler's, 403, 404 with the help, or 405."""
         if not self._context.allows(request.target or request.path):

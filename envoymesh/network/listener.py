@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from envoymesh.errors import BindError
 from envoymesh.network.accepting import Accepted, Handshaking, Inspector
@@ -130,6 +130,20 @@ class TcpListener:
             Address(address.host, sock.getsockname()[1])
             for (address, _), sock in zip(wanted, self._sockets, strict=True)
         ]
+
+    def adopt(self, sockets: Sequence[socket.socket]) -> None:
+        """Take sockets that another process bound, one for each address and in their order, in place of `bind`.
+
+        None at all is the listener after `stop_accepting`.
+        """
+        self._sockets = list(sockets)
+        for index, sock in enumerate(sockets):
+            self.addresses[index] = Address(self.addresses[index].host, sock.getsockname()[1])
+
+    @property
+    def bound_sockets(self) -> Sequence[socket.socket]:
+        """The sockets between `bind` and `listen`, one for each address."""
+        return self._sockets
 
     async def listen(self) -> None:
         """Begin to accept."""

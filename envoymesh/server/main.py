@@ -12,7 +12,7 @@ import threading
 from types import FrameType
 
 from envoymesh.config.load import load_bootstrap
-from envoymesh.errors import BindError, ConfigError
+from envoymesh.errors import ConfigError, EnvoymeshError
 from envoymesh.network.dispatcher import new_event_loop
 from envoymesh.options import Options
 from envoymesh.server.log import ProcessLog
@@ -42,6 +42,11 @@ def _make_server(options: Options, process_log: ProcessLog, loop: asyncio.Abstra
     loaded = load_bootstrap(options.config_path or None, options.config_yaml, options.allow_unknown_static_fields)
     for warning in loaded.warnings:
         logging.getLogger("envoymesh.config").warning("%s", warning)
+    if options.concurrency > 1 and options.mode == "serve":
+        # Not at the top: one worker has no need of it.
+        from envoymesh.server.workers.parent import Parent
+
+        return Parent(options, loaded, process_log, loop)
     return Server(options, loaded, process_log, loop)
 
 
@@ -63,15 +68,13 @@ def _serve(options: Options, process_log: ProcessLog) -> int:
     asyncio.set_event_loop(loop)
     try:
         _log.info("initializing epoch 0 (version %s)", version_text())
-        if options.concurrency > 1:
-            _log.warning("--concurrency %d: envoymesh runs one worker; more are not supported yet", options.concurrency)
         server = _make_server(options, process_log, loop)
         _handle_signals(loop, server)
         # What start-up made stays: the collector need not walk it again and again.
         gc.collect()
         gc.freeze()
         loop.run_until_complete(server.run())
-    except (ConfigError, BindError) as error:
+    except EnvoymeshError as error:
         _log.critical("error initializing configuration '%s': %s", options.config_path, error)
         return 1
     finally:
@@ -86,6 +89,7 @@ def _handle_signals(loop: asyncio.AbstractEventLoop, server: Server) -> None:
     def stop(number: int) -> None:
         if caught:
             _log.warning("caught a second signal, exiting at once")
+            server.leave_at_once()
             logging.shutdown()
             os._exit(0)
         caught.append(number)

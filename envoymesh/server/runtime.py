@@ -77,6 +77,11 @@ class Runtime:
         """Whether ``/runtime_modify`` has a layer to change."""
         return self._admin is not None
 
+    @property
+    def overrides(self) -> dict[str, str]:
+        """What ``/runtime_modify`` has set and not taken out again."""
+        return {} if self._admin is None else dict(self._values[self._admin])
+
     def modify(self, values: Mapping[str, str]) -> None:
         """Set keys in the admin layer; an empty value takes the key out."""
         if self._admin is None:

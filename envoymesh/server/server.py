@@ -20,6 +20,7 @@ from envoymesh.config.load import LoadedBootstrap
 from envoymesh.errors import ConfigError
 from envoymesh.http.access_log.config import AccessLogContext
 from envoymesh.http.config import HttpConfigContext
+from envoymesh.http.filter import FilterFactory
 from envoymesh.http.settings import HttpConnectionManagerSettings
 from envoymesh.network.connector import LoopConnector
 from envoymesh.network.dispatcher import LoopDispatcher
@@ -58,10 +59,13 @@ GOAWAY_DELAY = 0.5
 
 
 class Server:
-    """One proxy process. Also the admin's `ServerLifecycle`.
+    """One proxy process. Also the admin's `ServerLifecycle`. `workers/` has the two kinds that share the work.
 
     Errors: ConfigError, at construction, for anything in the bootstrap that cannot be done.
     """
+
+    log_level_of_steps = logging.INFO
+    """How loudly it tells of each step of its life."""
 
     def __init__(
         self, options: Options, loaded: LoadedBootstrap, process_log: ProcessLog, loop: asyncio.AbstractEventLoop
@@ -99,8 +103,7 @@ class Server:
         self._contexts = HttpContexts(self._parts)
         self.route_messages: list[Any] = []
         self.listeners = self._make_listeners()
-        profile_path = DEFAULT_PROFILE_PATH if self.settings.admin is None else self.settings.admin.profile_path
-        self.cpu_profiler = CpuProfiler(profile_path)
+        self.cpu_profiler = CpuProfiler(self._profile_path())
         self._admin = self._make_admin()
         reader.finish()
 
@@ -154,6 +157,9 @@ class Server:
             self._listener_stats.listener_added.inc()
         return made
 
+    def _profile_path(self) -> str:
+        return DEFAULT_PROFILE_PATH if self.settings.admin is None else self.settings.admin.profile_path
+
     def _make_admin(self) -> TcpListener | None:
         admin = self.settings.admin
         if admin is None:
@@ -163,11 +169,14 @@ class Server:
         http = {id(chain): self._admin_http(admin)}
         return make_listener(settings, self._parts, self._contexts, http, ADMIN_STAT_NAME)
 
+    def _admin_filter(self, admin: AdminSettings) -> FilterFactory:
+        return admin_filter_factory(Admin(make_admin_context(self, admin)))
+
     def _admin_http(self, admin: AdminSettings) -> HttpConnectionManagerSettings:
         return HttpConnectionManagerSettings(
             stat_prefix="admin",
             route_table=RouteTable("admin", []),
-            filter_factories=(admin_filter_factory(Admin(make_admin_context(self, admin))),),
+            filter_factories=(self._admin_filter(admin),),
             use_remote_address=True,
             generate_request_id=False,
             delayed_close_timeout=0.0,  # as Envoy's admin: closed with the last byte
@@ -185,16 +194,22 @@ class Server:
             _log.info("admin address: %s", self._admin.addresses[0])
             self._write_admin_address(str(self._admin.addresses[0]))
         self._state = ServerState.INITIALIZING
-        _log.info("cm init: initializing cds")
-        self.clusters.initialise(self._initialised.set)
-        await self._initialised.wait()
-        _log.info("all clusters initialized. initializing init manager")
-        for listener in self.listeners:
-            await listener.listen()
-            self._listener_stats.listener_create_success.inc()
+        await self._start_serving()
         self._go_live()
         await self._stopped.wait()
         await self._close()
+
+    async def _start_serving(self) -> None:
+        self._say("cm init: initializing cds")
+        self.clusters.initialise(self._initialised.set)
+        await self._initialised.wait()
+        self._say("all clusters initialized. initializing init manager")
+        for listener in self.listeners:
+            await listener.listen()
+            self._listener_stats.listener_create_success.inc()
+
+    def _say(self, text: str, *values: object) -> None:
+        _log.log(self.log_level_of_steps, text, *values, stacklevel=2)
 
     def _bind(self) -> None:
         bound: list[TcpListener] = []
@@ -214,8 +229,8 @@ class Server:
         elapsed = int((self.dispatcher.now() - self._started) * 1000)
         self._stats.live(len(self.listeners), elapsed)
         self._flush_stats()
-        _log.info("all dependencies initialized. starting workers")
-        _log.info("starting main dispatch loop (started in %d ms)", elapsed)
+        self._say("all dependencies initialized. starting workers")
+        self._say("starting main dispatch loop (started in %d ms)", elapsed)
 
     def _write_admin_address(self, address: str) -> None:
         path = self.options.admin_address_path
@@ -290,9 +305,12 @@ class Server:
 
     # Stopping
 
+    def leave_at_once(self) -> None:
+        """The process is about to end without any more ado."""
+
     def drain_and_stop(self) -> None:
         """Accept no more, end connections when their requests are done, then stop; at the latest after drain_time_s."""
-        _log.info("caught signal, draining: %d connections open", self._open_connections())
+        self._say("caught signal, draining: %d connections open", self._open_connections())
         self._drain.start()
         self._stopping = True
         for listener in self.listeners:
@@ -314,7 +332,7 @@ class Server:
             self._drain_timer.enable(0.05)
 
     async def _close(self) -> None:
-        _log.info("main dispatch loop exited")
+        self._say("main dispatch loop exited")
         for listener in [*self.listeners, *filter(None, [self._admin])]:
             listener.close()
         self.clusters.shutdown()
@@ -323,7 +341,7 @@ class Server:
         self.cpu_profiler.stop()
         self._access_logs.close()
         await asyncio.sleep(0)  # transports that were closed just now get their turn
-        _log.info("exiting")
+        self._say("exiting")
 
 
 def local_address(version: str) -> str:

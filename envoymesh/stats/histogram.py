@@ -118,6 +118,10 @@ class Distribution:
         return found
 
 
+def _by_bound(counts: Mapping[Bucket, int]) -> dict[int, int]:
+    return {round(bucket.left): count for bucket, count in counts.items()}
+
+
 class Histogram:
     """A distribution of whole numbers, seen over the last flush interval and since the start.
 
@@ -150,6 +154,16 @@ class Histogram:
         for bucket, count in interval.items():
             self._cumulative[bucket] = self._cumulative.get(bucket, 0) + count
         self._interval = interval
+        self.used = bool(self._cumulative)
+
+    def counts(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Counts of the interval and of the whole, by each bucket's lower bound (a whole number, as values are)."""
+        return _by_bound(self._interval), _by_bound(self._cumulative)
+
+    def stand_for(self, interval: Mapping[int, int], cumulative: Mapping[int, int]) -> None:
+        """Stand for counts that were made elsewhere, as `counts()` gives them."""
+        self._interval = {bucket_of(bound): count for bound, count in interval.items()}
+        self._cumulative = {bucket_of(bound): count for bound, count in cumulative.items()}
         self.used = bool(self._cumulative)
 
     @property

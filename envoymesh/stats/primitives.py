@@ -36,6 +36,11 @@ class Counter:
         self._was_used = self.used
         self.value = 0
 
+    def stand_for(self, value: int, used: bool) -> None:
+        """Stand for a count that was made elsewhere."""
+        self.value = value
+        self._was_used = used
+
     def __repr__(self) -> str:
         return f"Counter({self.name}: {self.value})"
 

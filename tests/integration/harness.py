@@ -110,8 +110,9 @@ class Proxy:
 
     @classmethod
     def ours(cls, config: dict[str, Any] | str, folder: Path, *flags: str) -> Self:
-        """`envoymesh proxy`."""
-        return cls([sys.executable, "-m", "envoymesh", "proxy"], config, folder, *flags)
+        """`envoymesh proxy`, with one worker unless flags say otherwise."""
+        command = [sys.executable, "-m", "envoymesh", "proxy", "--concurrency", "1"]
+        return cls(command, config, folder, *flags)
 
     @classmethod
     def real(cls, program: Path, config: dict[str, Any] | str, folder: Path, *flags: str) -> Self:

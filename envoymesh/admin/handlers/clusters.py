@@ -98,4 +98,5 @@ ENDPOINT = Endpoint(
     parameters=(
         Parameter(ParameterKind.STRING, "filter", "Regular expression (Google re2) for filtering clusters by name"),
     ),
+    shows_counts=True,
 )

@@ -53,4 +53,5 @@ ENDPOINT = Endpoint(
             "Dump currently loaded configuration including EDS. See the response definition for more information",
         ),
     ),
+    shows_counts=True,  # with include_eds the hosts, which workers find
 )

@@ -11,4 +11,4 @@ def handle(context: AdminContext, _request: Request) -> Response:
     return Response(memory_json(context.memory()), content_type=JSON)
 
 
-ENDPOINT = Endpoint("/memory", "print current allocation/heap usage", handle)
+ENDPOINT = Endpoint("/memory", "print current allocation/heap usage", handle, shows_counts=True)

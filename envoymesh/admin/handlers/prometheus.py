@@ -36,4 +36,5 @@ ENDPOINT = Endpoint(
         INVERT_FILTER,
         Parameter(ParameterKind.ENUM, "histogram_buckets", "Histogram bucket display mode", ("cumulative", "summary")),
     ),
+    shows_counts=True,
 )

@@ -36,7 +36,7 @@ def clear(context: AdminContext, _request: Request) -> Response:
     return messages.OK
 
 
-SHOW = Endpoint("/stats/recentlookups", "Show recent stat-name lookups", show)
+SHOW = Endpoint("/stats/recentlookups", "Show recent stat-name lookups", show, shows_counts=True)
 CLEAR = Endpoint("/stats/recentlookups/clear", "clear list of stat-name lookups and counter", clear, mutates=True)
 DISABLE = Endpoint(
     "/stats/recentlookups/disable", "disable recording of reset stat-name lookup names", disable, mutates=True

@@ -53,4 +53,5 @@ ENDPOINT = Endpoint(
             ("cumulative", "disjoint", "detailed", "summary"),
         ),
     ),
+    shows_counts=True,
 )

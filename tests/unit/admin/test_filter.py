@@ -116,3 +116,67 @@ def test_a_body_over_the_bound_is_refused_once(admin_filter: AdminFilter, stream
     admin_filter.decode_trailers(HeaderMap())
     assert stream.local_replies == [413]
     assert stream.headers is None
+
+
+class Workers:
+    """Workers that take their time: `then` is called when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[Callable[[], None]] = []
+
+    def gather(self, then: Callable[[], None]) -> None:
+        self.asked.append(then)
+
+
+@pytest.fixture
+def workers() -> Workers:
+    return Workers()
+
+
+@pytest.fixture
+def waiting_filter(context: AdminContext, stream: Stream, workers: Workers) -> AdminFilter:
+    chain = Chain()
+    admin_filter_factory(Admin(context), workers.gather)(chain)
+    (made,) = chain.filters
+    made.set_decoder_filter_callbacks(stream)
+    return made
+
+
+def test_counts_are_shown_when_they_are_gathered(
+    waiting_filter: AdminFilter, stream: Stream, workers: Workers, context: AdminContext
+) -> None:
+    waiting_filter.decode_headers(RequestHeaders(b"GET", b"/stats"), True)
+    assert stream.headers is None
+    context.store.scope("x.").counter("total").inc()
+    (then,) = workers.asked
+    then()
+    assert (stream.body, stream.ended) == (b"x.total: 1\n", True)
+
+
+def test_a_change_is_made_at_once_and_answered_when_all_have_made_it(
+    waiting_filter: AdminFilter, stream: Stream, workers: Workers, context: AdminContext
+) -> None:
+    counter = context.store.scope("x.").counter("total")
+    counter.inc()
+    waiting_filter.decode_headers(RequestHeaders(b"POST", b"/reset_counters"), True)
+    assert counter.value == 0
+    assert stream.headers is None
+    (then,) = workers.asked
+    then()
+    assert (stream.body, stream.ended) == (b"OK\n", True)
+
+
+def test_what_workers_do_not_count_needs_no_gathering(
+    waiting_filter: AdminFilter, stream: Stream, workers: Workers
+) -> None:
+    waiting_filter.decode_headers(RequestHeaders(b"GET", b"/ready"), True)
+    assert stream.body == b"LIVE\n"
+    assert workers.asked == []
+
+
+def test_a_stream_that_is_gone_is_not_answered(waiting_filter: AdminFilter, stream: Stream, workers: Workers) -> None:
+    waiting_filter.decode_headers(RequestHeaders(b"GET", b"/clusters"), True)
+    waiting_filter.on_destroy()
+    (then,) = workers.asked
+    then()
+    assert stream.headers is None

@@ -1,0 +1,207 @@
+"""The parent of worker processes: a server that serves the admin only, and speaks for the whole.
+
+What the admin asks it to do it does to itself and tells every worker; what it shows is gathered from them. It must not
+accept a connection that is not the admin's, nor send a request upstream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from envoymesh.admin.context import AdminContext
+from envoymesh.admin.dump.config import endpoints_dump
+from envoymesh.admin.filter import admin_filter_factory
+from envoymesh.admin.process_memory import process_memory
+from envoymesh.admin.registry import Admin
+from envoymesh.admin.views import ClusterStatus
+from envoymesh.config.load import LoadedBootstrap
+from envoymesh.http.filter import FilterFactory
+from envoymesh.options import Options
+from envoymesh.server.admin import make_admin_context
+from envoymesh.server.config import AdminSettings
+from envoymesh.server.log import ProcessLog
+from envoymesh.server.server import Server
+from envoymesh.server.workers.fleet import Fleet
+from envoymesh.server.workers.protocol import Command, Start, Verb
+from envoymesh.server.workers.snapshot import Ended, Snapshot, whole_clusters, whole_memory, whole_stats
+from envoymesh.server.workers.sockets import WorkerSockets
+from envoymesh.server.workers.whole import WholeCpuProfiler, WholeLogLevels, WholeRuntime, WholeStore
+from envoymesh.stats.image import image_of, show
+
+_log = logging.getLogger("envoymesh.main")
+
+FAREWELL = 3.0
+"""Seconds that workers have to end after they were told to, or after the drain time, before they are killed."""
+
+
+class Parent(Server):
+    """The parent of `options.concurrency` workers."""
+
+    def __init__(
+        self, options: Options, loaded: LoadedBootstrap, process_log: ProcessLog, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(options, loaded, process_log, loop)
+        self._fleet = Fleet(self.dispatcher, options.concurrency, self)
+        self._sockets: list[WorkerSockets] = []
+        self._ended = Ended()
+        self._restarts = self.store.scope("server.").counter("worker_restarts")
+
+    # Starting
+
+    def _bind(self) -> None:
+        super()._bind()
+        for listener in self.listeners:
+            self._sockets.append(WorkerSockets(listener, self.options.concurrency))
+
+    async def _start_serving(self) -> None:
+        _log.info("starting %d workers", self.options.concurrency)
+        await self._fleet.start()
+        self._listener_stats.listener_create_success.add(len(self.listeners))
+
+    def _go_live(self) -> None:
+        super()._go_live()
+        for name in ("server.concurrency", "listener_manager.workers_started"):
+            self.store.scope("").gauge(name).set(self.options.concurrency)
+
+    def start_message(self, index: int) -> Start:
+        """Everything that a worker needs; a later one is also told what has changed since the start."""
+        return Start(
+            index=index,
+            options=self.options,
+            bootstrap=self.loaded.message.SerializeToString(),
+            sockets=tuple(sockets.of(index) for sockets in self._sockets),
+            commands=tuple(self._changes()),
+        )
+
+    def _changes(self) -> list[Command]:
+        changes = [
+            Command(Verb.SET_LOG_LEVELS, (dict(self.process_log.levels()),)),
+            Command(Verb.FAIL_HEALTH_CHECK, (self._drain.health_check_failed,)),
+        ]
+        if self.runtime.overrides:
+            changes.append(Command(Verb.MODIFY_RUNTIME, (self.runtime.overrides,)))
+        if self._drain.draining:
+            changes.append(Command(Verb.START_DRAIN))
+        if self.store.lookups.enabled:
+            changes.append(Command(Verb.ENABLE_LOOKUPS, (True,)))
+        if self.cpu_profiler.enabled:
+            changes.append(Command(Verb.PROFILE_CPU, (True,)))
+        return changes
+
+    # The whole
+
+    def _admin_filter(self, admin: AdminSettings) -> FilterFactory:
+        context = make_admin_context(self, admin)
+        return admin_filter_factory(Admin(self._context_of_the_whole(context)), self._gather)
+
+    def _context_of_the_whole(self, context: AdminContext) -> AdminContext:
+        self._whole = WholeStore(self.store, self.tell, self.reset_counters)
+        return replace(
+            context,
+            store=self._whole,
+            log_levels=WholeLogLevels(context.log_levels, self.tell),
+            runtime=WholeRuntime(context.runtime, self.tell),
+            cpu_profiler=WholeCpuProfiler(context.cpu_profiler, self.tell),
+            clusters=self._whole_clusters,
+            endpoint_dump=lambda: endpoints_dump(self._whole_clusters()),
+            memory=lambda: whole_memory([process_memory(), *(each.memory for each in self._fleet.snapshots)]),
+        )
+
+    def tell(self, verb: Verb, *arguments: object) -> None:
+        """Give every worker a command."""
+        self._fleet.tell(Command(verb, arguments))
+
+    def _gather(self, then: Callable[[], None]) -> None:
+        def gathered() -> None:
+            told = self._fleet.snapshots
+            workers = [self._ended.stats, *(each.stats for each in told)]
+            show(whole_stats(image_of(self.store), workers), self._whole)
+            self._whole.lookups.gather([each.lookups for each in told])
+            then()
+
+        self._fleet.ask(gathered)
+
+    def _whole_clusters(self) -> list[ClusterStatus]:
+        return whole_clusters([each.clusters for each in self._fleet.snapshots], self._ended.clusters)
+
+    def reset_counters(self) -> None:
+        """``/reset_counters`` of the whole."""
+        self.store.reset_counters()
+        self._ended.reset_counters()
+        self.tell(Verb.RESET_COUNTERS)
+
+    def _flush_stats(self) -> None:
+        super()._flush_stats()
+        # Asked for the sake of a worker that may die before the next question: little of what it counted is lost.
+        self._fleet.ask(lambda: None)
+
+    def _open_connections(self) -> int:
+        return sum(each.connections for each in self._fleet.snapshots)
+
+    # Workers that end
+
+    def on_worker_ended(self, last: Snapshot | None) -> None:
+        """Keep what it counted."""
+        if last is not None:
+            self._ended.add(last)
+
+    def on_worker_died(self) -> None:
+        """Count it."""
+        self._restarts.inc()
+
+    # ServerLifecycle
+
+    def fail_health_check(self, fail: bool) -> None:
+        """``/healthcheck/fail`` and ``/healthcheck/ok``."""
+        super().fail_health_check(fail)
+        self.tell(Verb.FAIL_HEALTH_CHECK, fail)
+
+    def drain_listeners(self, *, graceful: bool, inbound_only: bool, skip_exit: bool) -> None:
+        """``/drain_listeners``; the parent times the drain and then stops everybody's listeners."""
+        super().drain_listeners(graceful=graceful, inbound_only=inbound_only, skip_exit=skip_exit)
+        if self._drain.draining:
+            self.tell(Verb.START_DRAIN)
+
+    def _stop_listeners(self) -> None:
+        super()._stop_listeners()
+        for listener, sockets in zip(self.listeners, self._sockets, strict=True):
+            if not listener.bound_sockets:
+                sockets.close()
+        self.tell(Verb.STOP_LISTENERS, self._inbound_only)
+
+    def reopen_logs(self) -> None:
+        """SIGUSR1 and ``/reopen_logs``."""
+        super().reopen_logs()
+        self.tell(Verb.REOPEN_LOGS)
+
+    # Stopping
+
+    def drain_and_stop(self) -> None:
+        """Tell the workers to drain, and stop when they have ended."""
+        self._fleet.let_end()
+        super().drain_and_stop()
+        for sockets in self._sockets:
+            sockets.close()
+        self.tell(Verb.DRAIN_AND_STOP)
+
+    def _stop_when_drained(self) -> None:
+        # Workers have the same deadline; the farewell is for one that does not keep to it.
+        if not self._fleet.running or self.dispatcher.now() >= self._deadline + FAREWELL:
+            self._stopped.set()
+        else:
+            self._drain_timer.enable(0.02)
+
+    def leave_at_once(self) -> None:
+        """No worker outlives the parent's sudden end."""
+        self._fleet.kill()
+
+    async def _close(self) -> None:
+        self._fleet.let_end()
+        self.tell(Verb.STOP)
+        await self._fleet.end(FAREWELL)
+        for sockets in self._sockets:
+            sockets.close()
+        await super()._close()

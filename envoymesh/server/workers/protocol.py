@@ -1,0 +1,127 @@
+"""What parent and worker say to each other, and its framing: a length of four bytes, then a pickle.
+
+Both ends are the same program, and the socket pair between them has no name: nobody else can write to it, which is why
+pickle is safe here. It must not do any I/O.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from envoymesh.options import Options
+from envoymesh.server.workers.snapshot import Snapshot
+
+_LENGTH = struct.Struct("!I")
+
+
+class Verb(StrEnum):
+    """What a worker can be told to do."""
+
+    FAIL_HEALTH_CHECK = "fail_health_check"  # (fail: bool)
+    START_DRAIN = "start_drain"
+    STOP_LISTENERS = "stop_listeners"  # (inbound_only: bool)
+    REOPEN_LOGS = "reopen_logs"
+    RESET_COUNTERS = "reset_counters"
+    MODIFY_RUNTIME = "modify_runtime"  # (values: Mapping[str, str])
+    SET_LOG_LEVELS = "set_log_levels"  # (levels by component: Mapping[str, str])
+    ENABLE_LOOKUPS = "enable_lookups"  # (wanted: bool)
+    CLEAR_LOOKUPS = "clear_lookups"
+    PROFILE_CPU = "profile_cpu"  # (wanted: bool)
+    DRAIN_AND_STOP = "drain_and_stop"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Parent to worker: do this. It is not answered."""
+
+    verb: Verb
+    arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Parent to worker, first of all: who it is and what to run.
+
+    Attributes:
+        index: 0 to concurrency - 1.
+        bootstrap: the checked Bootstrap message, serialised.
+        sockets: for each listener the descriptors of its bound sockets, one for each address; none: it has stopped.
+        commands: what brings a worker that comes later to where the others are.
+    """
+
+    index: int
+    options: Options
+    bootstrap: bytes
+    sockets: tuple[tuple[int, ...], ...]
+    commands: tuple[Command, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Worker to parent: it accepts connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Worker to parent: it cannot start, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Parent to worker: answer with what you have counted; questions are numbered from 1."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Worker to parent: the answer to one question."""
+
+    number: int
+    snapshot: Snapshot
+
+
+Message = Command | Start | Started | Failed | Ask | Answer
+
+
+def encode(message: Message) -> bytes:
+    """A message as a frame."""
+    data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    return _LENGTH.pack(len(data)) + data
+
+
+class FrameReader:
+    """Takes bytes as they come, gives messages as they become whole."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes to read, for the next message at most; who reads no more leaves those after it."""
+        have = len(self._buffer)
+        if have < _LENGTH.size:
+            return _LENGTH.size - have
+        return _LENGTH.size + int(_LENGTH.unpack_from(self._buffer)[0]) - have
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that these bytes complete."""
+        buffer = self._buffer
+        buffer += data
+        messages: list[Message] = []
+        begin = 0
+        while len(buffer) - begin >= _LENGTH.size:
+            end = begin + _LENGTH.size + _LENGTH.unpack_from(buffer, begin)[0]
+            if len(buffer) < end:
+                break
+            messages.append(pickle.loads(memoryview(buffer)[begin + _LENGTH.size : end].tobytes()))
+            begin = end
+        del buffer[:begin]
+        return messages

@@ -1,0 +1,139 @@
+"""What a worker has counted, as plain data, and how the workers' figures become those of the whole.
+
+Stats: counters and histograms add up; gauges add up, but what each worker sees for itself of one and the same thing
+(members of a cluster, an open circuit breaker) is shown once, as the highest. What the parent alone is or does is the
+parent's. It must not ask a worker anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+
+from envoymesh.admin.views import ClusterStatus, HostStatus, MemoryUsage
+from envoymesh.stats.image import StoreImage, blanked, lasting, merge, without
+from envoymesh.stats.recent_lookups import RecentLookups
+
+
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """How many stats a process has looked up by name; `counts` are (how often, name) of those it remembers."""
+
+    total: int = 0
+    counts: Sequence[tuple[int, str]] = ()
+
+    @classmethod
+    def of(cls, recent: RecentLookups) -> Lookups:
+        """A process's."""
+        return cls(recent.total, tuple(recent.counts()))
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """One worker's figures; `connections` are open downstream ones."""
+
+    stats: StoreImage
+    clusters: Sequence[ClusterStatus]
+    memory: MemoryUsage
+    connections: int
+    lookups: Lookups = Lookups()
+
+
+# Names of the whole process, which only the parent knows.
+_PARENTS = re.compile(
+    r"(?:listener_manager|runtime|main_thread)\.|server\.(?!memory_|total_connections$|envoy_bug_failures$"
+    r"|stats_recent_lookups$|worker_\d+\.)"
+)
+# Names that the parent has, since it reads the same configuration, but whose values are the workers'.
+_WORKERS = re.compile(r"cluster\.|(?:listener|http)\.(?!admin\.)|workers\.|server\.worker_\d+\.")
+# Names of what is there once, though each worker sees it.
+_HIGHEST = re.compile(
+    r"cluster_manager\.|thread_local_cluster_manager\."
+    r"|.*\.(?:membership_\w+|max_host_weight|lb_subsets_active|warming_state|version|update_time"
+    r"|circuit_breakers\.\w+\.\w+_open|health_check\.(?:healthy|degraded)|outlier_detection\.ejections_active"
+    r"|expiration_unix_time_seconds)$"
+)
+_OF_A_WORKER = re.compile(r"((?:listener\..*|server|thread_local_cluster_manager)\.worker_)0\.")
+
+
+@lru_cache(maxsize=1 << 17)
+def takes_highest(name: str) -> bool:
+    """Whether a stat of several workers is the highest of theirs rather than the sum."""
+    return _HIGHEST.match(name) is not None
+
+
+def is_parents(name: str) -> bool:
+    """Whether the parent alone gives this stat."""
+    return _PARENTS.match(name) is not None
+
+
+def renamed_for(index: int) -> Callable[[str], str]:
+    """A worker's names as the whole's: every worker counts as ``worker_0`` for itself."""
+    if not index:
+        return str
+    return lambda name: _OF_A_WORKER.sub(rf"\g<1>{index}.", name, count=1) if ".worker_0." in name else name
+
+
+def whole_stats(parent: StoreImage, workers: Iterable[StoreImage]) -> StoreImage:
+    """The parent's and the workers' stats as the one set that is shown."""
+    idle = blanked(parent, lambda name: _WORKERS.match(name) is not None)
+    return merge([idle, *(without(each, is_parents) for each in workers)], takes_highest)
+
+
+def whole_memory(parts: Iterable[MemoryUsage]) -> MemoryUsage:
+    """The processes' memory, added up (pages that they share count more than once)."""
+    each = list(parts)
+    return MemoryUsage(**{field.name: sum(getattr(part, field.name) for part in each) for field in fields(MemoryUsage)})
+
+
+def whole_clusters(workers: Sequence[Sequence[ClusterStatus]], ended: Sequence[ClusterStatus]) -> list[ClusterStatus]:
+    """The clusters with the hosts of all workers; their counts add up, with what ended workers counted for them."""
+    by_name: dict[str, list[ClusterStatus]] = {}
+    for clusters in workers:
+        for cluster in clusters:
+            by_name.setdefault(cluster.name, []).append(cluster)
+    past = {cluster.name: cluster.hosts for cluster in ended}
+    return [
+        replace(same[0], hosts=_whole_hosts([cluster.hosts for cluster in same], past.get(name, ())))
+        for name, same in by_name.items()
+    ]
+
+
+def _whole_hosts(workers: Sequence[Sequence[HostStatus]], ended: Sequence[HostStatus]) -> list[HostStatus]:
+    merged: dict[str, HostStatus] = {}
+    for host in (host for hosts in workers for host in hosts):
+        known = merged.get(str(host.address))
+        merged[str(host.address)] = host if known is None else _with(known, host)
+    for host in ended:
+        known = merged.get(str(host.address))
+        if known is not None:
+            merged[str(host.address)] = _with(known, host)
+    return list(merged.values())
+
+
+def _with(host: HostStatus, more: HostStatus) -> HostStatus:
+    return replace(host, counters=_sums(host.counters, more.counters), gauges=_sums(host.gauges, more.gauges))
+
+
+def _sums(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
+    return {name: left.get(name, 0) + right.get(name, 0) for name in {**left, **right}}
+
+
+class Ended:
+    """What workers counted that are no more: the whole's counters must not fall when a worker dies."""
+
+    def __init__(self) -> None:
+        self.stats = StoreImage()
+        self.clusters: list[ClusterStatus] = []
+
+    def add(self, last: Snapshot) -> None:
+        """A worker has ended; this was its last word."""
+        self.stats = merge([self.stats, lasting(last.stats)], takes_highest)
+        counted = [replace(each, hosts=[replace(host, gauges={}) for host in each.hosts]) for each in last.clusters]
+        self.clusters = whole_clusters([self.clusters, counted], ())
+
+    def reset_counters(self) -> None:
+        """``/reset_counters``; hosts' counters are not the store's and stay, as they do in a worker."""
+        self.stats.counters = dict.fromkeys(self.stats.counters, 0)

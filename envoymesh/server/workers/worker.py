@@ -1,0 +1,186 @@
+"""A worker process: a whole server without an admin, which takes its sockets and its orders from its parent.
+
+`python -m envoymesh.server.workers.worker DESCRIPTOR` runs one; the descriptor is its end of the channel. It heeds no
+signal, for a terminal's Ctrl-C reaches parent and workers alike and the parent decides. When the channel ends, the
+parent is gone, and so goes the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+
+from envoymesh.admin.cluster_view import cluster_status
+from envoymesh.admin.process_memory import process_memory
+from envoymesh.config.load import LoadedBootstrap
+from envoymesh.config.messages import new_bootstrap
+from envoymesh.config.source import Source
+from envoymesh.errors import EnvoymeshError
+from envoymesh.network.dispatcher import new_event_loop
+from envoymesh.network.listener import TcpListener
+from envoymesh.server.log import ProcessLog
+from envoymesh.server.server import Server
+from envoymesh.server.workers.channel import Channel
+from envoymesh.server.workers.protocol import (
+    Answer,
+    Ask,
+    Command,
+    Failed,
+    FrameReader,
+    Message,
+    Start,
+    Started,
+    Verb,
+    encode,
+)
+from envoymesh.server.workers.snapshot import Lookups, Snapshot, renamed_for
+from envoymesh.stats.image import image_of, names_of
+
+DIRECTED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+"""The signals that the parent answers for its workers."""
+
+
+class Worker(Server):
+    """One worker's server.
+
+    Args:
+        sock: its end of the channel, from which `start` was read.
+    """
+
+    log_level_of_steps = logging.DEBUG
+
+    def __init__(
+        self, start: Start, sock: socket.socket, process_log: ProcessLog, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        bootstrap = new_bootstrap()
+        bootstrap.MergeFromString(start.bootstrap)
+        self._start = start
+        self._renamed = renamed_for(start.index)
+        super().__init__(start.options, LoadedBootstrap(bootstrap, Source()), process_log, loop)
+        self._sock = sock
+        # The parent has read the same configuration, and so has made the same stats.
+        self._known = {name for name in names_of(self.store) if self._renamed(name) == name}
+        self._verbs: Mapping[Verb, Callable[..., object]] = {
+            Verb.FAIL_HEALTH_CHECK: self.fail_health_check,
+            Verb.START_DRAIN: self._drain.start,
+            Verb.STOP_LISTENERS: self._stop_these_listeners,
+            Verb.REOPEN_LOGS: self.reopen_logs,
+            Verb.RESET_COUNTERS: self.store.reset_counters,
+            Verb.MODIFY_RUNTIME: self.runtime.modify,
+            Verb.SET_LOG_LEVELS: self._set_log_levels,
+            Verb.ENABLE_LOOKUPS: self.store.lookups.enable,
+            Verb.CLEAR_LOOKUPS: self.store.lookups.clear,
+            Verb.PROFILE_CPU: self._profile_cpu,
+            Verb.DRAIN_AND_STOP: self.drain_and_stop,
+            Verb.STOP: self._stopped.set,
+        }
+
+    def _profile_path(self) -> str:
+        return f"{super()._profile_path()}.worker_{self._start.index}"
+
+    def _make_admin(self) -> TcpListener | None:
+        return None
+
+    def _bind(self) -> None:
+        for listener, descriptors in zip(self.listeners, self._start.sockets, strict=True):
+            listener.adopt([socket.socket(fileno=descriptor) for descriptor in descriptors])
+
+    async def _start_serving(self) -> None:
+        channel = await Channel.open(self._sock, self._on_message, self._on_parent_gone)
+        self._send = channel.send
+        for command in self._start.commands:
+            self._obey(command)
+        await super()._start_serving()
+        self._send(Started())
+
+    # The parent's messages
+
+    def _on_message(self, message: Message) -> None:
+        if isinstance(message, Command):
+            self._obey(message)
+        elif isinstance(message, Ask):
+            self._send(Answer(message.number, self._snapshot()))
+
+    def _obey(self, command: Command) -> None:
+        self._verbs[command.verb](*command.arguments)
+
+    def _stop_these_listeners(self, inbound_only: bool) -> None:
+        self._inbound_only = inbound_only
+        self._stop_listeners()
+
+    def _set_log_levels(self, levels: Mapping[str, str]) -> None:
+        for component, level in levels.items():
+            self.process_log.set_level(component, level)
+
+    def _profile_cpu(self, wanted: bool) -> None:
+        if wanted:
+            self.cpu_profiler.start()
+        else:
+            self.cpu_profiler.stop()
+
+    def _on_parent_gone(self) -> None:
+        if not self._stopped.is_set():
+            logging.getLogger("envoymesh.main").critical("worker %d: the parent is gone, exiting", self._start.index)
+        self._initialised.set()
+        self._stopped.set()
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            stats=image_of(self.store, self._renamed, self._known),
+            clusters=[cluster_status(cluster) for cluster in self.clusters.clusters().values()],
+            memory=process_memory(),
+            connections=self._open_connections(),
+            lookups=Lookups.of(self.store.lookups),
+        )
+
+
+def receive_start(sock: socket.socket) -> Start | None:
+    """The first message, waited for; None when the parent is gone before it. What follows stays for the channel."""
+    reader = FrameReader()
+    while data := sock.recv(reader.wanted):
+        for message in reader.feed(data):
+            assert isinstance(message, Start)
+            return message
+    return None
+
+
+def main(descriptor: int) -> int:
+    """Run a worker until it is told to stop. Gives the exit code."""
+    for number in DIRECTED:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, DIRECTED)
+    sock = socket.socket(fileno=descriptor)
+    start = receive_start(sock)
+    return 0 if start is None else _run(start, sock)
+
+
+def _run(start: Start, sock: socket.socket) -> int:
+    options = start.options
+    loop = new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        log = ProcessLog(options.log_level, options.component_log_level, options.log_format, options.log_path)
+        worker = Worker(start, sock, log, loop)
+        gc.collect()
+        gc.freeze()
+        loop.run_until_complete(worker.run())
+    except (EnvoymeshError, OSError) as error:
+        sock.setblocking(True)
+        sock.sendall(encode(Failed(str(error))))
+        return 1
+    finally:
+        loop.close()
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(int(sys.argv[1]))
+    logging.shutdown()
+    # What is left is only memory: a whole tear-down would make a restart wait for it.
+    os._exit(code)

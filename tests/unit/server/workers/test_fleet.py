@@ -1,0 +1,273 @@
+"""The fleet over workers that are only the other end of a socket pair, played by the test."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from envoymesh.admin.views import MemoryUsage
+from envoymesh.options import Options
+from envoymesh.server.workers.fleet import ANSWER_TIME, FIRST_PAUSE, Fleet, WorkerProcess, WorkersFailedError
+from envoymesh.server.workers.protocol import (
+    Answer,
+    Ask,
+    Command,
+    Failed,
+    FrameReader,
+    Message,
+    Start,
+    Started,
+    Verb,
+    encode,
+)
+from envoymesh.server.workers.snapshot import Snapshot
+from envoymesh.stats.image import StoreImage
+from tests.support.fakes import FakeDispatcher
+
+
+def snapshot(connections: int) -> Snapshot:
+    return Snapshot(StoreImage(), [], MemoryUsage(1, 2, 3), connections)
+
+
+class PlayedWorker(WorkerProcess):
+    """A worker whose process is the test."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self.end: socket.socket | None = None
+        self.killed = False
+        self._reader = FrameReader()
+        self._heard: list[Message] = []
+
+    def spawn(self, start: Start) -> socket.socket:
+        ours, self.end = socket.socketpair()
+        return ours
+
+    def say(self, message: Message) -> None:
+        assert self.end is not None
+        self.end.sendall(encode(message))
+
+    async def hear(self) -> Message:
+        """The next message."""
+        assert self.end is not None
+        self.end.setblocking(False)
+        while not self._heard:
+            self._heard += self._reader.feed(await asyncio.get_running_loop().sock_recv(self.end, 65536))
+        return self._heard.pop(0)
+
+    def die(self) -> None:
+        assert self.end is not None
+        self.end.close()
+
+    def kill(self) -> None:
+        self.killed = True
+        self.die()
+
+    def reap(self) -> int:
+        return -9
+
+
+class Stage:
+    """A fleet of two and its employer; `cast` are all workers that ever were."""
+
+    def __init__(self) -> None:
+        self.dispatcher = FakeDispatcher()
+        self.cast: list[PlayedWorker] = []
+        self.lasts: list[Snapshot | None] = []
+        self.deaths = 0
+        self.broken = False
+        self.fleet = Fleet(self.dispatcher, 2, self, self._make)
+
+    def _make(self, index: int) -> WorkerProcess:
+        if self.broken:
+            self.broken = False
+            raise OSError(11, "Resource temporarily unavailable")
+        self.cast.append(PlayedWorker(index))
+        return self.cast[-1]
+
+    def start_message(self, index: int) -> Start:
+        return Start(index, Options(), b"", ())
+
+    def on_worker_ended(self, last: Snapshot | None) -> None:
+        self.lasts.append(last)
+
+    def on_worker_died(self) -> None:
+        self.deaths += 1
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0)
+
+    async def begin(self) -> None:
+        """Both workers start."""
+        starting = asyncio.ensure_future(self.fleet.start())
+        await self.until(lambda: len(self.cast) == 2)
+        for index, worker in enumerate(self.cast):
+            start = await worker.hear()
+            assert isinstance(start, Start)
+            assert start.index == index
+            assert not starting.done()
+            worker.say(Started())
+        await starting
+
+    async def finish(self) -> None:
+        self.fleet.kill()
+        await self.fleet.end(0.0)
+
+
+def play(scene: Callable[[Stage], Awaitable[None]]) -> None:
+    async def run() -> None:
+        stage = Stage()
+        try:
+            await scene(stage)
+        finally:
+            await stage.finish()
+
+    asyncio.run(run())
+
+
+def test_figures_are_asked_for_and_kept() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.begin()
+        done: list[int] = []
+        stage.fleet.ask(lambda: done.append(1))
+        for connections, worker in enumerate(stage.cast):
+            assert await worker.hear() == Ask(1)
+            assert not done
+            worker.say(Answer(1, snapshot(connections)))
+            await stage.until(lambda: len(stage.fleet.snapshots) == connections + 1)  # noqa: B023 waited for here
+        assert done == [1]
+        assert [each.connections for each in stage.fleet.snapshots] == [0, 1]
+        stage.dispatcher.advance(ANSWER_TIME)
+        assert done == [1]
+
+    play(scene)
+
+
+def test_a_late_worker_is_waited_for_once() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.begin()
+        quick, slow = stage.cast
+        done: list[int] = []
+        stage.fleet.ask(lambda: done.append(1))
+        quick.say(Answer(1, snapshot(0)))
+        await stage.until(lambda: stage.fleet.snapshots)
+        assert not done
+        stage.dispatcher.advance(ANSWER_TIME)
+        assert done == [1]
+        stage.fleet.ask(lambda: done.append(2))
+        quick.say(Answer(2, snapshot(0)))
+        await stage.until(lambda: len(done) == 2)
+        slow.say(Answer(1, snapshot(5)))
+        await stage.until(lambda: len(stage.fleet.snapshots) == 2)
+        stage.fleet.ask(lambda: done.append(3))
+        quick.say(Answer(3, snapshot(0)))
+        slow.say(Answer(3, snapshot(6)))
+        await stage.until(lambda: len(done) == 3)
+        assert [each.connections for each in stage.fleet.snapshots] == [0, 6]
+
+    play(scene)
+
+
+def test_a_worker_that_dies_owes_nothing_and_is_replaced_at_once() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.begin()
+        first, second = stage.cast
+        first.say(Answer(0, snapshot(3)))
+        await stage.until(lambda: stage.fleet.snapshots)
+        done: list[int] = []
+        stage.fleet.ask(lambda: done.append(1))
+        second.say(Answer(1, snapshot(4)))
+        await stage.until(lambda: len(stage.fleet.snapshots) == 2)
+        first.die()
+        await stage.until(lambda: len(stage.cast) == 3)
+        assert done == [1]
+        assert (stage.deaths, [last and last.connections for last in stage.lasts]) == (1, [3])
+        stage.fleet.tell(Command(Verb.STOP))
+        assert isinstance(await stage.cast[2].hear(), Start)
+        assert await stage.cast[2].hear() == Command(Verb.STOP), "also one that is starting is told"
+
+    play(scene)
+
+
+def test_a_worker_that_dies_at_its_start_is_replaced_after_longer_and_longer_pauses() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.begin()
+        stage.cast[0].die()
+        for attempt in range(3):
+            await stage.until(lambda: len(stage.cast) == 3 + attempt)  # noqa: B023 waited for here
+            await stage.cast[-1].hear()
+            deaths = stage.deaths
+            stage.cast[-1].die()
+            await stage.until(lambda: stage.deaths == deaths + 1)  # noqa: B023 waited for here
+            pause = FIRST_PAUSE * 2 ** (attempt + 1)
+            stage.dispatcher.advance(pause * 0.9)
+            await asyncio.sleep(0)
+            assert len(stage.cast) == 3 + attempt
+            stage.dispatcher.advance(pause * 0.2)
+        await stage.until(lambda: len(stage.cast) == 6)
+
+    play(scene)
+
+
+def test_a_process_that_the_system_refuses_is_tried_again() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.begin()
+        stage.broken = True
+        stage.cast[0].die()
+        await stage.until(lambda: not stage.broken)
+        assert len(stage.cast) == 2
+        await asyncio.sleep(0)
+        stage.dispatcher.advance(FIRST_PAUSE * 2)
+        await stage.until(lambda: len(stage.cast) == 3)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("reason", ["cannot open a file", ""])
+def test_a_worker_that_cannot_start_fails_the_start(reason: str) -> None:
+    async def scene(stage: Stage) -> None:
+        starting = asyncio.ensure_future(stage.fleet.start())
+        await stage.until(lambda: len(stage.cast) == 2)
+        await stage.cast[0].hear()
+        if reason:
+            stage.cast[0].say(Failed(reason))
+        stage.cast[0].die()
+        await stage.until(lambda: stage.lasts)
+        with pytest.raises(WorkersFailedError, match=reason or "before it had started"):
+            await starting
+        assert stage.cast[1].killed
+        assert not stage.fleet.running
+
+    play(scene)
+
+
+def test_a_start_that_is_called_off_begins_no_more_workers() -> None:
+    async def scene(stage: Stage) -> None:
+        starting = asyncio.ensure_future(stage.fleet.start())
+        await stage.until(lambda: stage.cast)
+        stage.fleet.let_end()
+        stage.fleet.tell(Command(Verb.DRAIN_AND_STOP))
+        await starting
+        assert len(stage.cast) == 1
+        assert isinstance(await stage.cast[0].hear(), Start)
+        assert await stage.cast[0].hear() == Command(Verb.DRAIN_AND_STOP)
+
+    play(scene)
+
+
+def test_workers_that_were_told_to_end_are_not_replaced() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.begin()
+        ending = asyncio.ensure_future(stage.fleet.end(3.0))
+        stage.cast[0].die()
+        await stage.until(lambda: stage.lasts)
+        assert not ending.done()
+        stage.dispatcher.advance(3.0)
+        await ending
+        assert stage.cast[1].killed
+        assert (len(stage.cast), stage.deaths) == (2, 0)
+
+    play(scene)
