@@ -25,7 +25,7 @@ _HOSTNAME = as_latin1(socket.gethostname())
 PROCESS: Mapping[str, Operator] = {
     "HOSTNAME": lambda context: _HOSTNAME,
     "UNIQUE_ID": lambda context: str(uuid.uuid4()),
-    "FILTER_CHAIN_NAME": lambda context: None,
+    "FILTER_CHAIN_NAME": lambda context: context.info.downstream.filter_chain_name or None,
 }
 
 ENVIRONMENT: Mapping[str, tuple[Syntax, Callable[[str], Operator]]] = {

@@ -92,6 +92,7 @@ class Connection(Protocol):
     remote_address: Address | None
     tls: TlsInfo | None
     requested_server_name: str
+    filter_chain_name: str  # of an accepted connection; "" where the chain has none
     failure_reason: str  # transport failure text, as Envoy's %UPSTREAM_TRANSPORT_FAILURE_REASON%, "" when none
     bytes_received: int
     bytes_sent: int

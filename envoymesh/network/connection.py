@@ -98,6 +98,7 @@ class TcpConnection(asyncio.Protocol):
         "delayed_close_timed_out",
         "established",
         "failure_reason",
+        "filter_chain_name",
         "id",
         "local_address",
         "on_closed",
@@ -118,6 +119,7 @@ class TcpConnection(asyncio.Protocol):
         self.closed = False
         self.close_details = ""
         self.delayed_close_timed_out = False
+        self.filter_chain_name = ""
         self.established = False
         # Called once at the end of the connection, before the handler hears of it: the listener's book-keeping.
         self.on_closed: Callable[[TcpConnection], None] | None = None

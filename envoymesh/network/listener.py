@@ -212,6 +212,7 @@ class TcpListener:
             connection = TlsConnection(self._dispatcher, limit, context)
             self._limit_handshake(connection, chain)
             connection.set_handler(Handshaking(self, connection, chain))
+        connection.filter_chain_name = chain.name
         if hello is not None:
             connection.requested_server_name = hello.server_name
         self._count_open(connection)

@@ -114,10 +114,12 @@ def http_settings(
 
 def check_routes(table: RouteTable, clusters: ClusterManager, reader: Reader) -> None:
     """Every route's cluster exists. Errors: ConfigError naming the cluster."""
-    for route in table.routes():
-        action = route.action
-        if isinstance(action, ClusterAction) and clusters.get(action.cluster) is None:
-            raise reader.error("route_config", f"route: unknown cluster '{action.cluster}'")
+    for i, host in enumerate(table.virtual_hosts):
+        for j, route in enumerate(host.routes):
+            action = route.action
+            if isinstance(action, ClusterAction) and clusters.get(action.cluster) is None:
+                field = f"route_config.virtual_hosts[{i}].routes[{j}].route.cluster"
+                raise reader.error(field, f"route: unknown cluster '{action.cluster}'")
 
 
 def read_http_filters(readers: Sequence[Reader], context: FilterContext) -> list[FilterFactory]:

@@ -237,7 +237,7 @@ BROKEN: dict[str, tuple[Any, tuple[str, ...]]] = {
     "unknown field": (lambda: broken(clusters=[{**static_cluster("up"), "nonsense": 1}]), ("clusters[0]", "nonsense")),
     "unknown cluster": (
         lambda: broken(listeners=[http_listener("main", catch_all(to_cluster("nowhere")))]),
-        (f"{MANAGER}.route_config", "unknown cluster 'nowhere'"),
+        (f"{MANAGER}.route_config.virtual_hosts[0].routes[0].route.cluster", "unknown cluster 'nowhere'"),
     ),
     "duplicate address": (twice, ("static_resources.listeners[1]", "duplicate address", "existing listener 'one'")),
     "duplicate cluster": (

@@ -130,6 +130,7 @@ class FakeConnection:
         self.close_details = ""
         self.delayed_close_timeout = 1.0
         self.delayed_close_timed_out = False
+        self.filter_chain_name = ""
         self.buffered = (0, 0)
         self.events: list[ConnectionEvent] = []
         self._unread: list[bytes] = []

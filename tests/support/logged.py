@@ -42,6 +42,7 @@ def full(**facts: Any) -> FormatterContext:
     """A request that was answered; `facts` are set on its `StreamInfo`."""
     tls: Any = FakeTls()
     downstream = FakeConnection(remote="5.5.5.5:1", tls=tls)
+    downstream.filter_chain_name = "chain"
     info = StreamInfo(downstream, HttpProtocol.HTTP11, 100.0, 1_594_016_400.123456, 42)
     info.response_code, info.response_code_details = 200, "via_upstream"
     info.bytes_received, info.bytes_sent = 3, 4
