@@ -8,6 +8,7 @@ reference cycle. The first malformed byte moves the codec to `discard`, for good
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -25,7 +26,7 @@ StreamT = TypeVar("StreamT", bound=Http1Stream)
 DecoderT = TypeVar("DecoderT", bound=StreamDecoder)
 
 
-class Http1Connection(Generic[StreamT, DecoderT]):
+class Http1Connection(ABC, Generic[StreamT, DecoderT]):
     """What a server codec and a client codec are made of; see `envoymesh.http.codec.Codec`."""
 
     receive_head: ClassVar[Receiver]
@@ -122,14 +123,15 @@ class Http1Connection(Generic[StreamT, DecoderT]):
             self._forget_stream()
         self._connection.on_codec_reset()
 
+    @abstractmethod
     def on_stream_done(self, stream: StreamT) -> None:
         """Both directions have ended regularly."""
-        raise NotImplementedError
 
     # For the two roles
 
+    @abstractmethod
     def _on_malformed(self, error: CodecProtocolError) -> None:
-        raise NotImplementedError
+        """A malformed message: answer if that is the role's, and give up."""
 
     def _forget_stream(self) -> None:
         self._stream = None
@@ -139,9 +141,9 @@ class Http1Connection(Generic[StreamT, DecoderT]):
         self._chunks = ChunkedDecoder(self._max_trailer_bytes, self._settings.max_headers_count)
         self._receive = receive_chunked
 
+    @abstractmethod
     def _end_message(self, stream: StreamT, more: bool) -> None:
         """The last byte of the incoming message is here, and is about to be delivered; `more` bytes are behind it."""
-        raise NotImplementedError
 
     def _deliver_end(self, data: bytes, trailers: list[HeaderField], more: bool) -> None:
         """Hand the end of the message over, with the body's last bytes."""

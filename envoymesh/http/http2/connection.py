@@ -12,6 +12,7 @@ What a header list means, and who may open streams, is for `server.py` and `clie
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from envoymesh.errors import CodecProtocolError
@@ -138,9 +139,9 @@ class Http2Codec(Session):
 
     # What the roles decide
 
+    @abstractmethod
     def on_headers(self, stream_id: int, fields: Sequence[HeaderField], too_large: str, end_stream: bool) -> None:
         """A header list arrived."""
-        raise NotImplementedError
 
     def on_stream_complete(self, stream: Http2Stream) -> None:
         """A stream ended in both directions."""

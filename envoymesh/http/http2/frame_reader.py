@@ -11,6 +11,7 @@ It must not write.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from envoymesh.http.http2.flood import FloodGuard
@@ -56,7 +57,7 @@ def _check_dependency(stream_id: int, data: bytes, start: int) -> None:
         raise protocol_error("a stream depends on itself")
 
 
-class FrameReader:
+class FrameReader(ABC):
     """Cuts bytes into frames, and hands each to the method of its kind.
 
     Attributes:
@@ -89,41 +90,41 @@ class FrameReader:
 
     # What frames mean, for the class that derives from this one.
 
+    @abstractmethod
     def on_data(self, stream_id: int, payload: bytes, flow_length: int, end_stream: bool) -> None:
         """DATA; `flow_length` counts padding too."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_block(self, stream_id: int, block: bytes, end_stream: bool) -> None:
         """HEADERS, with all its CONTINUATION."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_rst_stream(self, stream_id: int, code: int) -> None:
         """RST_STREAM."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_settings(self, payload: bytes) -> None:
         """SETTINGS."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_settings_ack(self) -> None:
         """The peer took our SETTINGS."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_ping(self, opaque: bytes, ack: bool) -> None:
         """PING, or the answer to ours."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_goaway(self, last_stream_id: int, code: int) -> None:
         """GOAWAY."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_window_update(self, stream_id: int, increment: int) -> None:
         """WINDOW_UPDATE; 0 is the connection's window."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_stream_error(self, error: Http2StreamError) -> None:
         """The frame was an error of its stream."""
-        raise NotImplementedError
 
     # Reading
 

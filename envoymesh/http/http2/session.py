@@ -10,6 +10,7 @@ It must not know of messages.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 
 from envoymesh.http.codec import CodecConnection
@@ -98,9 +99,9 @@ class Session(FrameReader):
         self.encoder = Encoder(settings.hpack_table_size)
         self.decoder = Decoder(settings.hpack_table_size)
 
+    @abstractmethod
     def is_idle(self, stream_id: int) -> bool:
         """Whether no stream of this id ever was (section 5.1)."""
-        raise NotImplementedError
 
     def on_peer_limits(self) -> None:
         """The peer's SETTINGS arrived."""
