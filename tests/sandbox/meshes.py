@@ -85,11 +85,20 @@ class DockerMesh:
         files = ["docker-compose.yaml", *([str(extra)] if extra else [])]
         self._compose = DockerCompose(str(ROOT), files, build=True, wait=True)
 
+    @property
+    def _own(self) -> DockerCompose:
+        """Compose, for this mesh: testcontainers hands its own environment on, and takes no other.
+
+        Set anew for every command: another mesh of this process, or its end, may have changed it since, and a command
+        without it would bring up a mesh of the default name on the default ports.
+        """
+        os.environ.update(self._environment)
+        return self._compose
+
     def start(self) -> None:
         """docker compose up --build --wait."""
-        os.environ.update(self._environment)  # testcontainers hands its own environment on, and takes no other
         try:
-            self._compose.start()
+            self._own.start()
         except subprocess.CalledProcessError as error:
             raise AssertionError(
                 f"docker compose up failed:\n{error.stderr.decode()[-5_000:]}\n{self.logs()[-10_000:]}"
@@ -105,7 +114,7 @@ class DockerMesh:
 
     def replicas(self) -> list[Replica]:
         """docker compose ps."""
-        return [Replica(each.Name, each.Service, each.Health) for each in self._compose.get_containers()]
+        return [Replica(each.Name, each.Service, each.Health) for each in self._own.get_containers()]
 
     def scale(self, service: str, count: int) -> None:
         """docker compose up --scale, which leaves the other containers alone."""
@@ -121,14 +130,14 @@ class DockerMesh:
 
     def logs(self) -> str:
         """docker compose logs."""
-        return "\n".join(self._compose.get_logs())
+        return "\n".join(self._own.get_logs())
 
     def inside(self, service: str, command: str) -> str:
         """What a command line prints in a service's container, under the container's own bash."""
-        return self._compose.exec_in_container(["/bin/bash", "-c", command], service)[0]
+        return self._own.exec_in_container(["/bin/bash", "-c", command], service)[0]
 
     def _run(self, *arguments: str) -> None:
-        command = [*self._compose.compose_command_property, *arguments]
+        command = [*self._own.compose_command_property, *arguments]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
