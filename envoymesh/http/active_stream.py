@@ -252,7 +252,6 @@ class ActiveStream:
             self._route = route
             if route is not None:
                 self.info.route_name = route.name
-                self.info.virtual_host_name = route.virtual_host.name
         return self._route  # type: ignore[return-value]  # _UNMATCHED only without headers, when no filter runs
 
     def clear_route_cache(self) -> None:

@@ -90,7 +90,6 @@ class StreamInfo:
         "upstream_host",
         "upstream_host_name",
         "upstream_protocol",
-        "virtual_host_name",
     )
 
     def __init__(
@@ -110,7 +109,6 @@ class StreamInfo:
         self.bytes_sent = 0
         self.attempt_count = 0
         self.route_name = ""
-        self.virtual_host_name = ""
         self.upstream_cluster = ""
         self.upstream_host: Address | None = None
         self.upstream_host_name = ""

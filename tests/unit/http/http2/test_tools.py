@@ -1,19 +1,13 @@
 """curl, nghttp and h2load against the server codec on a real socket, where they are installed."""
 
 import asyncio
-import shutil
-
-import pytest
+from collections.abc import Callable
 
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.headers import ResponseHeaders
 from tests.support.http2 import Events, ServerSide
 
 LARGE = 3_000_000
-
-
-def needs(tool: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed")
 
 
 def answer(request: Events) -> None:
@@ -79,8 +73,8 @@ def run(*command: str, stdin: bytes = b"") -> str:
     return asyncio.run(run_against_server(list(command), stdin))
 
 
-@needs("curl")
-def test_curl() -> None:
+def test_curl(tool: Callable[[str], str]) -> None:
+    tool("curl")
     curl = ("curl", "-s", "--http2-prior-knowledge")
     assert run(*curl, "-w", " %{http_version} %{http_code}", "URL/") == "0 bytes 2 200"
     assert run(*curl, "--data-binary", "@-", "URL/", stdin=b"y" * LARGE) == f"{LARGE} bytes"
@@ -88,14 +82,14 @@ def test_curl() -> None:
     assert "x-method: HEAD" in run(*curl, "-I", "URL/")
 
 
-@needs("nghttp")
-def test_nghttp() -> None:
+def test_nghttp(tool: Callable[[str], str]) -> None:
+    tool("nghttp")
     output = run("nghttp", "-v", "-n", "URL/", "URL/large")
     assert output.count(":status: 200") == 2
     assert output.count("error_code=NO_ERROR") == 1
 
 
-@needs("h2load")
-def test_h2load() -> None:
+def test_h2load(tool: Callable[[str], str]) -> None:
+    tool("h2load")
     output = run("h2load", "-n", "2000", "-c", "4", "-m", "50", "URL/")
     assert "2000 succeeded, 0 failed, 0 errored" in output
