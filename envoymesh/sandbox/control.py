@@ -48,8 +48,8 @@ class ControlServer:
             answer = await self._answer(await reader.readline())
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
-        except (ConnectionError, ValueError):
-            # Whoever asked has gone, or never meant us.
+        except (ConnectionError, ValueError, asyncio.CancelledError):
+            # Whoever asked has gone or never meant us, or the mesh ends; Python 3.11 would print a cancelled handler.
             return
         finally:
             writer.close()
