@@ -387,8 +387,9 @@ class RouterFilter(StreamDecoderFilter):
             request.reset()
 
     def _clean_up(self) -> None:
-        if self._response_timer is not None:
-            self._response_timer.disable()
+        timer, self._response_timer = self._response_timer, None
+        if timer is not None:
+            timer.disable()
         self._cancel_retry()
 
     def _cancel_retry(self) -> None:

@@ -217,7 +217,7 @@ def framing_fields_removed(fields: Iterable[HeaderField], drop_content_length: b
 def _proper_case(name: bytes) -> bytes:
     out = bytearray(name)
     capitalise = True
-    for place, byte in enumerate(out):
+    for place, byte in enumerate(name):
         char = chr(byte)
         if capitalise and "a" <= char <= "z":
             out[place] = byte - 32

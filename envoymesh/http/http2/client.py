@@ -27,18 +27,18 @@ class ClientStream(Http2Stream):
     """A request and its response; the RequestEncoder.
 
     Attributes:
+        response_decoder: `decoder`, as what it is.
         method: of the request, once sent.
         answered: the final response headers are here.
     """
 
-    __slots__ = ("answered", "method")
+    __slots__ = ("_client", "answered", "method", "response_decoder")
 
-    codec: Http2ClientCodec
-    decoder: ResponseDecoder
-
-    def __init__(self, codec: Http2ClientCodec, decoder: ResponseDecoder) -> None:
-        super().__init__(codec, 0)
+    def __init__(self, client: Http2ClientCodec, decoder: ResponseDecoder) -> None:
+        super().__init__(client, 0)
+        self._client = client
         self.decoder = decoder
+        self.response_decoder = decoder
         self.content_left = NO_BODY_YET
         self.method = b""
         self.answered = False
@@ -48,8 +48,8 @@ class ClientStream(Http2Stream):
         if self.gone:
             return
         self.method = headers.method
-        self.codec.open(self)
-        self.codec.write_headers(self.id, _request_fields(headers), end_stream)
+        self._client.open(self)
+        self._client.write_headers(self.id, _request_fields(headers), end_stream)
         if end_stream:
             self.local_closed()
 
@@ -201,13 +201,13 @@ class Http2ClientCodec(Http2Codec):
         except MalformedMessageError as error:
             raise self.malformed(stream.id, error) from None
         if response.status < 200:
-            stream.decoder.decode_1xx_headers(response)
+            stream.response_decoder.decode_1xx_headers(response)
             return
         stream.answered = True
         stream.content_left = self._expected_content(stream, response.status, end_stream)
         if end_stream:
             stream.state |= REMOTE_CLOSED
-        stream.decoder.decode_headers(response, end_stream)
+        stream.response_decoder.decode_headers(response, end_stream)
         stream.finish_if_closed()
 
     def _expected_content(self, stream: ClientStream, status: int, end_stream: bool) -> int:

@@ -11,6 +11,7 @@ It must not know what a request is for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from envoymesh.http.codec import CodecConnection, RequestDecoder, ServerCodecCallbacks
 from envoymesh.http.headers import HeaderField, ResponseHeaders
@@ -31,10 +32,8 @@ class ServerStream(Http2Stream):
 
     __slots__ = ()
 
-    answers = True
-    close_connection_after_response = False
-
-    decoder: RequestDecoder
+    answers: ClassVar[bool] = True
+    close_connection_after_response: ClassVar[bool] = False
 
     def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response."""
@@ -124,12 +123,14 @@ class Http2ServerCodec(Http2Codec):
         stream = ServerStream(self, stream_id)
         self.streams[stream_id] = stream
         self.stats.streams_active.inc()
-        stream.decoder = self._callbacks.new_stream(stream)
+        stream.decoder = decoder = self._callbacks.new_stream(stream)
         if too_large:
             self.refuse_large(stream_id, too_large)
-        self._decode_request(stream, fields, end_stream)
+        self._decode_request(stream, decoder, fields, end_stream)
 
-    def _decode_request(self, stream: ServerStream, fields: Sequence[HeaderField], end_stream: bool) -> None:
+    def _decode_request(
+        self, stream: ServerStream, decoder: RequestDecoder, fields: Sequence[HeaderField], end_stream: bool
+    ) -> None:
         reader = self._reader
         try:
             request = reader.request(fields)
@@ -143,7 +144,7 @@ class Http2ServerCodec(Http2Codec):
                 raise self.malformed(stream.id, MalformedMessageError(VIOLATION))
         if end_stream:
             stream.state |= REMOTE_CLOSED
-        stream.decoder.decode_headers(request, end_stream)
+        decoder.decode_headers(request, end_stream)
 
     def _count_dropped(self, count: int) -> None:
         for _ in range(count):

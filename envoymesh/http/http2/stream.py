@@ -15,7 +15,7 @@ It must not parse, nor decide about other streams: that is the codec's.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from envoymesh.http.codec import HttpProtocol, StreamCallbacks, StreamDecoder, StreamResetReason
 from envoymesh.http.headers import HeaderField, HeaderMap
@@ -74,7 +74,7 @@ class Http2Stream:
         "state",
     )
 
-    answers = False
+    answers: ClassVar[bool] = False
     """Whether this is a server's: a reset then waits until a complete response has been sent."""
 
     decoder: StreamDecoder
