@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from envoymesh.http.filter import (
+    FilterChainFactoryCallbacks,
     FilterDataStatus,
     FilterFactory,
     FilterHeadersStatus,
@@ -23,7 +24,7 @@ from envoymesh.http.filter import (
     StreamEncoderFilter,
     WatermarkCallbacks,
 )
-from envoymesh.http.filter_handle import DecoderHandle, EncoderHandle, FilterChainStream
+from envoymesh.http.filter_handle import DecoderHandle, EncoderHandle, FilterChainStream, HandleOwner
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 
 NO_DECODER_FILTER: Final = StreamDecoderFilter()
@@ -31,7 +32,7 @@ NO_ENCODER_FILTER: Final = StreamEncoderFilter()
 """In the places of filters that are gone."""
 
 
-class FilterChain:
+class FilterChain(FilterChainFactoryCallbacks, HandleOwner):
     """The filters of one stream and where each direction stands."""
 
     __slots__ = (

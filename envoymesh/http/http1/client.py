@@ -9,7 +9,14 @@ from __future__ import annotations
 import httptools
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import ClientCodecCallbacks, CodecConnection, ResponseDecoder, StreamResetReason
+from envoymesh.http.codec import (
+    ClientCodec,
+    ClientCodecCallbacks,
+    CodecConnection,
+    RequestEncoder,
+    ResponseDecoder,
+    StreamResetReason,
+)
 from envoymesh.http.headers import HeaderField, RequestHeaders, ResponseHeaders
 from envoymesh.http.http1.connection import (
     Http1Connection,
@@ -36,7 +43,7 @@ from envoymesh.http.http1.stream import (
 _BODILESS_METHODS = frozenset({b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"})
 
 
-class Http1RequestEncoder(Http1Stream):
+class Http1RequestEncoder(Http1Stream, RequestEncoder):
     """One request's sender."""
 
     __slots__ = ("is_connect", "is_head", "is_upgrade")
@@ -80,7 +87,7 @@ class Http1RequestEncoder(Http1Stream):
         return [*fields, CHUNKED_FIELD]
 
 
-class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder]):
+class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], ClientCodec):
     """The codec of an upstream HTTP/1 connection; see `envoymesh.http.codec.ClientCodec`.
 
     All of Envoy's `http1.` counters are of requests received: `stats` is taken for the factories' sake only.

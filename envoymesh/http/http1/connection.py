@@ -8,17 +8,17 @@ reference cycle. The first malformed byte moves the codec to `discard`, for good
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import CodecConnection, HttpProtocol, StreamDecoder, StreamResetReason
+from envoymesh.http.codec import Codec, CodecConnection, HttpProtocol, StreamDecoder, StreamResetReason
 from envoymesh.http.headers import HeaderField, HeaderMap
 from envoymesh.http.http1.chunked import ChunkedDecoder
 from envoymesh.http.http1.head import CODEC_ERROR, INVALID_TRANSFER_ENCODING, HeadParser
 from envoymesh.http.http1.settings import Http1Settings
-from envoymesh.http.http1.stream import Http1Stream, lists_token
+from envoymesh.http.http1.stream import Http1Stream, StreamOwner, lists_token
 
 Receiver = Callable[[Any, bytes, int], int]
 Names = dict[bytes, bytes]
@@ -26,7 +26,7 @@ StreamT = TypeVar("StreamT", bound=Http1Stream)
 DecoderT = TypeVar("DecoderT", bound=StreamDecoder)
 
 
-class Http1Connection(ABC, Generic[StreamT, DecoderT]):
+class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
     """What a server codec and a client codec are made of; see `envoymesh.http.codec.Codec`."""
 
     receive_head: ClassVar[Receiver]
@@ -45,8 +45,6 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
         "enable_trailers",
         "proper_case_words",
         "protocol",
-        "read_disable",
-        "write",
     )
 
     def __init__(
@@ -62,8 +60,6 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
         self._receive: Receiver = type(self).receive_head
         self._left = 0
         self._chunks: ChunkedDecoder | None = None
-        self.write = connection.write
-        self.read_disable = connection.read_disable
         self.enable_trailers = settings.enable_trailers
         self.proper_case_words = settings.proper_case_words
         self.above_high_watermark = False
@@ -115,6 +111,14 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
         """Nothing waits here: the transport's buffer is all there is."""
 
     # For the stream
+
+    def write(self, data: bytes) -> None:
+        """To the peer."""
+        self._connection.write(data)
+
+    def read_disable(self, disable: bool) -> None:
+        """Counted: stop and resume reading."""
+        self._connection.read_disable(disable)
 
     def on_stream_reset(self, stream: StreamT) -> None:
         """The stream was given up; the connection goes with it."""

@@ -10,7 +10,14 @@ from __future__ import annotations
 import httptools
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import CodecConnection, HttpProtocol, RequestDecoder, ServerCodecCallbacks
+from envoymesh.http.codec import (
+    CodecConnection,
+    HttpProtocol,
+    RequestDecoder,
+    ResponseEncoder,
+    ServerCodec,
+    ServerCodecCallbacks,
+)
 from envoymesh.http.headers import HeaderField, RequestHeaders, ResponseHeaders
 from envoymesh.http.http1.connection import (
     Http1Connection,
@@ -43,7 +50,7 @@ _METHODS = frozenset(
 )
 
 
-class Http1ResponseEncoder(Http1Stream):
+class Http1ResponseEncoder(Http1Stream, ResponseEncoder):
     """One request's answer.
 
     Attributes:
@@ -112,7 +119,7 @@ class Http1ResponseEncoder(Http1Stream):
             self._codec.on_early_response()
 
 
-class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder]):
+class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], ServerCodec):
     """The codec of a downstream HTTP/1 connection; see `envoymesh.http.codec.ServerCodec`.
 
     When bytes are held and can go on, `callbacks.on_held_data` is called; `dispatch(b"")` takes them then.

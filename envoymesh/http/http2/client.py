@@ -13,7 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from envoymesh.http.codec import ClientCodecCallbacks, CodecConnection, ResponseDecoder, StreamResetReason
+from envoymesh.http.codec import (
+    ClientCodec,
+    ClientCodecCallbacks,
+    CodecConnection,
+    RequestEncoder,
+    ResponseDecoder,
+    StreamResetReason,
+)
 from envoymesh.http.headers import HeaderField, RequestHeaders
 from envoymesh.http.http2.connection import Http2Codec
 from envoymesh.http.http2.frames import MAX_STREAM_ID, PREFACE, ErrorCode, Http2StreamError, Setting
@@ -23,7 +30,7 @@ from envoymesh.http.http2.stats import Http2Stats
 from envoymesh.http.http2.stream import REMOTE_CLOSED, Http2Stream
 
 
-class ClientStream(Http2Stream):
+class ClientStream(Http2Stream, RequestEncoder):
     """A request and its response; the RequestEncoder.
 
     Attributes:
@@ -68,7 +75,7 @@ def _request_fields(headers: RequestHeaders) -> list[HeaderField]:
     return fields + headers.fields
 
 
-class Http2ClientCodec(Http2Codec):
+class Http2ClientCodec(Http2Codec, ClientCodec):
     """An upstream connection's codec; writes the preface and its SETTINGS when it is made."""
 
     __slots__ = ("_callbacks", "_going_away", "_next_id", "_unopened")

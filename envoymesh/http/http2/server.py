@@ -11,9 +11,15 @@ It must not know what a request is for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
-from envoymesh.http.codec import CodecConnection, RequestDecoder, ServerCodecCallbacks
+from envoymesh.http.codec import (
+    CodecConnection,
+    HttpProtocol,
+    RequestDecoder,
+    ResponseEncoder,
+    ServerCodec,
+    ServerCodecCallbacks,
+)
 from envoymesh.http.headers import HeaderField, ResponseHeaders
 from envoymesh.http.http2.connection import Http2Codec
 from envoymesh.http.http2.frame_reader import protocol_error
@@ -27,13 +33,16 @@ _STATUS_FIELDS = [(b":status", b"%03d" % status) for status in range(1000)]
 _REMEMBERED_GAPS = 32
 
 
-class ServerStream(Http2Stream):
+class ServerStream(Http2Stream, ResponseEncoder):
     """A request and its response; the ResponseEncoder."""
 
-    __slots__ = ()
+    __slots__ = ("close_connection_after_response", "protocol")
 
-    answers: ClassVar[bool] = True
-    close_connection_after_response: ClassVar[bool] = False
+    def __init__(self, codec: Http2Codec, stream_id: int) -> None:
+        super().__init__(codec, stream_id)
+        self.answers = True
+        self.protocol = HttpProtocol.HTTP2
+        self.close_connection_after_response = False
 
     def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response."""
@@ -49,7 +58,7 @@ class ServerStream(Http2Stream):
             self.local_closed()
 
 
-class Http2ServerCodec(Http2Codec):
+class Http2ServerCodec(Http2Codec, ServerCodec):
     """A downstream connection's codec; writes its SETTINGS when it is made."""
 
     __slots__ = ("_callbacks", "_gaps", "_preface")
