@@ -9,12 +9,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from envoymesh.network.api import Dispatcher
 from envoymesh.network.timers import QueueTimer, TimerQueues
 
 _log = logging.getLogger("envoymesh.dispatcher")
+_monotonic: Final = time.monotonic
+_time: Final = time.time
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -45,11 +47,11 @@ class LoopDispatcher(Dispatcher):
 
     def now(self) -> float:
         """Monotonic seconds."""
-        return time.monotonic()
+        return _monotonic()
 
     def wall_time(self) -> float:
         """Seconds since the epoch."""
-        return time.time()
+        return _time()
 
     def create_timer(self, callback: Callable[[], None]) -> QueueTimer:
         """A disabled timer."""

@@ -19,14 +19,16 @@ from envoymesh.http.codec import (
 )
 from envoymesh.http.headers import HeaderField, RequestHeaders, ResponseHeaders
 from envoymesh.http.http1.connection import (
+    BEHIND,
+    DISCARD,
+    HEAD,
+    LENGTH,
+    RAW,
     Http1Connection,
     Names,
     asks_for_close,
-    discard,
     index_of,
     parse_content_length,
-    receive_length,
-    receive_raw,
     require_chunked,
 )
 from envoymesh.http.http1.head import CODEC_ERROR, HeadParser
@@ -126,12 +128,12 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
         """
         self._reusable = False
         stream = self._stream
-        if stream is None or self._receive is discard:
+        if stream is None or self._state == DISCARD:
             return
-        if self._receive is receive_raw:
+        if self._state == RAW:
             self._deliver_end(b"", [], False)
-        elif self._head.started or self._receive is not Http1ClientCodec.receive_head:
-            self._receive = discard
+        elif self._head.started or self._state != HEAD:
+            self._state = DISCARD
             raise CodecProtocolError(CODEC_ERROR, 0)
 
     def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
@@ -142,8 +144,7 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
         if had_stream:
             self._callbacks.on_stream_reset()
 
-    def receive_head(self, data: bytes, pos: int) -> int:
-        """The receiver of response heads, and of anything that comes unasked."""
+    def _receive_head(self, data: bytes, pos: int) -> int:
         stream, head = self._stream, self._head
         unasked = stream is None or not stream.started
         if unasked or (not head.started and data[pos] != 72):
@@ -161,7 +162,8 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
         if head.version not in ("1.1", "1.0") or head.status < 100:
             raise CodecProtocolError(CODEC_ERROR)
         names = index_of(head.fields)
-        headers = ResponseHeaders(head.status, head.fields)
+        fields = head.fields
+        headers = ResponseHeaders(head.status, fields, names if len(names) == len(fields) else None)
         if head.status < 200 and head.status != 101:
             self._check_no_body(headers, names)
             decoder.decode_1xx_headers(headers)
@@ -182,7 +184,7 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
             self._check_no_body(headers, names)
         if (status == 101 and stream.is_upgrade) or (stream.is_connect and 200 <= status < 300):
             self._reusable = False
-            self._receive = receive_raw
+            self._state = RAW
             return False
         coding = names.get(b"transfer-encoding")
         length = names.get(b"content-length")
@@ -195,10 +197,10 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
             return False
         if length is None:
             self._reusable = False
-            self._receive = receive_raw
+            self._state = RAW
             return False
         self._left = parse_content_length(length)
-        self._receive = receive_length
+        self._state = LENGTH
         return not self._left
 
     def _check_no_body(self, headers: ResponseHeaders, names: Names) -> None:
@@ -224,17 +226,16 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
         if more or not stream.local_done:
             self._reusable = False
         stream.remote_done = True
-        self._receive = Http1ClientCodec.receive_unasked
+        self._state = BEHIND
 
-    def receive_unasked(self, data: bytes, pos: int) -> int:
-        """The receiver behind a complete response."""
+    def _receive_behind(self, data: bytes, pos: int) -> int:
         raise CodecProtocolError(CODEC_ERROR, 0)
 
     def on_stream_done(self, stream: Http1RequestEncoder) -> None:
         """Request and response are complete."""
         stream.close()
         self._forget_stream()
-        self._receive = Http1ClientCodec.receive_head
+        self._state = HEAD
         self._callbacks.on_stream_complete()
 
     def on_stream_reset(self, stream: Http1RequestEncoder) -> None:

@@ -203,7 +203,7 @@ def head_bytes(start: bytes, fields: Iterable[HeaderField], proper_case_words: b
     lines = list(map(b": ".join, fields))
     head = b"%b%b\r\n\r\n" % (start, b"\r\n".join(lines)) if lines else start + b"\r\n"
     breaks = len(lines) + 2
-    if head.count(b"\n") == breaks and head.count(b"\r") == breaks and b"\0" not in head:
+    if head.count(b"\n") == breaks and head.count(b"\r") == breaks and head.find(b"\0") < 0:
         return head
     return b"\r\n".join([line.translate(_LINE_BREAKS) for line in (start[:-2], *lines)]) + b"\r\n\r\n"
 
