@@ -236,4 +236,4 @@ def _proper_case(name: bytes) -> bytes:
 def lists_token(value: bytes, token: bytes) -> bool:
     """Whether a comma-separated list has the token, whatever its case."""
     value = value.lower()
-    return value == token or (token in value and token in [part.strip(b" \t") for part in value.split(b",")])
+    return value == token or (value.find(token) >= 0 and token in [part.strip(b" \t") for part in value.split(b",")])
