@@ -5,7 +5,8 @@ Two steps: settings make a `FilterFactory` once; the factory makes an object for
 A filter that stops must later call `continue_decoding` / `continue_encoding`, or answer with
 `send_local_reply`, or hold the stream until it is destroyed.
 
-This module holds the vocabulary only; `filter_chain.py` does the walking.
+This module holds the vocabulary only; `filter_chain.py` does the walking. A filter need not be compiled to stand in a
+compiled chain: the classes it derives from allow for that.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mypy_extensions import trait
+from mypy_extensions import mypyc_attr, trait
 
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
@@ -48,6 +49,7 @@ class FilterTrailersStatus(enum.Enum):
     STOP = "stop"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class WatermarkCallbacks:
     """Hears of the downstream write buffer; the router passes it on as upstream read_disable."""
@@ -177,6 +179,7 @@ class StreamEncoderFilterCallbacks(StreamFilterCallbacks):
         """What STOP_AND_BUFFER has kept so far."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class StreamDecoderFilter:
     """Base of request-side filters: every step continues."""
 
@@ -203,6 +206,7 @@ class StreamDecoderFilter:
         """The stream is gone; stop timers, cancel queries. Called exactly once, last."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class StreamEncoderFilter:
     """Base of response-side filters: every step continues."""
 

@@ -21,7 +21,6 @@ GROUP = "envoymesh"
 LIBRARY = f"{GROUP}__mypyc"
 
 MODULES = (
-    "errors",
     "filters.router.errors",
     "filters.router.filter",
     "filters.router.headers",
@@ -72,8 +71,10 @@ MODULES = (
     "network.api",
     "network.connection",
     "network.dispatcher",
+    "network.handshaking",
     "network.sockets",
     "network.timers",
+    "network.tls_connection",
     "router.matchers",
     "router.retry",
     "stats.histogram",

@@ -12,12 +12,13 @@ import socket
 from collections.abc import Callable, Sequence
 
 from envoymesh.errors import BindError
-from envoymesh.network.accepting import Accepted, Handshaking, Inspector
+from envoymesh.network.accepting import Accepted, Inspector
 from envoymesh.network.api import Address, CloseType, Timer
 from envoymesh.network.client_hello import NOT_TLS, ClientHello
 from envoymesh.network.connection import TcpConnection, address_of, as_protocol
 from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.network.filter_chain_match import ConnectionFacts, find_filter_chain
+from envoymesh.network.handshaking import Handshaking
 from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings
 from envoymesh.network.sockets import listening_socket
 from envoymesh.network.stats import ListenerStats, SslStats, TlsInspectorStats
