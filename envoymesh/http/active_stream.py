@@ -337,10 +337,9 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
             headers.set(b"connection", b"close")
         elif self.encoder.protocol is HttpProtocol.HTTP10:
             headers.set(b"connection", b"keep-alive")
-        self._note_activity()
         info.response_code = headers.status
         manager.charge_response(headers.status)
-        info.first_downstream_tx = self.dispatcher.now()
+        info.first_downstream_tx = self._last_activity = self.dispatcher.now()
         self.encoder.encode_headers(headers, end_stream)
         if end_stream:
             self._on_response_complete()

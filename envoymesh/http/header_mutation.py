@@ -36,7 +36,7 @@ EDGE_HEADERS = frozenset(
 """Removed as well from external requests at the edge, where `use_remote_address` is set."""
 
 _REQUEST_SPECIAL = HOP_BY_HOP | INTERNAL_HEADERS | {b"te"}
-_RESPONSE_SPECIAL = HOP_BY_HOP
+_RESPONSE_SPECIAL = tuple(sorted(HOP_BY_HOP))
 _SCHEMES = (b"http", b"https")
 
 
@@ -191,14 +191,14 @@ def _sanitise(
     if nominated is not None:
         _remove_nominated(headers, nominated)
     _keep_only_trailers(headers)
-    remove_all(headers, gone)
+    headers.remove_all(gone)
 
 
 def _remove_nominated(headers: RequestHeaders, nominated: bytes) -> None:
     """RFC 9110 section 7.6.1: a field that Connection names stays on that hop."""
     names = {name for name in list_tokens(nominated) if name not in (b"te", b"upgrade", b"close", b"keep-alive")}
     # Content-Length stays whatever Connection says: it is what the body was framed by.
-    remove_all(headers, names - {b"content-length"})
+    headers.remove_all(names - {b"content-length"})
 
 
 def _keep_only_trailers(headers: RequestHeaders) -> None:
@@ -211,19 +211,11 @@ def _keep_only_trailers(headers: RequestHeaders) -> None:
         headers.remove(b"te")
 
 
-def remove_all(headers: HeaderMap, names: set[bytes] | frozenset[bytes]) -> None:
-    """Remove several names in one pass."""
-    if not names.isdisjoint(headers.index):
-        headers.replace([field for field in headers.fields if field[0] not in names])
-
-
 def mutate_response_headers(
     headers: ResponseHeaders, settings: HttpConnectionManagerSettings, request: RequestHeaders | None, is_upgrade: bool
 ) -> None:
     """Drop hop-by-hop headers and set the request id and via where asked for."""
-    if not _RESPONSE_SPECIAL.isdisjoint(headers.index):
-        gone = HOP_BY_HOP - {b"connection", b"upgrade"} if is_upgrade else HOP_BY_HOP
-        remove_all(headers, gone)
+    headers.remove_all(HOP_BY_HOP - {b"connection", b"upgrade"} if is_upgrade else _RESPONSE_SPECIAL)
     if request is not None and (settings.always_set_request_id_in_response or b"x-envoy-force-trace" in request.index):
         request_id = request.get(b"x-request-id")
         if request_id is not None:

@@ -10,7 +10,7 @@ It must not know of any protocol version, socket or setting.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 HeaderField = tuple[bytes, bytes]
 
@@ -85,16 +85,21 @@ class HeaderMap:
 
     def remove(self, name: bytes) -> bool:
         """Take all fields of a name out; tells whether there were any."""
-        if name not in self.index:
+        index = self.index
+        if name not in index:
             return False
+        del index[name]
         self.fields[:] = [field for field in self.fields if field[0] != name]
-        self._index = None
         return True
 
-    def replace(self, fields: list[HeaderField]) -> None:
-        """Take other fields in the place of all."""
-        self.fields = fields
-        self._index = None
+    def remove_all(self, names: Collection[bytes]) -> None:
+        """Take all fields of several names out."""
+        index = self.index
+        found = [name for name in names if name in index]
+        for name in found:
+            del index[name]
+        if found:
+            self.fields = [field for field in self.fields if field[0] not in found]
 
     def byte_size(self) -> int:
         """Bytes of all names and values (Envoy's `HeaderMap::byteSize`, without pseudo-headers)."""

@@ -87,6 +87,7 @@ MODULES = (
     "upstream.lb.edf",
     "upstream.pool.connection",
     "upstream.pool.pool",
+    "upstream.request_stats",
     "upstream.resource_manager",
     "upstream.settings",
 )

@@ -18,13 +18,13 @@ from envoymesh.upstream.lb.availability import availability_of
 from envoymesh.upstream.lb.balancers import Random, make_load_balancer
 from envoymesh.upstream.pool.connection import UpstreamConnection
 from envoymesh.upstream.pool.pool import ConnectionPool
+from envoymesh.upstream.request_stats import ResponseCodeStats
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings, ThresholdSettings
 from envoymesh.upstream.stats import (
     CircuitBreakerStats,
     ClusterStats,
     RemainingStats,
-    ResponseCodeStats,
     UnusedClusterStats,
 )
 
@@ -56,10 +56,7 @@ class Cluster:
         self.stats.warming_state.set(0)
         UnusedClusterStats.create(scope)
         self.hosts: Sequence[Host] = ()
-        self._code_stats = ResponseCodeStats(scope)
-        self.charge_response_code = self._code_stats.charge
-        self.charge_retried_code = self._code_stats.charge_retried
-        self.record_response_time = self._code_stats.record_time
+        self.code_stats = ResponseCodeStats(scope)
         self._connector = connector
         self._tls = tls or {}
         self._dispatcher = dispatcher

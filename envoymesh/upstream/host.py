@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from envoymesh.network.api import Address
+from envoymesh.upstream.request_stats import HostStats
 from envoymesh.upstream.settings import EndpointSettings
-from envoymesh.upstream.stats import HostStats
 
 if TYPE_CHECKING:
     from envoymesh.upstream.pool.pool import ConnectionPool

@@ -254,14 +254,14 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
 
     def _retry_instead_of(self, request: UpstreamRequest, status: int, retry: RetryState) -> None:
         """Drop a response; the connection goes with it where it cannot be read to its end (HTTP/1)."""
-        self.cluster.charge_retried_code(status)
+        self.cluster.code_stats.charge_retried(status)
         outcome.count_error(request.host)
         self._request = None
         retry.schedule(self._try)
         request.reset()
 
     def _charge(self, status: int) -> None:
-        self.cluster.charge_response_code(status, self._is_internal())
+        self.cluster.code_stats.charge(status, self._is_internal())
 
     def _is_internal(self) -> bool:
         return self._headers.get(b"x-envoy-internal") == b"true"
@@ -280,9 +280,10 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
         self.decoder_callbacks.encode_trailers(trailers)
 
     def _on_upstream_complete(self, request: UpstreamRequest) -> None:
-        self.info.last_upstream_rx = self.dispatcher.now()
+        self.info.last_upstream_rx = now = self.dispatcher.now()
         if self.request_complete:
-            self.cluster.record_response_time(int(self._elapsed() * 1000), self._is_internal())
+            milliseconds = int((now - self._downstream_complete_at) * 1000)
+            self.cluster.code_stats.record_time(milliseconds, self._is_internal())
         self._request = None
         self._clean_up()
         request.reset()

@@ -146,7 +146,8 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
             self._send_kept(encoder)
         else:
             if self._end_stream:
-                self._end_request()
+                self._request_ended = True
+                info.last_upstream_tx = info.first_upstream_tx
             encoder.encode_headers(self._headers, self._end_stream)
 
     def _end_request(self) -> None:

@@ -71,7 +71,7 @@ class Http1RequestEncoder(Http1Stream, RequestEncoder):
         authority = headers.authority or b""
         target = authority if self.is_connect else headers.path
         fields = self._frame(method, fields, index.get(b"content-length"), end_stream)
-        start = b"%b %b HTTP/1.1\r\n" % (method, target)
+        start = method + b" " + target + b" HTTP/1.1\r\n"
         self._send_head(start, [(b"host", authority), *fields], end_stream)
 
     def _frame(

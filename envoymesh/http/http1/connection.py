@@ -258,6 +258,8 @@ def asks_for_close(names: Names, is_http_10: bool) -> bool:
     """Whether the connection ends after this message (RFC 9112 section 9.3)."""
     connection = names.get(b"connection", b"")
     proxy_connection = names.get(b"proxy-connection", b"")
+    if connection == b"keep-alive" and not proxy_connection:
+        return False
     if connection or proxy_connection:
         if lists_token(connection, b"close") or lists_token(proxy_connection, b"close"):
             return True

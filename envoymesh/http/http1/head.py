@@ -7,7 +7,7 @@ where its state would have to be kept in step with ours. This module must not kn
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import httptools
 
@@ -19,10 +19,25 @@ CODEC_ERROR = "http1.codec_error"
 INVALID_TRANSFER_ENCODING = "http1.invalid_transfer_encoding"
 LOW_VERSION = "low_version"
 
-_NOT_FOUND = -1
+_NOT_FOUND: Final = -1
+_REMEMBERED: Final = 1024
+_LONGEST_REMEMBERED: Final = 64
 _TRAILER_PREFIX = b"GET / HTTP/1.1\r\n"
 # Fields that say how a message is framed or routed mean nothing, or harm, behind it (RFC 9110 section 6.5.1).
 _NEVER_TRAILERS = frozenset({b"content-length", b"host", b"transfer-encoding"})
+
+
+_lower_names: Final[dict[bytes, bytes]] = {}
+
+
+def _lower(name: bytes) -> bytes:
+    """The name in lower case, remembered: peers use few, and one object for each has its hash at hand."""
+    lower = name.lower()
+    if len(name) <= _LONGEST_REMEMBERED:
+        if len(_lower_names) >= _REMEMBERED:
+            _lower_names.clear()
+        _lower_names[name] = lower
+    return lower
 
 
 class HeadParser:
@@ -139,10 +154,6 @@ class HeadParser:
         self.version = version or parser.get_http_version()
         if len(self.fields) > self._max_count:
             raise CodecProtocolError("http1.too_many_headers", 431)
-        # llhttp leaves optional white space behind a value.
-        # `find`, for `in` tries a number first: on bytes it costs a microsecond.
-        if in_parts or piece.find(b" \r\n") >= 0 or piece.find(b"\t\r\n") >= 0:
-            self.fields = [(name, value.rstrip(b" \t")) for name, value in self.fields]
         if self.url:
             self.method = parser.get_method()
         else:
@@ -155,8 +166,13 @@ class HeadParser:
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One field."""
-        self.fields.append((name.lower(), value))
+        """One field. llhttp leaves optional white space behind a value."""
+        known = _lower_names.get(name)
+        if known is None:
+            known = _lower(name)
+        if value and value[-1] <= 32:
+            value = value.rstrip(b" \t")
+        self.fields.append((known, value))
 
     def on_headers_complete(self) -> None:
         """The empty line behind the fields."""

@@ -241,6 +241,8 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], Se
         if coding is not None:
             self._check_coding(coding, headers, names)
         if method == b"CONNECT" or (b"upgrade" in names and self._is_upgrade(headers, names)):
+            if coding is not None:
+                raise CodecProtocolError(CODEC_ERROR)
             return self._begin_tunnel(method == b"CONNECT", names, stream)
         if coding is not None:
             self._begin_chunks()
@@ -286,8 +288,6 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], Se
         length = parse_content_length(names.get(b"content-length", b"0"))
         if is_connect and length:
             raise CodecProtocolError("http1.body_disallowed")
-        if b"transfer-encoding" in names:
-            raise CodecProtocolError(CODEC_ERROR)
         stream.is_connect = is_connect
         stream.is_upgrade = not is_connect
         self._state = RAW

@@ -174,7 +174,7 @@ class Http1Stream(StreamEncoder):
 
     # For the two kinds of it
 
-    def _send_head(self, start: bytes, fields: Iterable[HeaderField], end_stream: bool) -> None:
+    def _send_head(self, start: bytes, fields: list[HeaderField], end_stream: bool) -> None:
         self.started = True
         self._owner.write(head_bytes(start, fields, self._owner.proper_case_words))
         if end_stream:
@@ -193,19 +193,26 @@ class Http1Stream(StreamEncoder):
             self._owner.on_stream_done(self)
 
 
-def head_bytes(start: bytes, fields: Iterable[HeaderField], proper_case_words: bool) -> bytes:
+def head_bytes(start: bytes, fields: list[HeaderField], proper_case_words: bool) -> bytes:
     """A start line (with its CRLF), header fields and the empty line.
 
     Line breaks inside a field, which no decoder lets through, become spaces: a head never turns into two.
     """
     if proper_case_words:
         fields = [(_proper_case(name), value) for name, value in fields]
-    lines = list(map(b": ".join, fields))
-    head = b"%b%b\r\n\r\n" % (start, b"\r\n".join(lines)) if lines else start + b"\r\n"
-    breaks = len(lines) + 2
+    parts = [start]
+    for name, value in fields:
+        parts.append(name)
+        parts.append(b": ")
+        parts.append(value)
+        parts.append(b"\r\n")
+    parts.append(b"\r\n")
+    head = b"".join(parts)
+    breaks = len(fields) + 2
     if head.count(b"\n") == breaks and head.count(b"\r") == breaks and head.find(b"\0") < 0:
         return head
-    return b"\r\n".join([line.translate(_LINE_BREAKS) for line in (start[:-2], *lines)]) + b"\r\n\r\n"
+    lines = [start[:-2], *[name + b": " + value for name, value in fields]]
+    return b"\r\n".join([line.translate(_LINE_BREAKS) for line in lines]) + b"\r\n\r\n"
 
 
 def framing_fields_removed(fields: Iterable[HeaderField], drop_content_length: bool = False) -> list[HeaderField]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from envoymesh.stats import Store
-from envoymesh.upstream.stats import ResponseCodeStats
+from envoymesh.upstream.request_stats import ResponseCodeStats
 
 
 @pytest.mark.parametrize(("internal", "origin"), [(True, "internal"), (False, "external")])
