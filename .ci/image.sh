@@ -15,7 +15,7 @@ provide_base_image() {
 
 # The machine's own certificate authorities go in, so that pip reaches the package index from a build as it does out here.
 make_base_image() {
-  mmdebstrap --quiet --variant=minbase --include=python3,python3-pip,python3-venv,ca-certificates,curl \
+  mmdebstrap --quiet --variant=minbase --include=python3,python3-pip,python3-venv,ca-certificates,curl,gcc,libc6-dev,python3-dev \
     --customize-hook="upload $CA_BUNDLE $CA_BUNDLE" \
     --customize-hook='ln -s ../../bin/python3 "$1/usr/local/bin/python"' \
     "$BASE_SUITE" - |

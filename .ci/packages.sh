@@ -4,6 +4,7 @@
 # command:package pairs; the command tells whether the package is needed.
 PACKAGES=(
   make:make
+  gcc:gcc
   curl:curl
   nghttp:nghttp2-client
   h2load:nghttp2-client
@@ -19,6 +20,7 @@ install_packages() {
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
   done
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  python3 -c 'import os, sysconfig as s; os.stat(s.get_path("include") + "/Python.h")' 2>/dev/null || missing+=(python3-dev)
   [ "${#missing[@]}" -gt 0 ] || return 0
   apt_install "${missing[@]}"
 }

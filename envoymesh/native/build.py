@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from envoymesh.native.modules import FOLDER, GROUP, MODULES, PACKAGE, fingerprint, manifest_file
+from envoymesh.native.modules import FOLDER, GROUP, MODULES, PACKAGE, fingerprint, manifest_file, read_manifest
 
 # Its own process: mypyc must be imported after setuptools, works in the current folder, and ends with sys.exit.
 _SCRIPT = """
@@ -35,6 +35,10 @@ command.run()
 
 def compile_package() -> int:
     """Compile, and say what happens; gives the exit code."""
+    present = read_manifest()
+    if present is not None and present["fingerprint"] == fingerprint():
+        sys.stdout.write(f"{len(MODULES)} modules are compiled already\n")
+        return 0
     missing = _missing()
     if missing:
         sys.stderr.write(f"envoymesh compile: {missing}\n")

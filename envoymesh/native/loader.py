@@ -6,7 +6,6 @@ module must not compile.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from envoymesh.native.modules import FOLDER, fingerprint, manifest_file
+from envoymesh.native.modules import FOLDER, fingerprint, read_manifest
 
 VARIABLE = "ENVOYMESH_NATIVE"
 
@@ -56,9 +55,8 @@ def activate() -> str:
 
 
 def _install() -> str:
-    try:
-        manifest = json.loads(manifest_file().read_bytes())
-    except FileNotFoundError:
+    manifest = read_manifest()
+    if manifest is None:
         return SOURCE
     if manifest["fingerprint"] != fingerprint():
         return STALE

@@ -6,8 +6,10 @@ This module must not import what it names.
 from __future__ import annotations
 
 import hashlib
+import json
 import sysconfig
 from pathlib import Path
+from typing import TypedDict
 
 PACKAGE = Path(__file__).resolve().parents[1]
 """The package's folder."""
@@ -94,6 +96,18 @@ MODULES = (
 """Dotted names below the package."""
 
 
+class Manifest(TypedDict):
+    """What was compiled.
+
+    Attributes:
+        fingerprint: `fingerprint()` of what it was made from.
+        modules: file names in FOLDER by dotted names.
+    """
+
+    fingerprint: str
+    modules: dict[str, str]
+
+
 def source_of(module: str) -> Path:
     """The file of a module of MODULES."""
     return PACKAGE / (module.replace(".", "/") + ".py")
@@ -107,6 +121,15 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
+def read_manifest() -> Manifest | None:
+    """The manifest for this kind of Python, or None where nothing was compiled for it."""
+    try:
+        manifest: Manifest = json.loads(manifest_file().read_bytes())
+    except FileNotFoundError:
+        return None
+    return manifest
+
+
 def manifest_file() -> Path:
-    """The manifest for this kind of Python: `{"fingerprint": ..., "modules": {dotted name: file name}}`."""
+    """Where the manifest for this kind of Python is, or would be."""
     return FOLDER / f"{sysconfig.get_config_var('SOABI')}.json"
