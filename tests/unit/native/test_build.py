@@ -6,7 +6,6 @@ import pytest
 
 from envoymesh.native import build, modules
 
-
 OLD = '{"fingerprint": "another", "modules": {}}'
 
 
