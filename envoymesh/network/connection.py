@@ -257,7 +257,7 @@ class TcpConnection(Connection):
         self.abandon = None
         self._finish(ConnectionEvent.REMOTE_CLOSE)
 
-    # How it is done; TlsConnection overrides the first four.
+    # How it is done; TlsConnection overrides the first five.
 
     def _transport_ready(self) -> None:
         self._connected()
@@ -269,8 +269,8 @@ class TcpConnection(Connection):
         """Put the last bytes of the protocol below the handler's, if it has such, into the transport."""
         self.flush()
 
-    def _write_through(self) -> Callable[[Bytes], None]:
-        return self._collect
+    def _last_words(self) -> list[Bytes]:
+        return self._collected
 
     def _connected(self) -> None:
         """CONNECTED: what waited goes out, and from now on writes go through."""
@@ -281,7 +281,7 @@ class TcpConnection(Connection):
         if self._read_disabled:
             transport.pause_reading()
         waiting, self._waiting = self._waiting, []
-        self._send = self._write_through()
+        self._send = self._collect
         for data in waiting:
             self._send(data)
         self._event(ConnectionEvent.CONNECTED)
@@ -364,7 +364,7 @@ class TcpConnection(Connection):
         if reset:
             end_with_reset(self._transport)
         elif not self._peer_ended:
-            write_at_once(self._transport, self._collected)
+            write_at_once(self._transport, self._last_words())
         self._transport.abort()
 
     def _finish(self, event: ConnectionEvent) -> None:
