@@ -118,6 +118,14 @@ class HttpConnectionManagerStats(StatsStruct):
     rs_too_large: Counter
     unused: UnusedConnectionManagerStats
 
+    def charge_new_connection(self, tls: bool) -> None:
+        """Count a connection that begins."""
+        self.downstream_cx_total.inc()
+        self.downstream_cx_active.inc()
+        if tls:
+            self.downstream_cx_ssl_total.inc()
+            self.downstream_cx_ssl_active.inc()
+
     def charge_local_reply(self, details: str) -> None:
         """Count an answer of the connection manager's own that says a body was too large to keep."""
         if details == "request_payload_too_large":

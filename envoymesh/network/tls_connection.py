@@ -64,7 +64,9 @@ class TlsConnection(TcpConnection):
         return self._peer_ended and self._closing is None
 
     def _transport_ready(self) -> None:
-        self._shake()
+        # A server has nothing to say before the ClientHello.
+        if not self._tls_context.server_side:
+            self._shake()
 
     def flush(self) -> None:
         """Encrypt what was written in this turn of the loop, and hand it to the operating system."""
