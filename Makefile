@@ -25,6 +25,8 @@ $(BIN)/python:
 
 $(STAMP): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
+	# Else each start compiles the whole package where PYTHONDONTWRITEBYTECODE is set: half of the time until it listens.
+	$(BIN)/python -m compileall -q envoymesh
 	@touch $@
 
 run: $(STAMP) ## Run the mesh as local processes until Ctrl-C (installs first)

@@ -260,6 +260,11 @@ SUBJECTS: tuple[Subject, ...] = (
 )
 
 
+def trees() -> list[Path]:
+    """Where the packages of our own subjects are."""
+    return [BENCH_ROOT.parent, *([Path(_BEFORE_TREE)] if _BEFORE_TREE else [])]
+
+
 def choose(names: Sequence[str]) -> list[Subject]:
     """The subjects of these names, all for none; in the order above.
 

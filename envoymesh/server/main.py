@@ -68,7 +68,6 @@ def _validate(options: Options, process_log: ProcessLog) -> int:
 
 
 def _serve(options: Options, process_log: ProcessLog, running: str) -> int:
-    collector.hold()
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
     try:
