@@ -210,7 +210,8 @@ class TcpConnection(Connection):
             return
         self._transport = cast(asyncio.Transport, transport)
         self.local_address = address_of(transport.get_extra_info("sockname"))
-        self.remote_address = address_of(transport.get_extra_info("peername")) or self.remote_address
+        if self.remote_address is None:  # that of an upstream is known
+            self.remote_address = address_of(transport.get_extra_info("peername"))
         limit = min(self._buffer_limit or _NO_LIMIT, _NO_LIMIT)
         self._transport.set_write_buffer_limits(high=limit, low=limit // 2)
         self._transport_ready()
