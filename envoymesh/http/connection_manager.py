@@ -198,8 +198,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         if not error.details.endswith("_flood"):
             stats.downstream_cx_protocol_error.inc()
         if self._streams:
-            stats.downstream_cx_destroy_active_rq.inc()
-            stats.downstream_cx_destroy_local_active_rq.inc()
+            stats.charge_active_requests(remote=False)
         for stream in list(self._streams):
             stream.info.flags |= ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR
             stream.info.response_code_details = stream.info.response_code_details or error.details
@@ -388,18 +387,11 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
 
     def _count_closed_connection(self, remote: bool) -> None:
         stats = self.stats
-        stats.downstream_cx_destroy.inc()
-        stats.downstream_cx_active.dec()
-        stats.downstream_cx_length_ms.record(int((self.dispatcher.now() - self._connection_started) * 1000))
-        if self.connection.tls is not None:
-            stats.downstream_cx_ssl_active.dec()
+        milliseconds = int((self.dispatcher.now() - self._connection_started) * 1000)
+        stats.charge_closed_connection(milliseconds, remote, tls=self.connection.tls is not None)
         if self._codec is not None:
             (stats.downstream_cx_http2_active if self.multiplexed else stats.downstream_cx_http1_active).dec()
-        (stats.downstream_cx_destroy_remote if remote else stats.downstream_cx_destroy_local).inc()
         if self.connection.delayed_close_timed_out:
             stats.downstream_cx_delayed_close_timeout.inc()
         if self._streams:
-            stats.downstream_cx_destroy_active_rq.inc()
-            (
-                stats.downstream_cx_destroy_remote_active_rq if remote else stats.downstream_cx_destroy_local_active_rq
-            ).inc()
+            stats.charge_active_requests(remote)

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent, ConnectionHandler, Timer, TlsInfo
 from envoymesh.network.dispatcher import LoopDispatcher
+from envoymesh.network.no_handler import NO_HANDLER
 from envoymesh.network.sockets import Bytes, end_with_reset, write_at_once
 
 FLUSH_NOW = 65536
@@ -32,28 +33,6 @@ _NO_LIMIT = (1 << 31) - 1
 """uvloop's watermarks are C ints."""
 
 _ids = itertools.count(1)
-
-
-class NoHandler(ConnectionHandler):
-    """Stands in until `set_handler`; a connection without a handler reads nothing."""
-
-    def on_data(self, data: bytes) -> None:
-        """Nobody wants it."""
-
-    def on_eof(self) -> None:
-        """Nobody wants it."""
-
-    def on_event(self, event: ConnectionEvent) -> None:
-        """Nobody wants it."""
-
-    def on_above_write_buffer_high_watermark(self) -> None:
-        """Nobody wants it."""
-
-    def on_below_write_buffer_low_watermark(self) -> None:
-        """Nobody wants it."""
-
-
-NO_HANDLER = NoHandler()
 
 
 def _discard(_data: Bytes) -> None:

@@ -159,7 +159,6 @@ def main(descriptor: int) -> int:
 
 
 def _run(start: Start, sock: socket.socket) -> int:
-    collector.hold()
     options = start.options
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
