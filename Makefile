@@ -25,6 +25,8 @@ $(BIN)/python:
 
 $(STAMP): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
+	# Else each start compiles the whole package where PYTHONDONTWRITEBYTECODE is set: half of the time until it listens.
+	$(BIN)/python -m compileall -q envoymesh
 	@touch $@
 
 native: $(STAMP) ## Compile the proxy's data path (needs a C compiler): a third of the CPU for each request

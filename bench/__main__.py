@@ -6,6 +6,7 @@ Timings are reported, never judged: the exit code tells only whether everything 
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -86,6 +87,9 @@ def measure(options: argparse.Namespace) -> list[Outcome]:
     chosen = scenarios.choose(options.scenario or (list(QUICK) if options.quick else []))
     contenders = subjects.choose(options.subject)
     rounds = options.rounds or (1 if options.quick else 5)
+    # As the first start of any installed copy does; not so where PYTHONDONTWRITEBYTECODE is set.
+    for tree in subjects.trees():
+        compileall.compile_dir(tree / "envoymesh", quiet=1)
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="envoymesh-bench-") as name:
         folder = Path(name)

@@ -87,7 +87,7 @@ class Scenario(Protocol):
         """
 
 
-MESH = ("envoymesh", "Envoy")
+MESH = ("envoymesh", "before", "Envoy")
 SMALL_GET = Load()
 PLAIN_SETUP = Setup()
 
@@ -128,7 +128,7 @@ class LoadScenario:
 
 @dataclass(frozen=True, slots=True)
 class PacedScenario:
-    """Latency at one offered rate: 70% of what the slower one of ours and Envoy took at most."""
+    """Latency at one offered rate: 70% of what the slowest of ours and Envoy took at most."""
 
     name: str = "paced"
     title: str = "latency at the same offered rate (70% of the slower one's maximum), 16 connections"

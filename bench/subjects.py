@@ -238,11 +238,19 @@ def _fill(text: str, values: dict[str, str], to: Path) -> Path:
 
 
 OURS = "envoymesh"
+BEFORE = "before"
+"""Another tree of ours, such as one of `git worktree add`: what a change bought is seen in pairs of one run."""
 ENVOY = "Envoy"
+_BEFORE_TREE = os.environ.get("ENVOYMESH_BEFORE", "")
 
 _PEERS = str(BENCH_ROOT / "peers")
 SUBJECTS: tuple[Subject, ...] = (
     MeshProxy(OURS, (sys.executable, "-m", "envoymesh", "proxy")),
+    *(
+        [MeshProxy(BEFORE, ("env", "-C", _BEFORE_TREE, sys.executable, "-m", "envoymesh", "proxy"))]
+        if _BEFORE_TREE
+        else []
+    ),
     MeshProxy(ENVOY, (os.environ.get("ENVOYMESH_ORACLE", ""),)),
     Nginx(),
     HaProxy(),
@@ -250,6 +258,11 @@ SUBJECTS: tuple[Subject, ...] = (
     PythonPeer("proxy.py", "proxy", (f"{_PEERS}/proxy_py.py", "{port}", "{upstream}")),
     PythonPeer("mitmproxy", "mitmproxy", (f"{_PEERS}/mitm_proxy.py", "{port}", "{upstream}", "{folder}")),
 )
+
+
+def trees() -> list[Path]:
+    """Where the packages of our own subjects are."""
+    return [BENCH_ROOT.parent, *([Path(_BEFORE_TREE)] if _BEFORE_TREE else [])]
 
 
 def choose(names: Sequence[str]) -> list[Subject]:

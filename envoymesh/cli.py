@@ -121,9 +121,11 @@ def run_proxy(given: argparse.Namespace) -> int:
         print(NO_CONFIGURATION, file=sys.stderr)
         return 1
     # Not at the top: the mesh's commands have no need of the proxy, which takes its time to import.
-    # What is compiled must be known before the import.
     from envoymesh.native.loader import activate
+    from envoymesh.server import collector
 
+    collector.hold()
+    # What is compiled must be known before the import.
     running = activate()
     from envoymesh.server.main import run
 

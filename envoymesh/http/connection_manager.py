@@ -24,7 +24,7 @@ from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1ServerCodec
 from envoymesh.http.http2 import Http2ServerCodec
 from envoymesh.http.stream_info import ResponseFlag
-from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent, ConnectionHandler
+from envoymesh.network.api import NO_TIMER, Address, CloseType, Connection, ConnectionEvent, ConnectionHandler
 
 HTTP2_PREFACE_START = b"PRI * HTTP/2"
 """Enough of the connection preface (RFC 9113 section 3.4) to tell HTTP/2 from HTTP/1."""
@@ -95,28 +95,20 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         self._draining = False
         self._remote_closed = False
         self._connection_started = self.dispatcher.now()
-        self._drain_timer = self.dispatcher.create_timer(self._on_drain_timeout)
-        self._idle_timer = self.dispatcher.create_timer(self._on_idle_timeout)
-        self._duration_timer = self.dispatcher.create_timer(self._on_duration_timeout)
-        self._stall_timer = self.dispatcher.create_timer(self._on_stall_timeout)
+        # Most connections need none of these but the idle timer.
+        self._drain_timer = self._idle_timer = self._duration_timer = self._stall_timer = NO_TIMER
         context.managers.add(self)
-        self._count_new_connection()
+        self.stats.charge_new_connection(tls=connection.tls is not None)
         connection.set_delayed_close_timeout(settings.delayed_close_timeout)
         if settings.idle_timeout:
+            self._idle_timer = self.dispatcher.create_timer(self._on_idle_timeout)
             self._idle_timer.enable(settings.idle_timeout)
         if settings.max_connection_duration:
+            self._duration_timer = self.dispatcher.create_timer(self._on_duration_timeout)
             self._duration_timer.enable(settings.max_connection_duration)
 
     def __repr__(self) -> str:
         return f"<ConnectionManager {self.connection.id} streams={len(self._streams)} closing={self.closing}>"
-
-    def _count_new_connection(self) -> None:
-        stats = self.stats
-        stats.downstream_cx_total.inc()
-        stats.downstream_cx_active.inc()
-        if self.connection.tls is not None:
-            stats.downstream_cx_ssl_total.inc()
-            stats.downstream_cx_ssl_active.inc()
 
     # ConnectionHandler
 
@@ -150,6 +142,8 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         self._count_closed_connection(remote)
         for timer in (self._drain_timer, self._idle_timer, self._duration_timer, self._stall_timer):
             timer.disable()
+        # What knows this object is let go, so that no reference cycle waits for the collector.
+        self._drain_timer = self._idle_timer = self._duration_timer = self._stall_timer = NO_TIMER
         self._context.managers.discard(self)
         for stream in list(self._streams):
             info = stream.info
@@ -158,8 +152,9 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
             if not info.response_code_details or stream.response_headers is None:
                 info.response_code_details = "downstream_remote_disconnect" if remote else "downstream_local_disconnect"
             self.end_stream(stream, reset=False)
-        if self._codec is not None:
-            self._codec.reset_all_streams(StreamResetReason.CONNECTION_TERMINATION, "")
+        codec, self._codec = self._codec, None
+        if codec is not None:
+            codec.reset_all_streams(StreamResetReason.CONNECTION_TERMINATION, "")
 
     def on_above_write_buffer_high_watermark(self) -> None:
         """The connection's write buffer is full."""
@@ -193,6 +188,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         self.stats.downstream_cx_http2_total.inc()
         self.stats.downstream_cx_http2_active.inc()
         if self.settings.stream_idle_timeout:
+            self._stall_timer = self.dispatcher.create_timer(self._on_stall_timeout)
             self._stall_timer.enable(self.settings.stream_idle_timeout)
         return Http2ServerCodec(self, self, self.settings.http2, self._context.http2_stats)
 
@@ -202,8 +198,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         if not error.details.endswith("_flood"):
             stats.downstream_cx_protocol_error.inc()
         if self._streams:
-            stats.downstream_cx_destroy_active_rq.inc()
-            stats.downstream_cx_destroy_local_active_rq.inc()
+            stats.charge_active_requests(remote=False)
         for stream in list(self._streams):
             stream.info.flags |= ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR
             stream.info.response_code_details = stream.info.response_code_details or error.details
@@ -368,6 +363,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
             self.connection.close(CloseType.FLUSH_WRITE_AND_DELAY)
             return
         self._codec.shutdown_notice()
+        self._drain_timer = self.dispatcher.create_timer(self._on_drain_timeout)
         self._drain_timer.enable(self.settings.drain_timeout if timeout is None else timeout)
 
     def _on_drain_timeout(self) -> None:
@@ -391,18 +387,11 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
 
     def _count_closed_connection(self, remote: bool) -> None:
         stats = self.stats
-        stats.downstream_cx_destroy.inc()
-        stats.downstream_cx_active.dec()
-        stats.downstream_cx_length_ms.record(int((self.dispatcher.now() - self._connection_started) * 1000))
-        if self.connection.tls is not None:
-            stats.downstream_cx_ssl_active.dec()
+        milliseconds = int((self.dispatcher.now() - self._connection_started) * 1000)
+        stats.charge_closed_connection(milliseconds, remote, tls=self.connection.tls is not None)
         if self._codec is not None:
             (stats.downstream_cx_http2_active if self.multiplexed else stats.downstream_cx_http1_active).dec()
-        (stats.downstream_cx_destroy_remote if remote else stats.downstream_cx_destroy_local).inc()
         if self.connection.delayed_close_timed_out:
             stats.downstream_cx_delayed_close_timeout.inc()
         if self._streams:
-            stats.downstream_cx_destroy_active_rq.inc()
-            (
-                stats.downstream_cx_destroy_remote_active_rq if remote else stats.downstream_cx_destroy_local_active_rq
-            ).inc()
+            stats.charge_active_requests(remote)

@@ -118,6 +118,31 @@ class HttpConnectionManagerStats(StatsStruct):
     rs_too_large: Counter
     unused: UnusedConnectionManagerStats
 
+    def charge_new_connection(self, tls: bool) -> None:
+        """Count a connection that begins."""
+        self.downstream_cx_total.inc()
+        self.downstream_cx_active.inc()
+        if tls:
+            self.downstream_cx_ssl_total.inc()
+            self.downstream_cx_ssl_active.inc()
+
+    def charge_closed_connection(self, milliseconds: int, remote: bool, tls: bool) -> None:
+        """Count a connection that lasted so long; `remote` is who ended it."""
+        self.downstream_cx_destroy.inc()
+        self.downstream_cx_active.dec()
+        self.downstream_cx_length_ms.record(milliseconds)
+        if tls:
+            self.downstream_cx_ssl_active.dec()
+        (self.downstream_cx_destroy_remote if remote else self.downstream_cx_destroy_local).inc()
+
+    def charge_active_requests(self, remote: bool) -> None:
+        """Count a connection that ended with requests under way."""
+        self.downstream_cx_destroy_active_rq.inc()
+        if remote:
+            self.downstream_cx_destroy_remote_active_rq.inc()
+        else:
+            self.downstream_cx_destroy_local_active_rq.inc()
+
     def charge_local_reply(self, details: str) -> None:
         """Count an answer of the connection manager's own that says a body was too large to keep."""
         if details == "request_payload_too_large":

@@ -10,7 +10,7 @@ import enum
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from mypy_extensions import trait
 
@@ -158,6 +158,26 @@ class Timer:
     @abstractmethod
     def enabled(self) -> bool:
         """Whether it will fire."""
+
+
+class NoTimer(Timer):
+    """Stands in for a timer that was never needed, or whose owner is gone: a timer and its owner know each other."""
+
+    __slots__ = ()
+
+    def enable(self, seconds: float) -> None:
+        """Nobody wants to know."""
+
+    def disable(self) -> None:
+        """It never fires."""
+
+    @property
+    def enabled(self) -> bool:
+        """No."""
+        return False
+
+
+NO_TIMER: Final[Timer] = NoTimer()
 
 
 @trait

@@ -104,17 +104,20 @@ class LoopConnector:
 
     async def _tcp(self, address: Address, source: Address | None) -> tuple[socket.socket, str]:
         """A socket that is connected, or one that is not and why."""
+        # Both loops turn Nagle's delay off when they take the socket over.
         sock = socket.socket(socket.AF_INET6 if address.is_ipv6 else socket.AF_INET, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if source is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 sock.bind((source.host, source.port))
             code = sock.connect_ex((address.host, address.port))
             if code in (errno.EINPROGRESS, errno.EAGAIN):
-                await self._writable(sock)
-                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                # A peer on this machine has answered by now: asking again is one call in place of watching the socket.
+                code = sock.connect_ex((address.host, address.port))
+                if code == errno.EALREADY:
+                    await self._writable(sock)
+                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 return sock, f"delayed connect error: {os.strerror(code)}" if code else ""
         except BaseException:
             sock.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from envoymesh.network.api import ConnectionEvent
-from envoymesh.network.connection import NoHandler, TcpConnection
+from envoymesh.network.connection import TcpConnection
+from envoymesh.network.no_handler import NoHandler
 from envoymesh.network.settings import FilterChainSettings
 
 if TYPE_CHECKING:

@@ -1,13 +1,15 @@
 """TLS between a transport and a handler, with OpenSSL working on memory.
 
 Own TLS in place of the loop's: one object a connection, no task for a handshake, close_notify and FIN as Envoy sends
-them, and the listener may look at the ClientHello before it chooses the context. This module must not know settings.
+them, and the listener may look at the ClientHello before it chooses the context. What is written in one turn of the
+loop is collected as plain text and encrypted at the flush, so that a head and its body are one record. This module
+must not know settings.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from contextlib import suppress
 
 from envoymesh.network.api import ConnectionEvent
 from envoymesh.network.connection import TcpConnection
@@ -16,7 +18,8 @@ from envoymesh.network.sockets import Bytes
 from envoymesh.network.tls import TlsContext
 from envoymesh.network.tls_errors import PeerRejectedError, failure_reason, failure_stat
 
-_READ_SIZE = 65536
+_RECORD = 16384
+"""Bytes of plain text in the largest record (RFC 8446 section 5.1): no read brings more, and no write joins more."""
 
 
 class TlsConnection(TcpConnection):
@@ -29,7 +32,7 @@ class TlsConnection(TcpConnection):
         server_name: what the ClientHello asks for: known on the upstream side, and where the listener has looked.
     """
 
-    __slots__ = ("_incoming", "_outgoing", "_raw", "_tls_context", "_tls_object")
+    __slots__ = ("_incoming", "_outgoing", "_tls_context", "_tls_object")
 
     def __init__(
         self, dispatcher: LoopDispatcher, buffer_limit: int, context: TlsContext, server_name: str = ""
@@ -40,7 +43,6 @@ class TlsConnection(TcpConnection):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls_object = context.wrap(self._incoming, self._outgoing)
-        self._raw: Callable[[Bytes], None] = self._collect
 
     @property
     def buffered(self) -> tuple[int, int]:
@@ -62,22 +64,34 @@ class TlsConnection(TcpConnection):
         return self._peer_ended and self._closing is None
 
     def _transport_ready(self) -> None:
-        self._shake()
+        # A server has nothing to say before the ClientHello.
+        if not self._tls_context.server_side:
+            self._shake()
 
-    def _write_through(self) -> Callable[[Bytes], None]:
-        return self._encrypt
+    def flush(self) -> None:
+        """Encrypt what was written in this turn of the loop, and hand it to the operating system."""
+        try:
+            self._encrypt()
+        except ssl.SSLError as error:
+            self._broken(error)
+        if self._outgoing.pending and self._transport is not None:
+            self._transport.write(self._outgoing.read())
+
+    def _last_words(self) -> list[Bytes]:
+        # An abort writes past the transport; what is collected is plain text and must not get there.
+        with suppress(ssl.SSLError):
+            self._encrypt()
+        return [self._outgoing.read()] if self._outgoing.pending else []
 
     def _resume_reading(self) -> None:
         super()._resume_reading()
         self._dispatcher.post(self._pump)
 
     def _end_output(self) -> None:
-        try:
+        # The peer's close_notify has not come yet, so unwrap raises; ours is in the BIO, which is all that is wanted.
+        with suppress(ssl.SSLError):
+            self._encrypt()
             self._tls_object.unwrap()
-        except ssl.SSLError:
-            # The peer's close_notify has not come yet; ours is in the buffer, which is all that is wanted.
-            pass
-        self._send_outgoing()
         self.flush()
 
     def _shake(self) -> None:
@@ -107,31 +121,33 @@ class TlsConnection(TcpConnection):
         self.failure_reason = failure_reason(error)
         self.abandon = None
         # The alert must still go out, so this is a close with a flush.
-        self._send_outgoing()
         self.flush()
         if self._transport is not None:
             self._transport.close()
         self._finish(ConnectionEvent.REMOTE_CLOSE)
 
-    def _encrypt(self, data: Bytes) -> None:
-        if not data:
-            return
-        try:
-            written = self._tls_object.write(data)
-            while written < len(data):
-                data = memoryview(data)[written:]
-                written = self._tls_object.write(data)
-        except ssl.SSLError as error:
-            self._broken(error)
-            return
-        self._raw(self._outgoing.read())
+    def _encrypt(self) -> None:
+        """Move what is collected into the outgoing BIO. Errors: ssl.SSLError, and what is left is lost."""
+        collected, self._collected = self._collected, []
+        size, self._collected_size = self._collected_size, 0
+        if len(collected) > 1 and size <= _RECORD:
+            collected = [b"".join(collected)]
+        write = self._tls_object.write
+        for data in collected:
+            left = len(data)
+            while left:
+                # One call writes one record.
+                written = write(data)
+                left -= written
+                if left:
+                    data = memoryview(data)[written:]
 
     def _pump(self) -> None:
         """Decrypt and deliver, one record at a time, for as long as the handler reads."""
         tls, incoming = self._tls_object, self._incoming
         try:
             while (incoming.pending or tls.pending()) and not self._read_disabled and not self.closed:
-                data = tls.read(_READ_SIZE)
+                data = tls.read(_RECORD)
                 if not data:
                     self._peer_closed_tls()
                     break
@@ -162,5 +178,6 @@ class TlsConnection(TcpConnection):
         self._finish(ConnectionEvent.REMOTE_CLOSE)
 
     def _send_outgoing(self) -> None:
-        if self._outgoing.pending and not self.closed:
-            self._raw(self._outgoing.read())
+        """What OpenSSL itself has to say (handshake, session tickets, alerts) leaves at the end of the turn."""
+        if self._outgoing.pending:
+            self._dispatcher.flush_later(self.flush)

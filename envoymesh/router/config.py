@@ -16,16 +16,13 @@ from envoymesh.router.matchers import (
     RegexMatcher,
     StringMatcher,
 )
+from envoymesh.router.paths import ExactPath, PathMatcher, PrefixPath, RegexPath
 from envoymesh.router.retry import KNOWN_CONDITIONS, RetryPolicy
 from envoymesh.router.table import (
     Action,
     ClusterAction,
     DirectResponseAction,
-    ExactPath,
-    PathMatcher,
-    PrefixPath,
     RedirectAction,
-    RegexPath,
     Route,
     RouteTable,
     VirtualHost,

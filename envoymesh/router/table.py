@@ -9,73 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from envoymesh.http.headers import RequestHeaders, is_grpc
 from envoymesh.router.header_parser import NO_HEADER_PARSERS, HeaderParser, HeaderParsers
-from envoymesh.router.matchers import HeaderMatcher, QueryParameterMatcher, RegexMatcher, all_match, parse_query
+from envoymesh.router.matchers import HeaderMatcher, QueryParameterMatcher, all_match, parse_query
+from envoymesh.router.path_index import Run, runs_of
+from envoymesh.router.paths import PathMatcher
 from envoymesh.router.retry import RetryPolicy
-
-
-class PathMatcher(Protocol):
-    """Decides on a path without its query."""
-
-    def matches(self, path: bytes) -> bool:
-        """Whether the path fits."""
-
-    def rewritten(self, path: bytes, replacement: bytes) -> bytes:
-        """The path with its matched part replaced."""
-
-
-@dataclass(frozen=True, slots=True)
-class PrefixPath:
-    """`prefix`, and `path_separated_prefix` where `separated`."""
-
-    prefix: bytes
-    ignore_case: bool = False
-    separated: bool = False
-
-    def matches(self, path: bytes) -> bool:
-        """Whether the path begins so (and, if separated, goes on with ``/`` or ends)."""
-        begins = path.startswith(self.prefix)
-        if not begins and self.ignore_case:
-            begins = path.lower().startswith(self.prefix.lower())
-        return begins and (not self.separated or path[len(self.prefix) : len(self.prefix) + 1] in (b"", b"/"))
-
-    def rewritten(self, path: bytes, replacement: bytes) -> bytes:
-        """The path with the prefix replaced."""
-        return replacement + path[len(self.prefix) :]
-
-
-@dataclass(frozen=True, slots=True)
-class ExactPath:
-    """`path`."""
-
-    path: bytes
-    ignore_case: bool = False
-
-    def matches(self, path: bytes) -> bool:
-        """Whether the path is this one."""
-        return path == self.path or (self.ignore_case and path.lower() == self.path.lower())
-
-    def rewritten(self, path: bytes, replacement: bytes) -> bytes:
-        """The replacement alone."""
-        return replacement
-
-
-@dataclass(frozen=True, slots=True)
-class RegexPath:
-    """`safe_regex`: the whole path must match."""
-
-    regex: RegexMatcher
-
-    def matches(self, path: bytes) -> bool:
-        """Whether the whole path fits."""
-        return self.regex.matches(path)
-
-    def rewritten(self, path: bytes, replacement: bytes) -> bytes:
-        """The replacement alone (a regex matches the whole path)."""
-        return replacement
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +84,9 @@ class RedirectAction:
         return bare + mark + query
 
 
+INDEXED_FROM = 4
+"""Routes of a virtual host from which on they are looked up by path; fewer are asked one by one as fast."""
+
 Action = ClusterAction | DirectResponseAction | RedirectAction
 
 
@@ -169,8 +112,10 @@ class Route:
 
     def matches(self, headers: RequestHeaders, path: bytes) -> bool:
         """Whether a request takes this route; `path` is without the query."""
-        if self.path is not None and not self.path.matches(path):
-            return False
+        return (self.path is None or self.path.matches(path)) and self.fits_beside_path(headers)
+
+    def fits_beside_path(self, headers: RequestHeaders) -> bool:
+        """Whether everything but the path is as the route wants it."""
         if self.headers and not all_match(self.headers, headers):
             return False
         if self.grpc and not is_grpc(headers):
@@ -198,6 +143,8 @@ class VirtualHost:
     include_attempt_count_in_response: bool = False
     header_parsers: HeaderParsers = NO_HEADER_PARSERS
     tls_redirect: Route | None = None
+    # Empty where asking route by route is as good.
+    _runs: tuple[Run, ...] = field(default=(), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for route in self.routes:
@@ -205,6 +152,8 @@ class VirtualHost:
         if self.require_tls != "NONE":
             self.tls_redirect = Route("", None, RedirectAction(scheme=b"https"))
             object.__setattr__(self.tls_redirect, "virtual_host", self)
+        if len(self.routes) >= INDEXED_FROM:
+            self._runs = runs_of([route.path for route in self.routes])
 
     def route(self, headers: RequestHeaders) -> Route | None:
         """The first route that matches, or the redirect to TLS."""
@@ -213,9 +162,19 @@ class VirtualHost:
         path = headers.path
         if b"?" in path or b"#" in path:
             path = path.partition(b"?")[0].partition(b"#")[0]
+        if self._runs:
+            return self._route_by_path(headers, path)
         for route in self.routes:
             if route.matches(headers, path):
                 return route
+        return None
+
+    def _route_by_path(self, headers: RequestHeaders, path: bytes) -> Route | None:
+        routes = self.routes
+        for run in self._runs:
+            for place in run.find(path):
+                if routes[place].fits_beside_path(headers):
+                    return routes[place]
         return None
 
     def _needs_tls(self, headers: RequestHeaders) -> bool:

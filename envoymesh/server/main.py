@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -16,6 +15,7 @@ from envoymesh.errors import ConfigError, EnvoymeshError
 from envoymesh.native.loader import SOURCE, STALE
 from envoymesh.network.dispatcher import new_event_loop
 from envoymesh.options import Options
+from envoymesh.server import collector
 from envoymesh.server.log import ProcessLog
 from envoymesh.server.server import Server
 from envoymesh.server.version import version_text
@@ -75,9 +75,7 @@ def _serve(options: Options, process_log: ProcessLog, running: str) -> int:
         _log.log(logging.WARNING if running == STALE else logging.INFO, "data path: %s", running)
         server = _make_server(options, process_log, loop)
         _handle_signals(loop, server)
-        # What start-up made stays: the collector need not walk it again and again.
-        gc.collect()
-        gc.freeze()
+        collector.release()
         loop.run_until_complete(server.run())
     except EnvoymeshError as error:
         _log.critical("error initializing configuration '%s': %s", options.config_path, error)

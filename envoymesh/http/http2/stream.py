@@ -15,7 +15,7 @@ It must not parse, nor decide about other streams: that is the codec's.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from envoymesh.http.codec import StreamCallbacks, StreamDecoder, StreamEncoder, StreamResetReason
 from envoymesh.http.headers import HeaderField, HeaderMap
@@ -38,6 +38,21 @@ _RESET_CODES = {
 
 DATA_COST = 64
 """Bytes that a waiting piece of data counts at least, so that a pile of tiny ones is a pile too."""
+
+
+class NoDecoder(StreamDecoder):
+    """The decoder of a stream whose owner is gone."""
+
+    __slots__ = ()
+
+    def decode_data(self, data: bytes, end_stream: bool) -> None:
+        """Nobody wants it."""
+
+    def decode_trailers(self, trailers: HeaderMap) -> None:
+        """Nobody wants them."""
+
+
+NO_DECODER: Final[StreamDecoder] = NoDecoder()
 
 
 class Http2Stream(StreamEncoder, Sender):
@@ -110,7 +125,10 @@ class Http2Stream(StreamEncoder, Sender):
     def set_callbacks(self, callbacks: StreamCallbacks | None) -> None:
         """Who hears of resets and watermarks; told at once when a watermark is passed already."""
         self._callbacks = callbacks
-        if callbacks is not None:
+        if callbacks is None:
+            # The owner knows this stream, and is its decoder: a cycle that each request would leave to the collector.
+            self.decoder = NO_DECODER
+        else:
             if self._connection_above:
                 callbacks.on_above_write_buffer_high_watermark()
             if self._buffer_above:

@@ -5,10 +5,12 @@ import os
 import sys
 
 from envoymesh.native.loader import activate
+from envoymesh.server import collector
 
 
 def run() -> int:
     """Run until the parent says, or is gone; gives the exit code."""
+    collector.hold()
     activate()
     # Not at the top: what is compiled must be known before.
     from envoymesh.server.workers.worker import main

@@ -8,7 +8,6 @@ parent is gone, and so goes the worker.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -22,6 +21,7 @@ from envoymesh.config.source import Source
 from envoymesh.errors import EnvoymeshError
 from envoymesh.network.dispatcher import new_event_loop
 from envoymesh.network.listener import TcpListener
+from envoymesh.server import collector
 from envoymesh.server.log import ProcessLog
 from envoymesh.server.server import Server
 from envoymesh.server.workers.channel import Channel
@@ -165,8 +165,7 @@ def _run(start: Start, sock: socket.socket) -> int:
     try:
         log = ProcessLog(options.log_level, options.component_log_level, options.log_format, options.log_path)
         worker = Worker(start, sock, log, loop)
-        gc.collect()
-        gc.freeze()
+        collector.release()
         loop.run_until_complete(worker.run())
     except (EnvoymeshError, OSError) as error:
         sock.setblocking(True)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.codec import ClientCodec, ClientCodecCallbacks, CodecConnection, HttpProtocol, StreamResetReason
-from envoymesh.network.api import CloseType, ConnectionEvent, ConnectionHandler
+from envoymesh.http.no_codec import NO_CODEC
+from envoymesh.network.api import NO_TIMER, CloseType, ConnectionEvent, ConnectionHandler
 
 if TYPE_CHECKING:
     from envoymesh.upstream.pool.pool import ConnectionPool
@@ -35,7 +36,7 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
     """Implements ConnectionHandler, CodecConnection and ClientCodecCallbacks.
 
     Attributes:
-        codec: set from CONNECTED on.
+        codec: stands for nothing before CONNECTED and after the end.
         protocol: what the codec speaks; None while that is not agreed on yet (ALPN).
         active_streams: streams that have not ended.
         assumed_limit: streams that the peer is thought to take, until its SETTINGS say.
@@ -68,11 +69,10 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         "timed_out",
     )
 
-    codec: ClientCodec
-
     def __init__(self, pool: ConnectionPool) -> None:
         settings = pool.settings
         self._pool = pool
+        self.codec: ClientCodec = NO_CODEC
         self._closing = False
         self._dispatching = False
         self._close_after_dispatch = False
@@ -90,8 +90,7 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         self._connect_started = pool.dispatcher.now()
         self._idle_since = 0.0
         self._idle_timeout = settings.idle_timeout
-        self._idle_timer = pool.dispatcher.create_timer(self._on_idle_timer)
-        self._duration_timer = pool.dispatcher.create_timer(self._on_duration_timer)
+        self._idle_timer = self._duration_timer = NO_TIMER
         self._count_new()
         self.connection = pool.connector.connect(
             pool.host.address,
@@ -187,11 +186,10 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
     def on_eof(self) -> None:
         """The peer sends no more: a body that ends with the connection is complete, anything else is cut."""
         self._remote_closed = True
-        if self.state is not State.CONNECTING:
-            try:
-                self.codec.on_eof()
-            except CodecProtocolError:
-                self._on_protocol_error()
+        try:
+            self.codec.on_eof()
+        except CodecProtocolError:
+            self._on_protocol_error()
         self.close()
 
     def _on_protocol_error(self) -> None:
@@ -210,12 +208,14 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         self.timed_out = before is State.CONNECTING and not remote and not self._closing
         self._idle_timer.disable()
         self._duration_timer.disable()
+        # What knows this object is let go, so that no reference cycle waits for the collector.
+        codec, self.codec = self.codec, NO_CODEC
+        self._idle_timer = self._duration_timer = NO_TIMER
         self._pool.remove(self, before)
         self._count_closed(remote, before)
         self._pool.release_streams(self.active_streams)
         self.active_streams = 0
-        if before is not State.CONNECTING:
-            self.codec.reset_all_streams(self._reset_reason, self.connection.failure_reason)
+        codec.reset_all_streams(self._reset_reason, self.connection.failure_reason)
         self._pool.on_connection_closed(self, before, remote)
 
     def _on_connected(self) -> None:
@@ -223,8 +223,10 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         pool.stats.upstream_cx_connect_ms.record(self._age_ms())
         self.codec = pool.make_codec(self)
         if pool.settings.max_connection_duration:
+            self._duration_timer = pool.dispatcher.create_timer(self._on_duration_timer)
             self._duration_timer.enable(pool.settings.max_connection_duration)
         if self._idle_timeout:
+            self._idle_timer = pool.dispatcher.create_timer(self._on_idle_timer)
             self._begin_idle()
         pool.on_connected(self)
 

@@ -95,6 +95,78 @@ def test_garbage_after_the_handshake(run: Run, ca: Any, certificate: Certificate
     run(main)
 
 
+class RawClient:
+    """A TLS 1.2 client that sees the records: without session tickets, only application data and alerts follow."""
+
+    def __init__(self, ca: Any) -> None:
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = client_context(ca, maximum_version=ssl.TLSVersion.TLSv1_2)
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="a.test")
+
+    async def connect(self, net: Net, certificate: CertificateSettings) -> Any:
+        """Shake hands; returns the server's side."""
+        listener = await net.listen(plain_listener(filter_chains=(tls_chain(certificate),)))
+        address = listener.addresses[0]
+        self.reader, self.writer = await asyncio.open_connection(address.host, address.port)
+        while True:
+            try:
+                self.tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self.writer.write(self.outgoing.read())
+                self.incoming.write(await self.reader.read(65536))
+        return await net.next_accepted()
+
+    async def rest(self) -> tuple[list[int], bytes]:
+        """What comes until the end: the records' types, and the plain text."""
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            while data := await self.reader.read(65536):
+                received += data
+        self.writer.close()
+        kinds, at = [], 0
+        while at < len(received):
+            kinds.append(received[at])
+            at += 5 + int.from_bytes(received[at + 3 : at + 5], "big")
+        self.incoming.write(received)
+        plain = b""
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            while data := self.tls.read(65536):
+                plain += data
+        return kinds, plain
+
+
+ALERT, APPLICATION_DATA = 21, 23
+
+
+@pytest.mark.parametrize(
+    ("pieces", "how", "kinds", "plain"),
+    [
+        # A head and a small body of one turn are one record; close_notify comes behind them.
+        ([b"head", b"body"], CloseType.FLUSH_WRITE, [APPLICATION_DATA, ALERT], b"headbody"),
+        ([b"head", b"", b"b" * 20_000], CloseType.FLUSH_WRITE, [APPLICATION_DATA] * 3 + [ALERT], None),
+        ([b"h" * 16_000, b"b" * 384], CloseType.FLUSH_WRITE, [APPLICATION_DATA, ALERT], None),
+        ([b"b" * 70_000], CloseType.FLUSH_WRITE, [APPLICATION_DATA] * 5 + [ALERT], None),
+        # The last words of an abort are encrypted as well.
+        ([b"head", b"body"], CloseType.NO_FLUSH, [APPLICATION_DATA], b"headbody"),
+        ([b"head", b"body"], CloseType.ABORT_RESET, [], b""),
+    ],
+)
+def test_what_one_turn_writes_is_encrypted_at_its_end(
+    run: Run, ca: Any, certificate: CertificateSettings, pieces: Any, how: Any, kinds: Any, plain: Any
+) -> None:
+    async def main(net: Net) -> None:
+        client = RawClient(ca)
+        server = await client.connect(net, certificate)
+        for piece in pieces:
+            server.connection.write(piece)
+        server.connection.close(how)
+        assert await client.rest() == (kinds, b"".join(pieces) if plain is None else plain)
+        assert server.events == [LOCAL]
+
+    run(main)
+
+
 def test_plain_http_to_a_tls_port(run: Run, certificate: CertificateSettings) -> None:
     async def main(net: Net) -> None:
         listener = await net.listen(plain_listener(filter_chains=(tls_chain(certificate),)))

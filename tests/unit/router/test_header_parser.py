@@ -9,7 +9,8 @@ import pytest
 from envoymesh.formatter import Formatter
 from envoymesh.http.headers import HeaderField, RequestHeaders
 from envoymesh.router.header_parser import HeaderParser, HeaderParsers, HeaderToAdd
-from envoymesh.router.table import DirectResponseAction, PrefixPath, Route, RouteTable, VirtualHost
+from envoymesh.router.paths import PrefixPath
+from envoymesh.router.table import DirectResponseAction, Route, RouteTable, VirtualHost
 from tests.support.logged import full
 
 ANY_PATH = PrefixPath(b"/")

@@ -9,14 +9,11 @@ import pytest
 
 from envoymesh.http.headers import RequestHeaders, is_grpc
 from envoymesh.router.matchers import HeaderMatcher, QueryParameterMatcher, RegexMatcher
+from envoymesh.router.paths import ExactPath, PathMatcher, PrefixPath, RegexPath
 from envoymesh.router.table import (
     ClusterAction,
     DirectResponseAction,
-    ExactPath,
-    PathMatcher,
-    PrefixPath,
     RedirectAction,
-    RegexPath,
     Route,
     RouteTable,
     VirtualHost,

@@ -6,7 +6,8 @@ from envoymesh.filters.router.headers import finalize_request_headers, finalize_
 from envoymesh.formatter import Formatter
 from envoymesh.http.headers import RequestHeaders, ResponseHeaders
 from envoymesh.router.header_parser import HeaderParser, HeaderParsers, HeaderToAdd
-from envoymesh.router.table import ClusterAction, PrefixPath, RedirectAction, Route, RouteTable, VirtualHost
+from envoymesh.router.paths import PrefixPath
+from envoymesh.router.table import ClusterAction, RedirectAction, Route, RouteTable, VirtualHost
 from tests.support.logged import full
 
 

@@ -1,0 +1,69 @@
+"""What a route's path must be: the path specifiers of envoy.config.route.v3.RouteMatch. Pure functions on bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from envoymesh.router.matchers import RegexMatcher
+
+
+class PathMatcher(Protocol):
+    """Decides on a path without its query."""
+
+    def matches(self, path: bytes) -> bool:
+        """Whether the path fits."""
+
+    def rewritten(self, path: bytes, replacement: bytes) -> bytes:
+        """The path with its matched part replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixPath:
+    """`prefix`, and `path_separated_prefix` where `separated`."""
+
+    prefix: bytes
+    ignore_case: bool = False
+    separated: bool = False
+
+    def matches(self, path: bytes) -> bool:
+        """Whether the path begins so (and, if separated, goes on with ``/`` or ends)."""
+        begins = path.startswith(self.prefix)
+        if not begins and self.ignore_case:
+            begins = path.lower().startswith(self.prefix.lower())
+        return begins and (not self.separated or path[len(self.prefix) : len(self.prefix) + 1] in (b"", b"/"))
+
+    def rewritten(self, path: bytes, replacement: bytes) -> bytes:
+        """The path with the prefix replaced."""
+        return replacement + path[len(self.prefix) :]
+
+
+@dataclass(frozen=True, slots=True)
+class ExactPath:
+    """`path`."""
+
+    path: bytes
+    ignore_case: bool = False
+
+    def matches(self, path: bytes) -> bool:
+        """Whether the path is this one."""
+        return path == self.path or (self.ignore_case and path.lower() == self.path.lower())
+
+    def rewritten(self, path: bytes, replacement: bytes) -> bytes:
+        """The replacement alone."""
+        return replacement
+
+
+@dataclass(frozen=True, slots=True)
+class RegexPath:
+    """`safe_regex`: the whole path must match."""
+
+    regex: RegexMatcher
+
+    def matches(self, path: bytes) -> bool:
+        """Whether the whole path fits."""
+        return self.regex.matches(path)
+
+    def rewritten(self, path: bytes, replacement: bytes) -> bytes:
+        """The replacement alone (a regex matches the whole path)."""
+        return replacement
