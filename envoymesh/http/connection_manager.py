@@ -191,14 +191,15 @@ class ConnectionManager:
     def _on_codec_error(self, error: CodecProtocolError) -> None:
         stats = self.stats
         # A flood breaks no rule of the protocol, and has counters of its own.
-        if not error.details.endswith("_flood"):
+        if not error.is_flood:
             stats.downstream_cx_protocol_error.inc()
         if self._streams:
             stats.downstream_cx_destroy_active_rq.inc()
             stats.downstream_cx_destroy_local_active_rq.inc()
         for stream in list(self._streams):
+            details = error.stream_details if stream.encoder is error.stream else error.details
             stream.info.flags |= ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR
-            stream.info.response_code_details = stream.info.response_code_details or error.details
+            stream.info.response_code_details = stream.info.response_code_details or details
             self.end_stream(stream, reset=False)
         self._idle_timer.disable()
         self.connection.close(CloseType.FLUSH_WRITE_AND_DELAY, error.details)

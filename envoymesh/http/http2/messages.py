@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from envoymesh.http.headers import HeaderField, HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.http.headers import HeaderField, HeaderMap, Http2RequestHeaders, ResponseHeaders
 
 VIOLATION = "http2.violation.of.messaging.rule"
 """Envoy's response_code_details for a list that as a whole breaks a rule of section 8."""
@@ -128,7 +128,7 @@ class MessageReader:
         self.dropped_underscores = 0
         """Fields dropped from the list read last."""
 
-    def request(self, block: Sequence[HeaderField]) -> RequestHeaders:
+    def request(self, block: Sequence[HeaderField]) -> Http2RequestHeaders:
         """The request of a header list (section 8.3.1). Errors: MalformedMessageError."""
         fields, pseudo = self._sort(block)
         method, scheme, authority, path, protocol, status, host = pseudo[METHOD:]
@@ -144,7 +144,7 @@ class MessageReader:
             raise MalformedMessageError(VIOLATION)
         if path and path[:1] != b"/" and not (path == b"*" and method == b"OPTIONS"):
             raise MalformedMessageError(VIOLATION)  # section 8.3.1
-        return RequestHeaders(method, path or b"", authority, scheme or b"", fields, protocol)
+        return Http2RequestHeaders(method, path or b"", authority, scheme or b"", fields, protocol)
 
     def _check_connect(
         self, scheme: bytes | None, authority: bytes | None, path: bytes | None, protocol: bytes | None

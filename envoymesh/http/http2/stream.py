@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 from envoymesh.http.codec import HttpProtocol, StreamCallbacks, StreamDecoder, StreamResetReason
 from envoymesh.http.headers import HeaderField, HeaderMap
-from envoymesh.http.http2.frames import HEADER, ErrorCode, Http2ConnectionError, Http2StreamError, window_update_frame
-from envoymesh.http.http2.messages import NO_BODY_YET, NO_LENGTH, VIOLATION
+from envoymesh.http.http2.frame_reader import protocol_error
+from envoymesh.http.http2.frames import HEADER, ErrorCode, Http2StreamError, window_update_frame
+from envoymesh.http.http2.messages import NO_BODY_YET, NO_LENGTH
 
 if TYPE_CHECKING:
     from envoymesh.http.http2.connection import Http2Codec
@@ -202,11 +203,12 @@ class Http2Stream:
         """Hold the body against content-length (section 8.1.1). Errors: Http2StreamError."""
         left = self.content_left
         if left == NO_BODY_YET:
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "DATA: stream not opened")
+            raise protocol_error("DATA: stream not opened")
         if left != NO_LENGTH:
             left -= length
             if left < 0 or (end_stream and left):
-                raise Http2StreamError(self.id, ErrorCode.PROTOCOL_ERROR, VIOLATION)
+                # Envoy's details: its library resets the stream without asking.
+                raise Http2StreamError(self.id, ErrorCode.PROTOCOL_ERROR, "http2.remote_reset")
             self.content_left = left
 
     def _consume(self, length: int) -> None:
