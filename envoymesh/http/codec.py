@@ -56,6 +56,12 @@ class StreamCallbacks(Protocol):
     def on_below_write_buffer_low_watermark(self) -> None:
         """The pile is gone: one for each call of the above."""
 
+    def on_response_held(self) -> None:
+        """HTTP/2 server only: the response is complete, but part of it waits for the client's windows."""
+
+    def on_response_sent(self) -> None:
+        """All of a response that was held is out."""
+
 
 class StreamDecoder(Protocol):
     """The receiver of a message's body and end."""
@@ -173,6 +179,9 @@ class ClientCodecCallbacks(Protocol):
     def on_settings(self, max_concurrent_streams: int | None) -> None:
         """The peer's SETTINGS arrived or changed (HTTP/2); None is no limit."""
 
+    def on_close_notify(self) -> None:
+        """A response's head says that the connection ends after it (HTTP/1)."""
+
     def on_stream_complete(self) -> None:
         """A stream ended regularly in both directions; its slot is free (`can_take_stream` says if reusable)."""
 
@@ -218,6 +227,10 @@ class ServerCodec(Codec, Protocol):
 
 class ClientCodec(Codec, Protocol):
     """The codec of an upstream connection."""
+
+    @property
+    def is_amid_message(self) -> bool:
+        """Whether some of a response has come that does not end with the connection, and not all (HTTP/1)."""
 
     def new_stream(self, decoder: ResponseDecoder) -> RequestEncoder:
         """Begin a request. The caller has asked `can_take_stream` first."""

@@ -15,7 +15,7 @@ from envoymesh.http.header_mutation import Peer, ends_with_connection
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1ServerCodec
 from envoymesh.http.http2 import Http2ServerCodec
-from envoymesh.http.stream_info import ResponseFlag
+from envoymesh.http.stream_ends import ENDED, note_codec_error, note_disconnect
 from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent
 
 HTTP2_PREFACE_START = b"PRI * HTTP/2"
@@ -144,11 +144,7 @@ class ConnectionManager:
             timer.disable()
         self._context.managers.discard(self)
         for stream in list(self._streams):
-            info = stream.info
-            if remote:
-                info.flags |= ResponseFlag.DOWNSTREAM_CONNECTION_TERMINATION
-            if not info.response_code_details or stream.response_headers is None:
-                info.response_code_details = "downstream_remote_disconnect" if remote else "downstream_local_disconnect"
+            note_disconnect(stream, remote)
             self.end_stream(stream, reset=False)
         if self._codec is not None:
             self._codec.reset_all_streams(StreamResetReason.CONNECTION_TERMINATION, "")
@@ -197,9 +193,7 @@ class ConnectionManager:
             stats.downstream_cx_destroy_active_rq.inc()
             stats.downstream_cx_destroy_local_active_rq.inc()
         for stream in list(self._streams):
-            details = error.stream_details if stream.encoder is error.stream else error.details
-            stream.info.flags |= ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR
-            stream.info.response_code_details = stream.info.response_code_details or details
+            note_codec_error(stream, error)
             self.end_stream(stream, reset=False)
         self._idle_timer.disable()
         self.connection.close(CloseType.FLUSH_WRITE_AND_DELAY, error.details)
@@ -301,9 +295,9 @@ class ConnectionManager:
 
     def end_stream(self, stream: ActiveStream, reset: bool = True) -> None:
         """Both directions are done, or the stream is given up; `reset` tells the peer where it must know."""
-        if stream.destroyed:
+        if stream.destroyed == ENDED:
             return
-        stream.destroyed = True
+        stream.destroyed = ENDED
         stream.encoder.set_callbacks(None)
         if not (stream.remote_complete and stream.local_complete):
             self.stats.downstream_rq_rx_reset.inc()

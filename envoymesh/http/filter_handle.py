@@ -25,7 +25,7 @@ class FilterChainStream(Protocol):
     dispatcher: Dispatcher
     info: StreamInfo
     buffer_limit: int
-    destroyed: bool
+    destroyed: int
 
     @property
     def route(self) -> Any:

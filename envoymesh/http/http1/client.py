@@ -123,9 +123,17 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder]):
             return
         if self._receive is receive_raw:
             self._deliver_end(b"", [], False)
-        elif self._head.started or self._receive is not Http1ClientCodec.receive_head:
+        elif self.is_amid_message:
             self._receive = discard
             raise CodecProtocolError(CODEC_ERROR, 0)
+
+    @property
+    def is_amid_message(self) -> bool:
+        """Whether some of a framed response has come, and not all."""
+        receive = self._receive
+        if self._stream is None or receive is discard or receive is receive_raw:
+            return False
+        return self._head.started or receive is not Http1ClientCodec.receive_head
 
     def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
         """The connection is gone: reset what is under way."""
@@ -161,6 +169,7 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder]):
             return
         if asks_for_close(names, head.version == "1.0"):
             self._reusable = False
+            self._callbacks.on_close_notify()
         end_stream = self._frame(headers, names, stream)
         if end_stream:
             self._end_message(stream, more)

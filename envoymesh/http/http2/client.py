@@ -82,6 +82,7 @@ class Http2ClientCodec(Http2Codec):
     __slots__ = ("_callbacks", "_going_away", "_next_id", "_unopened")
 
     largest_enable_push = 0
+    is_amid_message = False
 
     def __init__(
         self, connection: CodecConnection, callbacks: ClientCodecCallbacks, settings: Http2Settings, stats: Http2Stats

@@ -141,6 +141,8 @@ class Http2Stream:
         self._ended = end_stream
         if length:
             self._enqueue(data)  # else END_STREAM goes with the last piece that waits
+        if end_stream:
+            self._tell_held()
 
     def encode_trailers(self, trailers: HeaderMap) -> None:
         """Trailers, after what waits; an empty list is END_STREAM on an empty DATA frame."""
@@ -151,6 +153,7 @@ class Http2Stream:
         elif self._pending:
             self._ended = True
             self._pending_trailers = trailers.fields
+            self._tell_held()
         else:
             self._ended = True
             self._send_trailers(trailers.fields)
@@ -298,6 +301,12 @@ class Http2Stream:
             self._send_trailers(self._pending_trailers)
         elif self._ended:
             self.local_closed()
+        if self._ended and self.answers and self._callbacks is not None:
+            self._callbacks.on_response_sent()
+
+    def _tell_held(self) -> None:
+        if self.answers and self._callbacks is not None and not self.gone:
+            self._callbacks.on_response_held()
 
     def _send_trailers(self, fields: list[HeaderField]) -> None:
         self.codec.write_headers(self.id, fields, True)
