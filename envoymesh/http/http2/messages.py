@@ -25,8 +25,8 @@ INVALID_FIELD = "http2.invalid.header.field"
 
 UNDERSCORE = "http2.unexpected_underscore"
 
-ORDINARY, FORBIDDEN, SPACED, METHOD, SCHEME, AUTHORITY, PATH, PROTOCOL, STATUS = range(9)
-HOST, COOKIE, CONTENT_LENGTH, UNDERSCORED = range(9, 13)
+ORDINARY, FORBIDDEN, METHOD, SCHEME, AUTHORITY, PATH, PROTOCOL, STATUS = range(8)
+HOST, COOKIE, CONTENT_LENGTH, UNDERSCORED = range(8, 12)
 """Kinds of fields. Pseudo-headers are METHOD to STATUS."""
 
 NO_LENGTH = -1
@@ -205,9 +205,6 @@ class MessageReader:
             kind = known(field)
             if kind is None:
                 kind = self._classify(field)
-                if kind == SPACED:
-                    field = (field[0], field[1].strip(b" \t"))
-                    kind = self._classify(field)
             if kind == ORDINARY:
                 append(field)
             elif kind <= STATUS:
@@ -262,8 +259,6 @@ class MessageReader:
         is_value = _VALUE_CHECKS.get(kind)
         if is_value is not None and not is_value(value):
             raise MalformedMessageError(INVALID_FIELD)
-        if value[:1] in (b" ", b"\t") or value[-1:] in (b" ", b"\t"):
-            return SPACED
         if kind == ORDINARY and b"_" in name and self._underscores != "ALLOW":
             kind = UNDERSCORED
         if len(value) <= _LONGEST_REMEMBERED:
