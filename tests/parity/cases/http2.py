@@ -185,7 +185,8 @@ FRAME_CASES = [
     frames("preface and settings", hello()),
     frames("no settings", f.PREFACE + headers(request("GET", "/u/a"))),
     frames("half a preface", f.PREFACE[:12]),
-    frames("half a preface and end", f.PREFACE[:12], ShutdownWrite()),
+    # A FIN right behind the first bytes is a race in both: SETTINGS go out if they are not read in one turn.
+    frames("half a preface and end", f.PREFACE[:12], Wait(0.1), ShutdownWrite()),
     frames("broken preface", b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"),
     frames("ping", hello(frame(f.PING, 0, 0, b"12345678"))),
     frames("ping acknowledged", hello(frame(f.PING, f.ACK, 0, b"12345678"))),
@@ -269,7 +270,7 @@ FRAME_CASES = [
     frames("half closed after get", asked(path="/u/slow"), Wait(0.1), ShutdownWrite()),
     frames("half closed in the body", asked(data(b"abc", end=False), method="POST", end=False), Wait(0.1),
         ShutdownWrite()),
-    frames("half closed at once", hello(), ShutdownWrite()),
+    frames("half closed without a request", hello(), Wait(0.1), ShutdownWrite()),
     frames("too many streams", hello(*(headers(request("POST", "/u/a"), n, end=False) for n in (1, 3, 5))),
         on="h2-small"),
     frames("small window overrun", asked(*(data(b"x" * 16384, end=False) for _ in range(5)), path="/nowhere2",
