@@ -45,6 +45,7 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"{PROGRAM}  version: {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_proxy(commands)
+    add_compile(commands)
     add_mesh(commands)
     return parser
 
@@ -120,9 +121,27 @@ def run_proxy(given: argparse.Namespace) -> int:
         print(NO_CONFIGURATION, file=sys.stderr)
         return 1
     # Not at the top: the mesh's commands have no need of the proxy, which takes its time to import.
+    # What is compiled must be known before the import.
+    from envoymesh.native.loader import activate
+
+    running = activate()
     from envoymesh.server.main import run
 
-    return run(options)
+    return run(options, running)
+
+
+def add_compile(commands: argparse._SubParsersAction[Parser]) -> None:
+    """`envoymesh compile`."""
+    text = "Compile the proxy's data path with mypyc and the machine's C compiler."
+    parser = commands.add_parser("compile", help=text, description=text)
+    parser.set_defaults(run=run_compile)
+
+
+def run_compile(given: argparse.Namespace) -> int:
+    """Compile what the proxy runs."""
+    from envoymesh.native.build import compile_package
+
+    return compile_package()
 
 
 # The mesh as local processes.

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from envoymesh.http.codec import HttpProtocol, ResponseEncoder, StreamResetReason
+from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, StreamCallbacks, StreamResetReason
 from envoymesh.http.filter import WatermarkCallbacks
 from envoymesh.http.filter_chain import FilterChain
+from envoymesh.http.filter_handle import FilterChainStream
 from envoymesh.http.header_mutation import is_upgrade, mutate_request_headers, mutate_response_headers, set_server
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.local_reply import make_local_reply, route_headers_first
@@ -31,7 +32,7 @@ TIMER_RESOLUTION = 0.001
 _CONTINUE = ResponseHeaders(100)
 
 
-class ActiveStream:
+class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
     """A request and its response. Implements RequestDecoder, StreamCallbacks and FilterChainStream."""
 
     __slots__ = (

@@ -15,7 +15,9 @@ This module must not import anything but header maps and errors.
 from __future__ import annotations
 
 import enum
-from typing import Protocol
+from abc import abstractmethod
+
+from mypy_extensions import trait
 
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 
@@ -44,41 +46,59 @@ class StreamResetReason(enum.Enum):
     PROTOCOL_ERROR = "protocol error"
 
 
-class StreamCallbacks(Protocol):
+@trait
+class StreamCallbacks:
     """Events of one stream that are not data; held by whoever encodes on it."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def on_reset_stream(self, reason: StreamResetReason, details: str) -> None:
         """The stream is gone (by the peer, by the connection, or by `reset_stream`). No call follows."""
 
+    @abstractmethod
     def on_above_write_buffer_high_watermark(self) -> None:
         """What was encoded is piling up: stop producing. Counted: may come more than once."""
 
+    @abstractmethod
     def on_below_write_buffer_low_watermark(self) -> None:
         """The pile is gone: one for each call of the above."""
 
+    @abstractmethod
     def on_response_held(self) -> None:
         """HTTP/2 server only: the response is complete, but part of it waits for the client's windows."""
 
+    @abstractmethod
     def on_response_sent(self) -> None:
         """All of a response that was held is out."""
 
 
-class StreamDecoder(Protocol):
+@trait
+class StreamDecoder:
     """The receiver of a message's body and end."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def decode_data(self, data: bytes, end_stream: bool) -> None:
         """Part of a body; `data` may be empty only with `end_stream`."""
 
+    @abstractmethod
     def decode_trailers(self, trailers: HeaderMap) -> None:
         """Trailers; the message ends with them."""
 
 
-class RequestDecoder(StreamDecoder, Protocol):
+@trait
+class RequestDecoder(StreamDecoder):
     """Receives one request; made by `ServerCodecCallbacks.new_stream`."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def decode_headers(self, headers: RequestHeaders, end_stream: bool) -> None:
         """The complete request headers."""
 
+    @abstractmethod
     def send_local_reply(self, status: int, body: bytes, details: str) -> None:
         """Answer in the place of an upstream, because the codec refuses the request.
 
@@ -87,154 +107,216 @@ class RequestDecoder(StreamDecoder, Protocol):
         """
 
 
-class ResponseDecoder(StreamDecoder, Protocol):
+@trait
+class ResponseDecoder(StreamDecoder):
     """Receives one response; given to `ClientCodec.new_stream`."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def decode_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response other than 101 (RFC 9110 section 15.2)."""
 
+    @abstractmethod
     def decode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
         """The final response headers (101 included)."""
 
 
-class StreamEncoder(Protocol):
+@trait
+class StreamEncoder:
     """The sender of one direction of a stream."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def encode_data(self, data: bytes, end_stream: bool) -> None:
         """Part of a body; may be empty with `end_stream`."""
 
+    @abstractmethod
     def encode_trailers(self, trailers: HeaderMap) -> None:
         """Trailers; ends the direction."""
 
+    @abstractmethod
     def reset_stream(self, reason: StreamResetReason) -> None:
         """End the stream both ways now. HTTP/2 sends RST_STREAM; HTTP/1 asks for the connection's close.
         `StreamCallbacks.on_reset_stream` is called from within."""
 
+    @abstractmethod
     def read_disable(self, disable: bool) -> None:
         """Counted: True asks the peer to stop sending on this stream, as many False let it go on."""
 
+    @abstractmethod
     def set_callbacks(self, callbacks: StreamCallbacks | None) -> None:
         """Who hears of resets and watermarks; None forgets them (the stream's owner is gone). When the write buffer
         is above its high watermark already, an HTTP/1 stream says so from within."""
 
 
-class ResponseEncoder(StreamEncoder, Protocol):
-    """The server's side of a stream."""
+@trait
+class ResponseEncoder(StreamEncoder):
+    """The server's side of a stream.
 
+    Attributes:
+        protocol: what the request came in as.
+        close_connection_after_response: the request's version or headers ask for a close (HTTP/1 only).
+    """
+
+    __slots__ = ()
+
+    protocol: HttpProtocol
+    close_connection_after_response: bool
+
+    @abstractmethod
     def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response; dropped for HTTP/1.0 peers."""
 
+    @abstractmethod
     def encode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
         """The final response headers. The codec decides the framing (content-length, chunked, close)."""
 
-    @property
-    def protocol(self) -> HttpProtocol:
-        """What the request came in as."""
 
-    @property
-    def close_connection_after_response(self) -> bool:
-        """Whether the request's protocol version or headers ask for a close (HTTP/1 only)."""
-
-
-class RequestEncoder(StreamEncoder, Protocol):
+@trait
+class RequestEncoder(StreamEncoder):
     """The client's side of a stream."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def encode_headers(self, headers: RequestHeaders, end_stream: bool) -> None:
         """The request headers. The codec decides the framing."""
 
 
-class CodecConnection(Protocol):
+@trait
+class CodecConnection:
     """What a codec needs of its connection; `network.connection.Connection` is one."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def write(self, data: bytes) -> None:
         """Queue bytes. Never blocks; batched with other writes of this loop turn."""
 
+    @abstractmethod
     def read_disable(self, disable: bool) -> None:
         """Counted: stop and resume reading from the peer."""
 
+    @abstractmethod
     def on_codec_reset(self) -> None:
         """HTTP/1 only: a stream was reset, so the connection cannot be used again; its owner closes it."""
 
 
-class ServerCodecCallbacks(Protocol):
+@trait
+class ServerCodecCallbacks:
     """The connection manager, as a server codec sees it."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def new_stream(self, encoder: ResponseEncoder) -> RequestDecoder:
         """A request begins."""
 
+    @abstractmethod
     def on_go_away(self, error_code: int) -> None:
         """The peer sent GOAWAY (HTTP/2)."""
 
+    @abstractmethod
     def on_held_data(self) -> None:
         """HTTP/1: a response is complete, and pipelined bytes wait behind it. Call `dispatch(b"")` in a later
         turn of the loop (unless the connection closes), so that the finished stream is out of the way first."""
 
 
-class ClientCodecCallbacks(Protocol):
+@trait
+class ClientCodecCallbacks:
     """A pooled upstream connection, as a client codec sees it."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def on_go_away(self, error_code: int) -> None:
         """The peer sent GOAWAY: no new streams here; those it will not process have been reset already."""
 
+    @abstractmethod
     def on_settings(self, max_concurrent_streams: int | None) -> None:
         """The peer's SETTINGS arrived or changed (HTTP/2); None is no limit."""
 
+    @abstractmethod
     def on_close_notify(self) -> None:
         """A response's head says that the connection ends after it (HTTP/1)."""
 
+    @abstractmethod
     def on_stream_complete(self) -> None:
         """A stream ended regularly in both directions; its slot is free (`can_take_stream` says if reusable)."""
 
+    @abstractmethod
     def on_stream_reset(self) -> None:
         """A stream ended by a reset; its slot is free."""
 
 
-class Codec(Protocol):
+@trait
+class Codec:
     """What both roles have in common. One object for each connection."""
+
+    __slots__ = ()
 
     protocol: HttpProtocol
 
+    @abstractmethod
     def dispatch(self, data: bytes) -> None:
         """Take bytes from the peer. Errors: CodecProtocolError when the connection must be closed
         (the codec has written or asked for what the peer should still see: a local reply, GOAWAY)."""
 
+    @abstractmethod
     def on_eof(self) -> None:
         """The peer sent FIN. Ends a read-until-close body; anything else unfinished is reset by the owner.
         A client codec raises CodecProtocolError, as `dispatch` does, when a response breaks off in the middle."""
 
+    @abstractmethod
     def go_away(self) -> None:
         """No new streams after those under way: HTTP/2 GOAWAY with the last id; HTTP/1: nothing."""
 
+    @abstractmethod
     def shutdown_notice(self) -> None:
         """Announce `go_away`: HTTP/2 GOAWAY with id 2^31-1 (RFC 9113 section 6.8); HTTP/1: nothing."""
 
+    @abstractmethod
     def on_above_write_buffer_high_watermark(self) -> None:
         """The connection's write buffer is full: tell all streams."""
 
+    @abstractmethod
     def on_below_write_buffer_low_watermark(self) -> None:
         """The connection's write buffer has room: tell all streams."""
 
+    @abstractmethod
     def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
         """The connection is gone: reset what is under way. Called once by the owner."""
 
+    @abstractmethod
     def reset_stalled_streams(self) -> None:
         """Reset HTTP/2 streams whose last bytes have waited for the peer's window since the last call."""
 
 
-class ServerCodec(Codec, Protocol):
+@trait
+class ServerCodec(Codec):
     """The codec of a downstream connection."""
 
+    __slots__ = ()
 
-class ClientCodec(Codec, Protocol):
+
+@trait
+class ClientCodec(Codec):
     """The codec of an upstream connection."""
 
+    __slots__ = ()
+
     @property
+    @abstractmethod
     def is_amid_message(self) -> bool:
         """Whether some of a response has come that does not end with the connection, and not all (HTTP/1)."""
 
+    @abstractmethod
     def new_stream(self, decoder: ResponseDecoder) -> RequestEncoder:
         """Begin a request. The caller has asked `can_take_stream` first."""
 
     @property
+    @abstractmethod
     def can_take_stream(self) -> bool:
         """Whether a stream can begin now (limits, GOAWAY, connection: close, one at a time for HTTP/1)."""

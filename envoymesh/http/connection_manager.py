@@ -9,14 +9,22 @@ from __future__ import annotations
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.access_log import log_stream
 from envoymesh.http.active_stream import ActiveStream
-from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, ServerCodec, StreamResetReason
+from envoymesh.http.codec import (
+    CodecConnection,
+    HttpProtocol,
+    RequestDecoder,
+    ResponseEncoder,
+    ServerCodec,
+    ServerCodecCallbacks,
+    StreamResetReason,
+)
 from envoymesh.http.context import HttpContext
 from envoymesh.http.header_mutation import Peer, ends_with_connection
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1ServerCodec
 from envoymesh.http.http2 import Http2ServerCodec
 from envoymesh.http.stream_ends import ENDED, note_codec_error, note_disconnect
-from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent
+from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent, ConnectionHandler
 
 HTTP2_PREFACE_START = b"PRI * HTTP/2"
 """Enough of the connection preface (RFC 9113 section 3.4) to tell HTTP/2 from HTTP/1."""
@@ -29,7 +37,7 @@ PREMATURE_RESET_SECONDS = 1.0
 (overload.premature_reset_min_stream_lifetime_seconds)."""
 
 
-class ConnectionManager:
+class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks):
     """One downstream connection's ConnectionHandler, CodecConnection and ServerCodecCallbacks."""
 
     __slots__ = (

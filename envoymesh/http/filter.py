@@ -5,14 +5,18 @@ Two steps: settings make a `FilterFactory` once; the factory makes an object for
 A filter that stops must later call `continue_decoding` / `continue_encoding`, or answer with
 `send_local_reply`, or hold the stream until it is destroyed.
 
-This module holds the vocabulary only; `filter_chain.py` does the walking.
+This module holds the vocabulary only; `filter_chain.py` does the walking. A filter need not be compiled to stand in a
+compiled chain: the classes it derives from allow for that.
 """
 
 from __future__ import annotations
 
 import enum
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from mypy_extensions import mypyc_attr, trait
 
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
@@ -45,41 +49,57 @@ class FilterTrailersStatus(enum.Enum):
     STOP = "stop"
 
 
-class WatermarkCallbacks(Protocol):
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class WatermarkCallbacks:
     """Hears of the downstream write buffer; the router passes it on as upstream read_disable."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def on_above_write_buffer_high_watermark(self) -> None:
         """Stop producing response bytes."""
 
+    @abstractmethod
     def on_below_write_buffer_low_watermark(self) -> None:
         """Go on."""
 
 
-class StreamFilterCallbacks(Protocol):
+@trait
+class StreamFilterCallbacks:
     """What any filter may ask of its stream."""
 
+    __slots__ = ()
+
     @property
+    @abstractmethod
     def connection(self) -> Connection:
         """The downstream connection."""
 
     @property
+    @abstractmethod
     def dispatcher(self) -> Dispatcher:
         """Time and timers."""
 
     @property
+    @abstractmethod
     def stream_info(self) -> StreamInfo:
         """Facts of this stream, for logs; filters may set theirs."""
 
     @property
+    @abstractmethod
     def route(self) -> Any:
         """The matched `router.table.Route`, or None. Matched at the first call, then kept."""
 
+    @abstractmethod
     def clear_route_cache(self) -> None:
         """Match again at the next `route`, after a filter changed the headers."""
 
+    @abstractmethod
     def reset_stream(self, reason: StreamResetReason, details: str) -> None:
         """Abort the downstream stream without an answer."""
 
+    @abstractmethod
     def send_local_reply(
         self,
         status: int,
@@ -90,56 +110,76 @@ class StreamFilterCallbacks(Protocol):
         """Answer here and now (gRPC requests get a gRPC status). After response headers went out: reset."""
 
 
-class StreamDecoderFilterCallbacks(StreamFilterCallbacks, Protocol):
+@trait
+class StreamDecoderFilterCallbacks(StreamFilterCallbacks):
     """What a decoder filter may ask."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def continue_decoding(self) -> None:
         """Resume after STOP: the following filters see headers, then what was buffered."""
 
     @property
+    @abstractmethod
     def decoding_buffer(self) -> bytes:
         """What STOP_AND_BUFFER has kept so far."""
 
+    @abstractmethod
     def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
         """Begin an interim response at the last encoder filter."""
 
+    @abstractmethod
     def encode_headers(self, headers: ResponseHeaders, end_stream: bool, details: str) -> None:
         """Begin a response; `details` is response_code_details, such as ``via_upstream``."""
 
+    @abstractmethod
     def encode_data(self, data: bytes, end_stream: bool) -> None:
         """Part of the response body."""
 
+    @abstractmethod
     def encode_trailers(self, trailers: HeaderMap) -> None:
         """The response's trailers."""
 
+    @abstractmethod
     def on_decoder_filter_above_write_buffer_high_watermark(self) -> None:
         """The filter's buffer (the upstream) is full: stop reading the request. Counted."""
 
+    @abstractmethod
     def on_decoder_filter_below_write_buffer_low_watermark(self) -> None:
         """One for each call of the above."""
 
+    @abstractmethod
     def set_idle_timeout(self, seconds: float) -> None:
         """A route's idle_timeout in the place of stream_idle_timeout; 0 disables."""
 
+    @abstractmethod
     def add_downstream_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
         """Hear of the downstream write buffer."""
 
     @property
+    @abstractmethod
     def decoder_buffer_limit(self) -> int:
         """Bytes a filter may buffer; 0 is no limit."""
 
 
-class StreamEncoderFilterCallbacks(StreamFilterCallbacks, Protocol):
+@trait
+class StreamEncoderFilterCallbacks(StreamFilterCallbacks):
     """What an encoder filter may ask."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def continue_encoding(self) -> None:
         """Resume after STOP."""
 
     @property
+    @abstractmethod
     def encoding_buffer(self) -> bytes:
         """What STOP_AND_BUFFER has kept so far."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class StreamDecoderFilter:
     """Base of request-side filters: every step continues."""
 
@@ -166,6 +206,7 @@ class StreamDecoderFilter:
         """The stream is gone; stop timers, cancel queries. Called exactly once, last."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class StreamEncoderFilter:
     """Base of response-side filters: every step continues."""
 
@@ -192,12 +233,17 @@ class StreamEncoderFilter:
         """The stream is gone. Called exactly once, last."""
 
 
-class FilterChainFactoryCallbacks(Protocol):
+@trait
+class FilterChainFactoryCallbacks:
     """Takes the filters of one stream."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def add_decoder_filter(self, filter_: StreamDecoderFilter) -> None:
         """Append a request-side filter."""
 
+    @abstractmethod
     def add_encoder_filter(self, filter_: StreamEncoderFilter) -> None:
         """Append a response-side filter."""
 

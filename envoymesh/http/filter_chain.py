@@ -12,8 +12,10 @@ Each filter has a handle (`filter_handle.py`). This module knows no codec and no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from envoymesh.http.filter import (
+    FilterChainFactoryCallbacks,
     FilterDataStatus,
     FilterFactory,
     FilterHeadersStatus,
@@ -22,11 +24,15 @@ from envoymesh.http.filter import (
     StreamEncoderFilter,
     WatermarkCallbacks,
 )
-from envoymesh.http.filter_handle import DecoderHandle, EncoderHandle, FilterChainStream
+from envoymesh.http.filter_handle import DecoderHandle, EncoderHandle, FilterChainStream, HandleOwner
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 
+NO_DECODER_FILTER: Final = StreamDecoderFilter()
+NO_ENCODER_FILTER: Final = StreamEncoderFilter()
+"""In the places of filters that are gone."""
 
-class FilterChain:
+
+class FilterChain(FilterChainFactoryCallbacks, HandleOwner):
     """The filters of one stream and where each direction stands."""
 
     __slots__ = (
@@ -77,11 +83,16 @@ class FilterChain:
                 callbacks.on_below_write_buffer_low_watermark()
 
     def destroy(self) -> None:
-        """Tell every filter that the stream is gone."""
+        """Tell every filter that the stream is gone, and let go of them: they refer to their handles."""
         for handle in self.decoders:
             handle.filter.on_destroy()
+            handle.filter = NO_DECODER_FILTER
         for encoder in self.encoders:
             encoder.filter.on_destroy()
+            encoder.filter = NO_ENCODER_FILTER
+        self.decoders.clear()
+        self.encoders.clear()
+        self.watermark_callbacks.clear()
 
     # Request direction
 

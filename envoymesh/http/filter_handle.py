@@ -6,11 +6,21 @@ One handle for each filter and direction of a stream (Envoy's `ActiveStreamDecod
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from mypy_extensions import trait
 
 from envoymesh.http.codec import StreamResetReason
-from envoymesh.http.filter import StreamDecoderFilter, StreamEncoderFilter, WatermarkCallbacks
+from envoymesh.http.filter import (
+    StreamDecoderFilter,
+    StreamDecoderFilterCallbacks,
+    StreamEncoderFilter,
+    StreamEncoderFilterCallbacks,
+    StreamFilterCallbacks,
+    WatermarkCallbacks,
+)
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
 
 if TYPE_CHECKING:
@@ -18,8 +28,11 @@ if TYPE_CHECKING:
     from envoymesh.network.api import Connection, Dispatcher
 
 
-class FilterChainStream(Protocol):
+@trait
+class FilterChainStream:
     """The stream that a chain belongs to."""
+
+    __slots__ = ()
 
     connection: Connection
     dispatcher: Dispatcher
@@ -28,70 +41,91 @@ class FilterChainStream(Protocol):
     destroyed: int
 
     @property
+    @abstractmethod
     def route(self) -> Any:
         """The matched route or None."""
 
+    @abstractmethod
     def clear_route_cache(self) -> None:
         """Match again at the next look."""
 
+    @abstractmethod
     def reset(self, reason: StreamResetReason, details: str) -> None:
         """Abort downstream."""
 
+    @abstractmethod
     def reply_locally(
         self, status: int, body: bytes, details: str, modify_headers: Callable[[ResponseHeaders], None] | None = None
     ) -> None:
         """Answer in an upstream's place."""
 
+    @abstractmethod
     def begin_response(self, headers: ResponseHeaders, details: str) -> None:
         """A response begins to pass the encoder filters."""
 
+    @abstractmethod
     def write_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response has passed all filters."""
 
+    @abstractmethod
     def write_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
         """Response headers have passed all filters."""
 
+    @abstractmethod
     def write_data(self, data: bytes, end_stream: bool) -> None:
         """Response data has passed all filters."""
 
+    @abstractmethod
     def write_trailers(self, trailers: HeaderMap) -> None:
         """Response trailers have passed all filters."""
 
+    @abstractmethod
     def request_read_disable(self, disable: bool) -> None:
         """Counted: stop reading the request."""
 
+    @abstractmethod
     def add_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
         """Hear of the downstream write buffer."""
 
+    @abstractmethod
     def set_idle_timeout(self, seconds: float) -> None:
         """Replace stream_idle_timeout."""
 
 
-class HandleOwner(Protocol):
+@trait
+class HandleOwner:
     """The chain, as its handles see it."""
+
+    __slots__ = ()
 
     stream: FilterChainStream
 
+    @abstractmethod
     def continue_decoding(self, handle: DecoderHandle) -> None:
         """A decoder filter resumes."""
 
+    @abstractmethod
     def continue_encoding(self, handle: EncoderHandle) -> None:
         """An encoder filter resumes."""
 
+    @abstractmethod
     def encode_headers(self, headers: ResponseHeaders, end_stream: bool, start: int = 0) -> None:
         """A response begins."""
 
+    @abstractmethod
     def encode_data(self, data: bytes, end_stream: bool, start: int = 0) -> None:
         """Part of a response's body."""
 
+    @abstractmethod
     def encode_trailers(self, trailers: HeaderMap, start: int = 0) -> None:
         """A response's trailers."""
 
+    @abstractmethod
     def pause_upstream(self, pause: bool) -> None:
         """An encoder filter's buffer is full, or has room again."""
 
 
-class _Handle:
+class _Handle(StreamFilterCallbacks):
     """What filters of both directions may ask; holds a filter's place and what it has kept back."""
 
     __slots__ = (
@@ -156,7 +190,7 @@ class _Handle:
         return 0 < limit < len(self.buffered)
 
 
-class DecoderHandle(_Handle):
+class DecoderHandle(_Handle, StreamDecoderFilterCallbacks):
     """A decoder filter's place; its `StreamDecoderFilterCallbacks`."""
 
     __slots__ = ("filter",)
@@ -219,7 +253,7 @@ class DecoderHandle(_Handle):
             self.stream.request_read_disable(False)
 
 
-class EncoderHandle(_Handle):
+class EncoderHandle(_Handle, StreamEncoderFilterCallbacks):
     """An encoder filter's place; its `StreamEncoderFilterCallbacks`."""
 
     __slots__ = ("filter",)

@@ -19,7 +19,7 @@ class HeaderMap:
     """An ordered multi-map of header fields; also what trailers are.
 
     `fields` may be read directly, and is on the hot path; it is changed only through the methods,
-    which keep the index (first value by name, made at the first look-up) in step.
+    which keep the index (first value by name, made at the first look-up, or by whoever made the map) in step.
     """
 
     __slots__ = ("_index", "fields")
@@ -125,9 +125,10 @@ class RequestHeaders(HeaderMap):
         scheme: bytes = b"",
         fields: list[HeaderField] | None = None,
         protocol: bytes | None = None,
+        index: dict[bytes, bytes] | None = None,
     ) -> None:
         self.fields = [] if fields is None else fields
-        self._index = None
+        self._index = index
         self.method = method
         self.path = path
         self.authority = authority
@@ -158,9 +159,11 @@ class ResponseHeaders(HeaderMap):
 
     __slots__ = ("status",)
 
-    def __init__(self, status: int, fields: list[HeaderField] | None = None) -> None:
+    def __init__(
+        self, status: int, fields: list[HeaderField] | None = None, index: dict[bytes, bytes] | None = None
+    ) -> None:
         self.fields = [] if fields is None else fields
-        self._index = None
+        self._index = index
         self.status = status
 
     def __repr__(self) -> str:

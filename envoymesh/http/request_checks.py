@@ -75,7 +75,7 @@ def check_request(
     if not path.startswith(b"/"):
         stats.downstream_rq_non_relative_path.inc()
         return ABSOLUTE_PATH if path else MISSING_PATH
-    if b"#" in path:
+    if path.find(b"#") >= 0:
         stats.downstream_rq_failed_path_normalization.inc()
         return BAD_PATH
     if not settings.rewrites_paths:

@@ -5,7 +5,7 @@ A plain record: whoever learns a fact writes it here. It must not act.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from envoymesh.http.codec import HttpProtocol
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 class ResponseFlag:
     """Response flags (%RESPONSE_FLAGS%) as bits of `StreamInfo.flags`."""
 
-    NO_HEALTHY_UPSTREAM = 1 << 0
-    UPSTREAM_CONNECTION_FAILURE = 1 << 1
-    UPSTREAM_OVERFLOW = 1 << 2
-    NO_ROUTE_FOUND = 1 << 3
-    UPSTREAM_RETRY_LIMIT_EXCEEDED = 1 << 4
-    NO_CLUSTER_FOUND = 1 << 5
-    DURATION_TIMEOUT = 1 << 6
-    DOWNSTREAM_CONNECTION_TERMINATION = 1 << 7
-    FAILED_LOCAL_HEALTH_CHECK = 1 << 8
-    UPSTREAM_REQUEST_TIMEOUT = 1 << 9
-    LOCAL_RESET = 1 << 10
-    UPSTREAM_REMOTE_RESET = 1 << 11
-    UPSTREAM_CONNECTION_TERMINATION = 1 << 12
-    STREAM_IDLE_TIMEOUT = 1 << 13
-    DOWNSTREAM_PROTOCOL_ERROR = 1 << 14
-    UPSTREAM_PROTOCOL_ERROR = 1 << 15
-    UPSTREAM_MAX_STREAM_DURATION_REACHED = 1 << 16
-    DOWNSTREAM_REMOTE_RESET = 1 << 17
+    NO_HEALTHY_UPSTREAM: Final = 1 << 0
+    UPSTREAM_CONNECTION_FAILURE: Final = 1 << 1
+    UPSTREAM_OVERFLOW: Final = 1 << 2
+    NO_ROUTE_FOUND: Final = 1 << 3
+    UPSTREAM_RETRY_LIMIT_EXCEEDED: Final = 1 << 4
+    NO_CLUSTER_FOUND: Final = 1 << 5
+    DURATION_TIMEOUT: Final = 1 << 6
+    DOWNSTREAM_CONNECTION_TERMINATION: Final = 1 << 7
+    FAILED_LOCAL_HEALTH_CHECK: Final = 1 << 8
+    UPSTREAM_REQUEST_TIMEOUT: Final = 1 << 9
+    LOCAL_RESET: Final = 1 << 10
+    UPSTREAM_REMOTE_RESET: Final = 1 << 11
+    UPSTREAM_CONNECTION_TERMINATION: Final = 1 << 12
+    STREAM_IDLE_TIMEOUT: Final = 1 << 13
+    DOWNSTREAM_PROTOCOL_ERROR: Final = 1 << 14
+    UPSTREAM_PROTOCOL_ERROR: Final = 1 << 15
+    UPSTREAM_MAX_STREAM_DURATION_REACHED: Final = 1 << 16
+    DOWNSTREAM_REMOTE_RESET: Final = 1 << 17
 
 
-FLAG_NAMES = (
+FLAG_NAMES: Final = (
     (ResponseFlag.UPSTREAM_RETRY_LIMIT_EXCEEDED, "URX", "UpstreamRetryLimitExceeded"),
     (ResponseFlag.NO_HEALTHY_UPSTREAM, "UH", "NoHealthyUpstream"),
     (ResponseFlag.UPSTREAM_CONNECTION_FAILURE, "UF", "UpstreamConnectionFailure"),

@@ -1,4 +1,4 @@
-"""What an accepted connection is before it is usable: just accepted, under inspection, or in its TLS handshake.
+"""What an accepted connection is before its filter chain is known: just accepted, or under inspection.
 
 These are small and short-lived; what they find they tell the listener, and they must not decide anything.
 """
@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from envoymesh.network.api import ConnectionEvent, Timer
+from envoymesh.network.api import Timer
 from envoymesh.network.client_hello import ClientHello, parse_client_hello
-from envoymesh.network.connection import NoHandler, TcpConnection
+from envoymesh.network.connection import TcpConnection
 from envoymesh.network.settings import FilterChainSettings, ListenerSettings
 from envoymesh.network.sockets import end_with_reset
 from envoymesh.network.stats import ListenerStats
@@ -124,27 +124,3 @@ class Inspector(asyncio.Protocol):
         if self._timer is not None:
             self._timer.disable()
         return transport
-
-
-class Handshaking(NoHandler):
-    """The handler of a connection during its TLS handshake.
-
-    Args:
-        listener: who accepted it.
-        connection: the connection.
-        chain: its filter chain.
-    """
-
-    __slots__ = ("_chain", "_connection", "_listener")
-
-    def __init__(self, listener: Accepting, connection: TcpConnection, chain: FilterChainSettings) -> None:
-        self._listener = listener
-        self._connection = connection
-        self._chain = chain
-
-    def on_event(self, event: ConnectionEvent) -> None:
-        """CONNECTED: the handshake is done. Any other is the end."""
-        if event is ConnectionEvent.CONNECTED:
-            self._listener.hand_over(self._connection, self._chain)
-        else:
-            self._listener.on_handshake_failed(self._chain)

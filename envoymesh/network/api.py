@@ -7,9 +7,12 @@ names only these. This module must not import asyncio.
 from __future__ import annotations
 
 import enum
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+from mypy_extensions import trait
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +64,42 @@ class TlsInfo(Protocol):
     sha256_peer_digest: str  # hex
 
 
-class ConnectionHandler(Protocol):
+@trait
+class ConnectionHandler:
     """Whoever owns a connection's content: connection manager, pooled upstream connection."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def on_data(self, data: bytes) -> None:
         """Bytes from the peer, never empty."""
 
+    @abstractmethod
     def on_eof(self) -> None:
         """The peer sent FIN (half-close). The handler closes the connection, now or when it has answered."""
 
+    @abstractmethod
     def on_event(self, event: ConnectionEvent) -> None:
         """CONNECTED at most once and first (for accepted connections it has happened already);
         one of the CLOSE events exactly once and last."""
 
+    @abstractmethod
     def on_above_write_buffer_high_watermark(self) -> None:
         """The write buffer holds more than the buffer limit."""
 
+    @abstractmethod
     def on_below_write_buffer_low_watermark(self) -> None:
         """The write buffer is below half the limit again."""
 
 
-class Connection(Protocol):
+@trait
+class Connection:
     """One TCP or TLS connection, downstream or upstream. All methods are synchronous and never block.
 
     Every method is harmless after the close. Bytes written before CONNECTED are sent after it.
     """
+
+    __slots__ = ()
 
     id: int  # unique in this process, > 0 (%CONNECTION_ID%)
     local_address: Address | None
@@ -100,52 +114,71 @@ class Connection(Protocol):
     delayed_close_timed_out: bool  # the peer did not close within delayed_close_timeout
 
     @property
+    @abstractmethod
     def buffered(self) -> tuple[int, int]:
         """Bytes that wait: (received ones for the handler, written ones for the operating system)."""
 
+    @abstractmethod
     def set_handler(self, handler: ConnectionHandler) -> None:
         """Who gets data and events."""
 
+    @abstractmethod
     def write(self, data: bytes) -> None:
         """Queue bytes; batched into few system calls by the end of the loop turn."""
 
+    @abstractmethod
     def read_disable(self, disable: bool) -> None:
         """Counted: True stops reading, as many False resume. A peer's FIN may go unseen while disabled."""
 
+    @abstractmethod
     def close(self, how: CloseType, details: str = "") -> None:
         """Begin to close; `on_event` is called when it is done (for NO_FLUSH and ABORT_RESET: from within).
         `details` is for %CONNECTION_TERMINATION_DETAILS%."""
 
+    @abstractmethod
     def set_delayed_close_timeout(self, seconds: float) -> None:
         """How long FLUSH_WRITE_AND_DELAY waits for the peer after the flush (default 1 s); 0 closes at once."""
 
 
-class Timer(Protocol):
+@trait
+class Timer:
     """A one-shot timer. Cheap to enable and disable: no loop timer is armed for each."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def enable(self, seconds: float) -> None:
         """(Re)start: fires once, `seconds` from now (resolution 1 ms)."""
 
+    @abstractmethod
     def disable(self) -> None:
         """Do not fire. Harmless when not enabled."""
 
     @property
+    @abstractmethod
     def enabled(self) -> bool:
         """Whether it will fire."""
 
 
-class Dispatcher(Protocol):
+@trait
+class Dispatcher:
     """Time and deferred calls of the worker's loop."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def now(self) -> float:
         """Monotonic seconds."""
 
+    @abstractmethod
     def wall_time(self) -> float:
         """Seconds since the epoch."""
 
+    @abstractmethod
     def create_timer(self, callback: Callable[[], None]) -> Timer:
         """A disabled timer."""
 
+    @abstractmethod
     def post(self, callback: Callable[[], None]) -> None:
         """Call soon, in a later turn of the loop."""
 

@@ -16,7 +16,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, cast
 
-from envoymesh.network.api import Address, CloseType, ConnectionEvent, ConnectionHandler, Timer, TlsInfo
+from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent, ConnectionHandler, Timer, TlsInfo
 from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.network.sockets import Bytes, end_with_reset, write_at_once
 
@@ -31,7 +31,7 @@ _NO_LIMIT = (1 << 31) - 1
 _ids = itertools.count(1)
 
 
-class NoHandler:
+class NoHandler(ConnectionHandler):
     """Stands in until `set_handler`; a connection without a handler reads nothing."""
 
     def on_data(self, data: bytes) -> None:
@@ -65,7 +65,12 @@ def address_of(name: Any) -> Address | None:
     return Address(host, name[1])
 
 
-class TcpConnection(asyncio.Protocol):
+def as_protocol(connection: TcpConnection) -> asyncio.Protocol:
+    """The connection as a loop takes it: by its methods, which is all that a loop asks for."""
+    return cast(asyncio.Protocol, connection)
+
+
+class TcpConnection(Connection):
     """Implements `envoymesh.network.api.Connection`, and the asyncio protocol of its transport.
 
     Args:

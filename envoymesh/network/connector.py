@@ -12,7 +12,7 @@ import os
 import socket
 
 from envoymesh.network.api import Address, ClientTls, CloseType, ConnectionHandler
-from envoymesh.network.connection import TcpConnection
+from envoymesh.network.connection import TcpConnection, as_protocol
 from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.network.tls import TlsContext
 from envoymesh.network.tls_connection import TlsConnection
@@ -95,7 +95,7 @@ class LoopConnector:
                 connection.connect_failed(reason)
                 return
             made, sock = sock, None
-            await self._dispatcher.loop.create_connection(lambda: connection, sock=made)
+            await self._dispatcher.loop.create_connection(lambda: as_protocol(connection), sock=made)
         except OSError as error:
             connection.connect_failed(f"immediate connect error: {os.strerror(error.errno or 0)}")
         finally:

@@ -9,11 +9,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
+from envoymesh.network.api import Dispatcher
 from envoymesh.network.timers import QueueTimer, TimerQueues
 
 _log = logging.getLogger("envoymesh.dispatcher")
+_monotonic: Final = time.monotonic
+_time: Final = time.time
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -25,24 +28,30 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-class LoopDispatcher:
+class LoopDispatcher(Dispatcher):
     """Implements `envoymesh.network.api.Dispatcher` on an event loop, and takes over the loop's exception handler.
 
     Args:
         loop: the worker's loop; whoever made it runs and closes it.
     """
 
-    __slots__ = ("_timers", "_to_flush", "errors", "loop", "now", "on_error", "wall_time")
+    __slots__ = ("_timers", "_to_flush", "errors", "loop", "on_error")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.now: Callable[[], float] = time.monotonic
-        self.wall_time: Callable[[], float] = time.time
         self.errors = 0
         self._to_flush: list[Callable[[], None]] = []
         self.on_error: Callable[[], None] | None = None
         self._timers = TimerQueues(time.monotonic, loop.call_later, self._run)
         loop.set_exception_handler(self._loop_exception)
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return _monotonic()
+
+    def wall_time(self) -> float:
+        """Seconds since the epoch."""
+        return _time()
 
     def create_timer(self, callback: Callable[[], None]) -> QueueTimer:
         """A disabled timer."""

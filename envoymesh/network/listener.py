@@ -12,12 +12,13 @@ import socket
 from collections.abc import Callable, Sequence
 
 from envoymesh.errors import BindError
-from envoymesh.network.accepting import Accepted, Handshaking, Inspector
+from envoymesh.network.accepting import Accepted, Inspector
 from envoymesh.network.api import Address, CloseType, Timer
 from envoymesh.network.client_hello import NOT_TLS, ClientHello
-from envoymesh.network.connection import TcpConnection, address_of
+from envoymesh.network.connection import TcpConnection, address_of, as_protocol
 from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.network.filter_chain_match import ConnectionFacts, find_filter_chain
+from envoymesh.network.handshaking import Handshaking
 from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings
 from envoymesh.network.sockets import end_with_reset, listening_socket
 from envoymesh.network.stats import ListenerStats, SslStats, TlsInspectorStats
@@ -192,7 +193,8 @@ class TcpListener:
         elif self.settings.inspect_tls:
             return Inspector(self, transport)
         else:
-            return self.begin(transport, None)
+            connection = self.begin(transport, None)
+            return None if connection is None else as_protocol(connection)
         transport.close()
         return None
 
@@ -218,7 +220,7 @@ class TcpListener:
         if hello is not None:
             connection.requested_server_name = hello.server_name
         self._count_open(connection)
-        transport.set_protocol(connection)
+        transport.set_protocol(as_protocol(connection))
         connection.connection_made(transport)
         if context is None:
             self.hand_over(connection, chain)

@@ -15,6 +15,8 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
+from envoymesh.network.api import Timer
+
 RESOLUTION = 0.001
 """Seconds; what is due within half of it fires now."""
 
@@ -40,7 +42,7 @@ class _Queue(dict["QueueTimer", None]):
         self.seconds = seconds
 
 
-class QueueTimer:
+class QueueTimer(Timer):
     """Implements `envoymesh.network.api.Timer`."""
 
     __slots__ = ("_callback", "_queue", "_timers", "deadline")

@@ -13,6 +13,7 @@ from types import FrameType
 
 from envoymesh.config.load import load_bootstrap
 from envoymesh.errors import ConfigError, EnvoymeshError
+from envoymesh.native.loader import SOURCE, STALE
 from envoymesh.network.dispatcher import new_event_loop
 from envoymesh.options import Options
 from envoymesh.server.log import ProcessLog
@@ -22,15 +23,18 @@ from envoymesh.server.version import version_text
 _log = logging.getLogger("envoymesh.main")
 
 
-def run(options: Options) -> int:
-    """Run the proxy. Gives the exit code: 0 after a regular stop, 1 for an error, which has been printed."""
+def run(options: Options, running: str = SOURCE) -> int:
+    """Run the proxy. Gives the exit code: 0 after a regular stop, 1 for an error, which has been printed.
+
+    `running` says for the log what the data path runs: compiled modules, or their source.
+    """
     try:
         process_log = ProcessLog(options.log_level, options.component_log_level, options.log_format, options.log_path)
     except ConfigError as error:
         return _fail(error)
     if options.mode == "validate":
         return _validate(options, process_log)
-    return _serve(options, process_log)
+    return _serve(options, process_log, running)
 
 
 def _fail(error: Exception) -> int:
@@ -63,11 +67,12 @@ def _validate(options: Options, process_log: ProcessLog) -> int:
     return 0
 
 
-def _serve(options: Options, process_log: ProcessLog) -> int:
+def _serve(options: Options, process_log: ProcessLog, running: str) -> int:
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         _log.info("initializing epoch 0 (version %s)", version_text())
+        _log.log(logging.WARNING if running == STALE else logging.INFO, "data path: %s", running)
         server = _make_server(options, process_log, loop)
         _handle_signals(loop, server)
         # What start-up made stays: the collector need not walk it again and again.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import enum
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
+
+from mypy_extensions import trait
 
 from envoymesh.http.codec import HttpProtocol, RequestEncoder
 from envoymesh.network.api import Connection
@@ -23,35 +26,50 @@ class PoolFailureReason(enum.Enum):
     REMOTE_CONNECTION_FAILURE = "remote"
 
 
-class PoolCallbacks(Protocol):
+@trait
+class PoolCallbacks:
     """Whoever asked a pool for a stream; exactly one of these is called, unless the wait is cancelled."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def on_pool_ready(
         self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol
     ) -> None:
         """A stream on a connected upstream connection."""
 
+    @abstractmethod
     def on_pool_failure(self, reason: PoolFailureReason, transport_failure_reason: str, host: Host | None) -> None:
         """There will be none; `transport_failure_reason` is the connection's, or empty. No host where none was
         asked (the breaker of pending requests)."""
 
 
-class Cancellable(Protocol):
+@trait
+class Cancellable:
     """A wait for a stream."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def cancel(self) -> None:
         """Stop waiting; no callback follows."""
 
 
-class LoadBalancerContext(Protocol):
+@trait
+class LoadBalancerContext:
     """What a balancer may ask about the request."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def hash_key(self) -> int | None:
         """The hash policies' value, or None."""
 
+    @abstractmethod
     def should_select_another_host(self, host: Host) -> bool:
         """Whether the balancer should look further than this host."""
 
+    @abstractmethod
     def host_selection_attempts(self) -> int:
         """How often the balancer may look further."""
 

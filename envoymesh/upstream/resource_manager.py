@@ -50,15 +50,6 @@ class Resource:
         return f"<Resource {self.count}/{self.maximum}>"
 
 
-class _Uncounted:
-    """In the place of RemainingStats where `track_remaining` is unset."""
-
-    remaining_cx = remaining_pending = remaining_retries = remaining_rq = None
-
-
-_NONE = _Uncounted()
-
-
 class ResourceManager:
     """The limits of one priority of one cluster."""
 
@@ -68,8 +59,12 @@ class ResourceManager:
         self, thresholds: ThresholdSettings, stats: CircuitBreakerStats, remaining: RemainingStats | None = None
     ) -> None:
         self.thresholds = thresholds
-        left = _NONE if remaining is None else remaining
-        self.connections = Resource(thresholds.max_connections, stats.cx_open, left.remaining_cx)
-        self.pending_requests = Resource(thresholds.max_pending_requests, stats.rq_pending_open, left.remaining_pending)
-        self.requests = Resource(thresholds.max_requests, stats.rq_open, left.remaining_rq)
-        self.retries = Resource(thresholds.max_retries, stats.rq_retry_open, left.remaining_retries)
+        cx, pending, retries, rq = (None, None, None, None) if remaining is None else _gauges(remaining)
+        self.connections = Resource(thresholds.max_connections, stats.cx_open, cx)
+        self.pending_requests = Resource(thresholds.max_pending_requests, stats.rq_pending_open, pending)
+        self.requests = Resource(thresholds.max_requests, stats.rq_open, rq)
+        self.retries = Resource(thresholds.max_retries, stats.rq_retry_open, retries)
+
+
+def _gauges(remaining: RemainingStats) -> tuple[Gauge, Gauge, Gauge, Gauge]:
+    return remaining.remaining_cx, remaining.remaining_pending, remaining.remaining_retries, remaining.remaining_rq

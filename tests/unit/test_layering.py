@@ -31,9 +31,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sandbox": {"errors"},
     "server": {
         "errors", "options", "stats", "network", "codecs", "config", "http", "router", "upstream", "filters", "admin",
-        "root",
+        "native", "root",
     },
-    "cli": {"errors", "options", "config", "server", "sandbox", "root"},
+    "native": set(),
+    "cli": {"errors", "options", "config", "server", "sandbox", "native", "root"},
     "__main__": {"cli"},
     "root": set(),
 }  # fmt: skip

@@ -29,6 +29,7 @@ from envoymesh.http.filter import (
     FilterTrailersStatus,
     StreamDecoderFilter,
     StreamDecoderFilterCallbacks,
+    WatermarkCallbacks,
 )
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders, is_grpc
 from envoymesh.http.stream_info import ResponseFlag
@@ -39,7 +40,7 @@ from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
 
 
-class RouterFilter(StreamDecoderFilter):
+class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
     """One request on its way to an upstream.
 
     Attributes:
@@ -387,8 +388,9 @@ class RouterFilter(StreamDecoderFilter):
             request.reset()
 
     def _clean_up(self) -> None:
-        if self._response_timer is not None:
-            self._response_timer.disable()
+        timer, self._response_timer = self._response_timer, None
+        if timer is not None:
+            timer.disable()
         self._cancel_retry()
 
     def _cancel_retry(self) -> None:

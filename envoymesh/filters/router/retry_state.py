@@ -13,6 +13,7 @@ from envoymesh.http.headers import HeaderMap, ResponseHeaders
 from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.network.api import Timer
 from envoymesh.router.retry import RetryPolicy, was_rate_limited
+from envoymesh.upstream.api import LoadBalancerContext
 
 if TYPE_CHECKING:
     from envoymesh.filters.router.filter import RouterFilter
@@ -28,7 +29,7 @@ _CONNECT_FAILURES = frozenset(
 )
 
 
-class RetryState:
+class RetryState(LoadBalancerContext):
     """Retries of one request; also its LoadBalancerContext, which avoids hosts already tried.
 
     Args:

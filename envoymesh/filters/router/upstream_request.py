@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from envoymesh.http.codec import HttpProtocol, RequestEncoder, StreamResetReason
+from envoymesh.http.codec import HttpProtocol, RequestEncoder, ResponseDecoder, StreamCallbacks, StreamResetReason
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.network.api import Connection, Timer
-from envoymesh.upstream.api import Cancellable, PoolFailureReason
+from envoymesh.upstream.api import Cancellable, PoolCallbacks, PoolFailureReason
 
 if TYPE_CHECKING:
     from envoymesh.filters.router.filter import RouterFilter
@@ -26,7 +26,7 @@ _FAILURE_REASONS = {
 }
 
 
-class UpstreamRequest:
+class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
     """Implements PoolCallbacks, ResponseDecoder and StreamCallbacks for one try.
 
     Attributes:

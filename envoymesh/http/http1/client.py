@@ -9,17 +9,26 @@ from __future__ import annotations
 import httptools
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import ClientCodecCallbacks, CodecConnection, ResponseDecoder, StreamResetReason
+from envoymesh.http.codec import (
+    ClientCodec,
+    ClientCodecCallbacks,
+    CodecConnection,
+    RequestEncoder,
+    ResponseDecoder,
+    StreamResetReason,
+)
 from envoymesh.http.headers import HeaderField, RequestHeaders, ResponseHeaders
 from envoymesh.http.http1.connection import (
+    BEHIND,
+    DISCARD,
+    HEAD,
+    LENGTH,
+    RAW,
     Http1Connection,
     Names,
     asks_for_close,
-    discard,
     index_of,
     parse_content_length,
-    receive_length,
-    receive_raw,
     require_chunked,
 )
 from envoymesh.http.http1.head import CODEC_ERROR, HeadParser
@@ -36,7 +45,7 @@ from envoymesh.http.http1.stream import (
 _BODILESS_METHODS = frozenset({b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"})
 
 
-class Http1RequestEncoder(Http1Stream):
+class Http1RequestEncoder(Http1Stream, RequestEncoder):
     """One request's sender."""
 
     __slots__ = ("is_connect", "is_head", "is_upgrade")
@@ -80,7 +89,7 @@ class Http1RequestEncoder(Http1Stream):
         return [*fields, CHUNKED_FIELD]
 
 
-class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder]):
+class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], ClientCodec):
     """The codec of an upstream HTTP/1 connection; see `envoymesh.http.codec.ClientCodec`.
 
     All of Envoy's `http1.` counters are of requests received: `stats` is taken for the factories' sake only.
@@ -119,21 +128,21 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder]):
         """
         self._reusable = False
         stream = self._stream
-        if stream is None or self._receive is discard:
+        if stream is None or self._state == DISCARD:
             return
-        if self._receive is receive_raw:
+        if self._state == RAW:
             self._deliver_end(b"", [], False)
         elif self.is_amid_message:
-            self._receive = discard
+            self._state = DISCARD
             raise CodecProtocolError(CODEC_ERROR, 0)
 
     @property
     def is_amid_message(self) -> bool:
         """Whether some of a framed response has come, and not all."""
-        receive = self._receive
-        if self._stream is None or receive is discard or receive is receive_raw:
+        state = self._state
+        if self._stream is None or state in (DISCARD, RAW):
             return False
-        return self._head.started or receive is not Http1ClientCodec.receive_head
+        return self._head.started or state != HEAD
 
     def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
         """The connection is gone: reset what is under way."""
@@ -143,8 +152,7 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder]):
         if had_stream:
             self._callbacks.on_stream_reset()
 
-    def receive_head(self, data: bytes, pos: int) -> int:
-        """The receiver of response heads, and of anything that comes unasked."""
+    def _receive_head(self, data: bytes, pos: int) -> int:
         stream, head = self._stream, self._head
         unasked = stream is None or not stream.started
         if unasked or (not head.started and data[pos] != 72):
@@ -162,7 +170,8 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder]):
         if head.version not in ("1.1", "1.0") or head.status < 100:
             raise CodecProtocolError(CODEC_ERROR)
         names = index_of(head.fields)
-        headers = ResponseHeaders(head.status, head.fields)
+        fields = head.fields
+        headers = ResponseHeaders(head.status, fields, names if len(names) == len(fields) else None)
         if head.status < 200 and head.status != 101:
             self._check_no_body(headers, names)
             decoder.decode_1xx_headers(headers)
@@ -184,7 +193,7 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder]):
             self._check_no_body(headers, names)
         if (status == 101 and stream.is_upgrade) or (stream.is_connect and 200 <= status < 300):
             self._reusable = False
-            self._receive = receive_raw
+            self._state = RAW
             return False
         coding = names.get(b"transfer-encoding")
         length = names.get(b"content-length")
@@ -197,10 +206,10 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder]):
             return False
         if length is None:
             self._reusable = False
-            self._receive = receive_raw
+            self._state = RAW
             return False
         self._left = parse_content_length(length)
-        self._receive = receive_length
+        self._state = LENGTH
         return not self._left
 
     def _check_no_body(self, headers: ResponseHeaders, names: Names) -> None:
@@ -226,17 +235,16 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder]):
         if more or not stream.local_done:
             self._reusable = False
         stream.remote_done = True
-        self._receive = Http1ClientCodec.receive_unasked
+        self._state = BEHIND
 
-    def receive_unasked(self, data: bytes, pos: int) -> int:
-        """The receiver behind a complete response."""
+    def _receive_behind(self, data: bytes, pos: int) -> int:
         raise CodecProtocolError(CODEC_ERROR, 0)
 
     def on_stream_done(self, stream: Http1RequestEncoder) -> None:
         """Request and response are complete."""
         stream.close()
         self._forget_stream()
-        self._receive = Http1ClientCodec.receive_head
+        self._state = HEAD
         self._callbacks.on_stream_complete()
 
     def on_stream_reset(self, stream: Http1RequestEncoder) -> None:

@@ -1,35 +1,38 @@
 """The state machine that both roles share: which receiver takes the next bytes.
 
-    head -> length | chunked | raw -> (end of the message) -> the role decides
+    HEAD -> LENGTH | CHUNKED | RAW -> BEHIND a complete message -> HEAD, as the role decides
 
-A receiver is a function (codec, data, pos) -> the position behind what it took; being plain functions, they make no
-reference cycle. The first malformed byte moves the codec to `discard`, for good. This module must not know of roles.
+Each state has a receiver, (data, pos) -> the position behind what it took. The first malformed byte moves the codec to
+DISCARD, for good. This module must not know of roles.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ClassVar, Generic, TypeVar
+from abc import abstractmethod
+from typing import Final, Generic, TypeVar
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import CodecConnection, HttpProtocol, StreamDecoder, StreamResetReason
+from envoymesh.http.codec import Codec, CodecConnection, HttpProtocol, StreamDecoder, StreamResetReason
 from envoymesh.http.headers import HeaderField, HeaderMap
 from envoymesh.http.http1.chunked import ChunkedDecoder
 from envoymesh.http.http1.head import CODEC_ERROR, INVALID_TRANSFER_ENCODING, HeadParser
 from envoymesh.http.http1.settings import Http1Settings
-from envoymesh.http.http1.stream import Http1Stream, lists_token
+from envoymesh.http.http1.stream import Http1Stream, StreamOwner, lists_token
 
-Receiver = Callable[[Any, bytes, int], int]
+HEAD: Final = 0
+LENGTH: Final = 1  # a body with Content-Length
+CHUNKED: Final = 2
+RAW: Final = 3  # a tunnel, or a body that the connection's end ends
+BEHIND: Final = 4  # a complete message
+DISCARD: Final = 5
+
 Names = dict[bytes, bytes]
 StreamT = TypeVar("StreamT", bound=Http1Stream)
 DecoderT = TypeVar("DecoderT", bound=StreamDecoder)
 
 
-class Http1Connection(ABC, Generic[StreamT, DecoderT]):
+class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
     """What a server codec and a client codec are made of; see `envoymesh.http.codec.Codec`."""
-
-    receive_head: ClassVar[Receiver]
 
     __slots__ = (
         "_chunks",
@@ -38,15 +41,13 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
         "_head",
         "_left",
         "_max_trailer_bytes",
-        "_receive",
         "_settings",
+        "_state",
         "_stream",
         "above_high_watermark",
         "enable_trailers",
         "proper_case_words",
         "protocol",
-        "read_disable",
-        "write",
     )
 
     def __init__(
@@ -59,17 +60,15 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
         self._max_trailer_bytes = max_trailer_bytes
         self._stream: StreamT | None = None
         self._decoder: DecoderT | None = None
-        self._receive: Receiver = type(self).receive_head
+        self._state = HEAD
         self._left = 0
         self._chunks: ChunkedDecoder | None = None
-        self.write = connection.write
-        self.read_disable = connection.read_disable
         self.enable_trailers = settings.enable_trailers
         self.proper_case_words = settings.proper_case_words
         self.above_high_watermark = False
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._receive.__name__} stream={self._stream!r}>"
+        return f"<{type(self).__name__} state={self._state} stream={self._stream!r}>"
 
     # Codec
 
@@ -78,11 +77,23 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
         try:
             pos, size = 0, len(data)
             while pos < size:
-                pos = self._receive(self, data, pos)
+                pos = self._receive(data, pos)
         except CodecProtocolError as error:
-            self._receive = discard
+            self._state = DISCARD
             self._on_malformed(error)
             raise
+
+    def _receive(self, data: bytes, pos: int) -> int:
+        state = self._state
+        if state == HEAD:
+            return self._receive_head(data, pos)
+        if state == LENGTH:
+            return self._receive_length(data, pos)
+        if state == CHUNKED:
+            return self._receive_chunked(data, pos)
+        if state == RAW:
+            return self._receive_raw(data, pos)
+        return self._receive_behind(data, pos) if state == BEHIND else len(data)
 
     def go_away(self) -> None:
         """HTTP/1 has no word for it: `connection: close` on the last response is the owner's."""
@@ -105,7 +116,7 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
 
     def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
         """The connection is gone: reset what is under way."""
-        self._receive = discard
+        self._state = DISCARD
         stream = self._stream
         if stream is not None:
             self._forget_stream()
@@ -116,9 +127,17 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
 
     # For the stream
 
+    def write(self, data: bytes) -> None:
+        """To the peer."""
+        self._connection.write(data)
+
+    def read_disable(self, disable: bool) -> None:
+        """Counted: stop and resume reading."""
+        self._connection.read_disable(disable)
+
     def on_stream_reset(self, stream: StreamT) -> None:
         """The stream was given up; the connection goes with it."""
-        self._receive = discard
+        self._state = DISCARD
         if self._stream is stream:
             self._forget_stream()
         self._connection.on_codec_reset()
@@ -130,6 +149,14 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
     # For the two roles
 
     @abstractmethod
+    def _receive_head(self, data: bytes, pos: int) -> int:
+        """Bytes of a head, or what stands in its place."""
+
+    @abstractmethod
+    def _receive_behind(self, data: bytes, pos: int) -> int:
+        """Bytes behind a complete message."""
+
+    @abstractmethod
     def _on_malformed(self, error: CodecProtocolError) -> None:
         """A malformed message: answer if that is the role's, and give up."""
 
@@ -139,7 +166,7 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
 
     def _begin_chunks(self) -> None:
         self._chunks = ChunkedDecoder(self._max_trailer_bytes, self._settings.max_headers_count)
-        self._receive = receive_chunked
+        self._state = CHUNKED
 
     @abstractmethod
     def _end_message(self, stream: StreamT, more: bool) -> None:
@@ -160,50 +187,37 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
             decoder.decode_data(data, True)
         self._after_message(stream)
 
+    def _receive_length(self, data: bytes, pos: int) -> int:
+        piece = data[pos : pos + self._left]
+        pos += len(piece)
+        self._left -= len(piece)
+        if not self._left:
+            self._deliver_end(piece, [], pos < len(data))
+        elif self._decoder is not None:
+            self._decoder.decode_data(piece, False)
+        return pos
+
+    def _receive_chunked(self, data: bytes, pos: int) -> int:
+        """All that these bytes hold of the body is delivered at once."""
+        chunks = self._chunks
+        if chunks is None:
+            raise CodecProtocolError(CODEC_ERROR)
+        piece, pos = chunks.feed(data, pos)
+        if chunks.done:
+            self._chunks = None
+            self._deliver_end(piece, chunks.trailers, pos < len(data))
+        elif piece and self._decoder is not None:
+            self._decoder.decode_data(piece, False)
+        return pos
+
+    def _receive_raw(self, data: bytes, pos: int) -> int:
+        if self._decoder is not None:
+            self._decoder.decode_data(data[pos:], False)
+        return len(data)
+
     def _after_message(self, stream: StreamT) -> None:
         if stream.local_done and not stream.closed:
             self.on_stream_done(stream)
-
-
-AnyHttp1Connection = Http1Connection[Any, Any]
-
-
-def receive_length(codec: AnyHttp1Connection, data: bytes, pos: int) -> int:
-    """A body with Content-Length."""
-    piece = data[pos : pos + codec._left]
-    pos += len(piece)
-    codec._left -= len(piece)
-    if not codec._left:
-        codec._deliver_end(piece, [], pos < len(data))
-    elif codec._decoder is not None:
-        codec._decoder.decode_data(piece, False)
-    return pos
-
-
-def receive_chunked(codec: AnyHttp1Connection, data: bytes, pos: int) -> int:
-    """A chunked body: all that these bytes hold of it is delivered at once."""
-    chunks = codec._chunks
-    if chunks is None:
-        raise CodecProtocolError(CODEC_ERROR)
-    piece, pos = chunks.feed(data, pos)
-    if chunks.done:
-        codec._chunks = None
-        codec._deliver_end(piece, chunks.trailers, pos < len(data))
-    elif piece and codec._decoder is not None:
-        codec._decoder.decode_data(piece, False)
-    return pos
-
-
-def receive_raw(codec: AnyHttp1Connection, data: bytes, pos: int) -> int:
-    """A tunnel, or a body that the connection's end ends."""
-    if codec._decoder is not None:
-        codec._decoder.decode_data(data[pos:], False)
-    return len(data)
-
-
-def discard(codec: AnyHttp1Connection, data: bytes, pos: int) -> int:
-    """The connection is to be closed; nothing of it is looked at any more."""
-    return len(data)
 
 
 def parse_content_length(value: bytes) -> int:

@@ -10,17 +10,26 @@ from __future__ import annotations
 import httptools
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import CodecConnection, HttpProtocol, RequestDecoder, ServerCodecCallbacks
+from envoymesh.http.codec import (
+    CodecConnection,
+    HttpProtocol,
+    RequestDecoder,
+    ResponseEncoder,
+    ServerCodec,
+    ServerCodecCallbacks,
+)
 from envoymesh.http.headers import HeaderField, RequestHeaders, ResponseHeaders
 from envoymesh.http.http1.connection import (
+    BEHIND,
+    DISCARD,
+    HEAD,
+    LENGTH,
+    RAW,
     Http1Connection,
     Names,
     asks_for_close,
-    discard,
     index_of,
     parse_content_length,
-    receive_length,
-    receive_raw,
     require_chunked,
 )
 from envoymesh.http.http1.head import CODEC_ERROR, LOW_VERSION, HeadParser
@@ -43,7 +52,7 @@ _METHODS = frozenset(
 )
 
 
-class Http1ResponseEncoder(Http1Stream):
+class Http1ResponseEncoder(Http1Stream, ResponseEncoder):
     """One request's answer.
 
     Attributes:
@@ -112,7 +121,7 @@ class Http1ResponseEncoder(Http1Stream):
             self._codec.on_early_response()
 
 
-class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder]):
+class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], ServerCodec):
     """The codec of a downstream HTTP/1 connection; see `envoymesh.http.codec.ServerCodec`.
 
     When bytes are held and can go on, `callbacks.on_held_data` is called; `dispatch(b"")` takes them then.
@@ -144,14 +153,13 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder]):
     def on_eof(self) -> None:
         """The peer sent FIN: the end of a tunnel's request side. Anything else unfinished is the owner's."""
         stream, decoder = self._stream, self._decoder
-        if self._receive is receive_raw and stream is not None and decoder is not None:
-            self._receive = discard
+        if self._state == RAW and stream is not None and decoder is not None:
+            self._state = DISCARD
             stream.remote_done = True
             decoder.decode_data(b"", True)
             self._after_message(stream)
 
-    def receive_head(self, data: bytes, pos: int) -> int:
-        """The receiver of request heads."""
+    def _receive_head(self, data: bytes, pos: int) -> int:
         start, pos = pos, self._head.feed(data, pos)
         if self._head.complete:
             self._on_head()
@@ -206,6 +214,7 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder]):
 
     def _make_headers(self, head: HeadParser, names: Names) -> RequestHeaders:
         fields = head.fields
+        index = names if len(names) == len(fields) else None
         authority = names.get(b"host")
         if authority is not None:
             if authority != self._authority:
@@ -213,15 +222,16 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder]):
                     raise CodecProtocolError("http.invalid_authority")
                 self._authority = authority
             fields.remove((b"host", authority))
+            del names[b"host"]
         elif self.protocol is HttpProtocol.HTTP10 and self._settings.default_host_for_http_10:
             authority = self._settings.default_host_for_http_10
         path = head.url
         if path[0] == 47 and head.method != b"CONNECT":
-            return RequestHeaders(head.method, path, authority, b"", fields)
+            return RequestHeaders(head.method, path, authority, b"", fields, None, index)
         target = parse_target(head.method, path, self._settings.allow_absolute_url)
         if target.authority is not None:
             authority = target.authority
-        return RequestHeaders(head.method, target.path, authority, target.scheme, fields)
+        return RequestHeaders(head.method, target.path, authority, target.scheme, fields, None, index)
 
     def _frame(self, headers: RequestHeaders, names: Names, stream: Http1ResponseEncoder) -> bool:
         """Find out how the body ends, and set its receiver; returns whether there is none."""
@@ -239,7 +249,7 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder]):
         if length is None:
             return True
         self._left = parse_content_length(length)
-        self._receive = receive_length
+        self._state = LENGTH
         return not self._left
 
     def _check_coding(self, coding: bytes, headers: RequestHeaders, names: Names) -> None:
@@ -280,28 +290,34 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder]):
             raise CodecProtocolError(CODEC_ERROR)
         stream.is_connect = is_connect
         stream.is_upgrade = not is_connect
-        self._receive = receive_raw
+        self._state = RAW
         return False
 
     def _end_message(self, stream: Http1ResponseEncoder, more: bool) -> None:
         stream.remote_done = True
-        self._receive = _hold
+        self._state = BEHIND
+
+    def _receive_behind(self, data: bytes, pos: int) -> int:
+        """A pipelined request waits until the one before it is answered."""
+        self._held = data[pos:]
+        self.read_disable(True)
+        return len(data)
 
     def on_stream_done(self, stream: Http1ResponseEncoder) -> None:
         """The response is complete: the next request may come."""
         stream.close()
         self._forget_stream()
         if stream.close_connection_after_response:
-            self._receive = discard
+            self._state = DISCARD
         else:
-            self._receive = Http1ServerCodec.receive_head
+            self._state = HEAD
         if self._held:
             self.read_disable(False)
             self._callbacks.on_held_data()
 
     def on_early_response(self) -> None:
         """The response is complete before the request: what is left of it is of no interest."""
-        self._receive = discard
+        self._state = DISCARD
 
     def _on_malformed(self, error: CodecProtocolError) -> None:
         stream = self._stream
@@ -312,10 +328,3 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder]):
             self._decoder = decoder = self._callbacks.new_stream(stream)
         if not stream.started:
             decoder.send_local_reply(error.status, reason_phrase(error.status).encode(), error.details)
-
-
-def _hold(codec: Http1ServerCodec, data: bytes, pos: int) -> int:
-    """The receiver behind an unanswered request."""
-    codec._held = data[pos:]
-    codec.read_disable(True)
-    return len(data)

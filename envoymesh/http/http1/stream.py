@@ -5,11 +5,14 @@ A stream is its encoder: there is one at a time on an HTTP/1 connection. This mo
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
-from envoymesh.http.codec import StreamCallbacks, StreamResetReason
+from mypy_extensions import trait
+
+from envoymesh.http.codec import StreamCallbacks, StreamEncoder, StreamResetReason
 from envoymesh.http.headers import HeaderField, HeaderMap
 
 CHUNKED_FIELD = (b"transfer-encoding", b"chunked")
@@ -20,35 +23,40 @@ UNBOUNDED = -1
 _LINE_BREAKS = bytes.maketrans(b"\r\n\0", b"   ")
 
 
-class StreamOwner(Protocol):
-    """The codec, as its stream sees it."""
+@trait
+class StreamOwner:
+    """The codec, as its stream sees it.
 
+    Attributes:
+        proper_case_words: whether names are written as `Proper-Case`.
+        enable_trailers: whether trailers are written.
+        above_high_watermark: whether the connection's write buffer is full now.
+    """
+
+    __slots__ = ()
+
+    proper_case_words: bool
+    enable_trailers: bool
+    above_high_watermark: bool
+
+    @abstractmethod
     def write(self, data: bytes) -> None:
         """To the peer."""
 
+    @abstractmethod
     def read_disable(self, disable: bool) -> None:
         """Counted: stop and resume reading."""
 
+    @abstractmethod
     def on_stream_done(self, stream: Any) -> None:
         """Both directions have ended regularly."""
 
+    @abstractmethod
     def on_stream_reset(self, stream: Any) -> None:
         """The stream was given up: the connection is of no more use."""
 
-    @property
-    def proper_case_words(self) -> bool:
-        """Whether names are written as `Proper-Case`."""
 
-    @property
-    def enable_trailers(self) -> bool:
-        """Whether trailers are written."""
-
-    @property
-    def above_high_watermark(self) -> bool:
-        """Whether the connection's write buffer is full now."""
-
-
-class Http1Stream:
+class Http1Stream(StreamEncoder):
     """A StreamEncoder.
 
     Attributes:
@@ -195,7 +203,7 @@ def head_bytes(start: bytes, fields: Iterable[HeaderField], proper_case_words: b
     lines = list(map(b": ".join, fields))
     head = b"%b%b\r\n\r\n" % (start, b"\r\n".join(lines)) if lines else start + b"\r\n"
     breaks = len(lines) + 2
-    if head.count(b"\n") == breaks and head.count(b"\r") == breaks and b"\0" not in head:
+    if head.count(b"\n") == breaks and head.count(b"\r") == breaks and head.find(b"\0") < 0:
         return head
     return b"\r\n".join([line.translate(_LINE_BREAKS) for line in (start[:-2], *lines)]) + b"\r\n\r\n"
 
@@ -217,7 +225,7 @@ def framing_fields_removed(fields: Iterable[HeaderField], drop_content_length: b
 def _proper_case(name: bytes) -> bytes:
     out = bytearray(name)
     capitalise = True
-    for place, byte in enumerate(out):
+    for place, byte in enumerate(name):
         char = chr(byte)
         if capitalise and "a" <= char <= "z":
             out[place] = byte - 32
@@ -228,4 +236,4 @@ def _proper_case(name: bytes) -> bytes:
 def lists_token(value: bytes, token: bytes) -> bool:
     """Whether a comma-separated list has the token, whatever its case."""
     value = value.lower()
-    return value == token or (token in value and token in [part.strip(b" \t") for part in value.split(b",")])
+    return value == token or (value.find(token) >= 0 and token in [part.strip(b" \t") for part in value.split(b",")])

@@ -13,7 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from envoymesh.http.codec import ClientCodecCallbacks, CodecConnection, ResponseDecoder, StreamResetReason
+from envoymesh.http.codec import (
+    ClientCodec,
+    ClientCodecCallbacks,
+    CodecConnection,
+    RequestEncoder,
+    ResponseDecoder,
+    StreamResetReason,
+)
 from envoymesh.http.headers import HeaderField, RequestHeaders
 from envoymesh.http.http2.connection import Http2Codec
 from envoymesh.http.http2.frames import MAX_STREAM_ID, PREFACE, ErrorCode, Http2StreamError, Setting
@@ -23,22 +30,22 @@ from envoymesh.http.http2.stats import Http2Stats
 from envoymesh.http.http2.stream import REMOTE_CLOSED, Http2Stream
 
 
-class ClientStream(Http2Stream):
+class ClientStream(Http2Stream, RequestEncoder):
     """A request and its response; the RequestEncoder.
 
     Attributes:
+        response_decoder: `decoder`, as what it is.
         method: of the request, once sent.
         answered: the final response headers are here.
     """
 
-    __slots__ = ("answered", "method")
+    __slots__ = ("_client", "answered", "method", "response_decoder")
 
-    codec: Http2ClientCodec
-    decoder: ResponseDecoder
-
-    def __init__(self, codec: Http2ClientCodec, decoder: ResponseDecoder) -> None:
-        super().__init__(codec, 0)
+    def __init__(self, client: Http2ClientCodec, decoder: ResponseDecoder) -> None:
+        super().__init__(client, 0)
+        self._client = client
         self.decoder = decoder
+        self.response_decoder = decoder
         self.content_left = NO_BODY_YET
         self.method = b""
         self.answered = False
@@ -48,8 +55,8 @@ class ClientStream(Http2Stream):
         if self.gone:
             return
         self.method = headers.method
-        self.codec.open(self)
-        self.codec.write_headers(self.id, _request_fields(headers), end_stream)
+        self._client.open(self)
+        self._client.write_headers(self.id, _request_fields(headers), end_stream)
         if end_stream:
             self.local_closed()
 
@@ -76,13 +83,12 @@ def _request_fields(headers: RequestHeaders) -> list[HeaderField]:
     return fields + headers.fields
 
 
-class Http2ClientCodec(Http2Codec):
+class Http2ClientCodec(Http2Codec, ClientCodec):
     """An upstream connection's codec; writes the preface and its SETTINGS when it is made."""
 
     __slots__ = ("_callbacks", "_going_away", "_next_id", "_unopened")
 
     largest_enable_push = 0
-    is_amid_message = False
 
     def __init__(
         self, connection: CodecConnection, callbacks: ClientCodecCallbacks, settings: Http2Settings, stats: Http2Stats
@@ -120,6 +126,11 @@ class Http2ClientCodec(Http2Codec):
         if peers is not None and peers < limit:
             limit = peers
         return limit - len(self.streams) - len(self._unopened)
+
+    @property
+    def is_amid_message(self) -> bool:
+        """A message of HTTP/2 never ends with the connection, and is reset with it."""
+        return False
 
     @property
     def can_take_stream(self) -> bool:
@@ -213,13 +224,13 @@ class Http2ClientCodec(Http2Codec):
         except MalformedMessageError as error:
             raise self.malformed(stream.id, error) from None
         if response.status < 200:
-            stream.decoder.decode_1xx_headers(response)
+            stream.response_decoder.decode_1xx_headers(response)
             return
         stream.answered = True
         stream.content_left = self._expected_content(stream, response.status, end_stream)
         if end_stream:
             stream.state |= REMOTE_CLOSED
-        stream.decoder.decode_headers(response, end_stream)
+        stream.response_decoder.decode_headers(response, end_stream)
         stream.finish_if_closed()
 
     def _expected_content(self, stream: ClientStream, status: int, end_stream: bool) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import CodecConnection, HttpProtocol, StreamResetReason
+from envoymesh.http.codec import Codec, CodecConnection, HttpProtocol, StreamResetReason
 from envoymesh.http.headers import HeaderField
 from envoymesh.http.http2.frame_reader import invalid_frame, protocol_error
 from envoymesh.http.http2.frames import (
@@ -38,15 +38,14 @@ from envoymesh.http.http2.stream import REMOTE_CLOSED, Http2Stream
 _REMEMBERED_RESETS = 1000
 
 
-class Http2Codec(Session):
+class Http2Codec(Session, Codec):
     """A connection of either role; a Codec but for who opens streams."""
 
-    __slots__ = ("_goaway_id", "_last_peer_id", "_reader", "_resets")
-
-    protocol = HttpProtocol.HTTP2
+    __slots__ = ("_goaway_id", "_last_peer_id", "_reader", "_resets", "protocol")
 
     def __init__(self, connection: CodecConnection, settings: Http2Settings, stats: Http2Stats) -> None:
         super().__init__(connection, settings, stats)
+        self.protocol = HttpProtocol.HTTP2
         self._reader = MessageReader(settings.allow_connect, settings.headers_with_underscores_action)
         self._last_peer_id = 0
         self._goaway_id = MAX_STREAM_ID

@@ -5,14 +5,20 @@ It must not know what streams send, nor of receiving.
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import abstractmethod
+
+from mypy_extensions import trait
 
 from envoymesh.http.http2.frames import DEFAULT_WINDOW
 
 
-class Sender(Protocol):
+@trait
+class Sender:
     """A stream, as the scheduler sees it."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def send_pending_frame(self) -> bool:
         """Send one frame of what waits; tells whether more could follow."""
 

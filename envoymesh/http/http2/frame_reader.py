@@ -12,7 +12,6 @@ It must not write.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Final
 
 from envoymesh.http.http2.flood import FloodGuard
@@ -172,7 +171,7 @@ class FrameReader(ABC):
             self._partial = data[position:] if position else data
 
     def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
-        """Any frame but HEADERS and DATA in their places."""
+        """Any frame but HEADERS and DATA in their places. An unknown one is ignored (section 5.5)."""
         if self._block is not None and (kind != FrameType.CONTINUATION or stream_id != self._block_id):
             raise protocol_error("unexpected non-CONTINUATION frame or stream_id is invalid")  # section 6.10
         if not self._settings_received:
@@ -180,8 +179,22 @@ class FrameReader(ABC):
                 raise protocol_error("SETTINGS expected")  # section 3.4
             self._settings_received = True
             self._between_blocks = True
-        if kind < len(self._HANDLERS):
-            self._HANDLERS[kind](self, flags, stream_id, payload)
+        if kind == FrameType.WINDOW_UPDATE:
+            self._on_window_update(stream_id, payload)
+        elif kind == FrameType.SETTINGS:
+            self._on_settings(flags, stream_id, payload)
+        elif kind == FrameType.RST_STREAM:
+            self._on_rst_stream(stream_id, payload)
+        elif kind == FrameType.PING:
+            self._on_ping(flags, stream_id, payload)
+        elif kind == FrameType.GOAWAY:
+            self._on_goaway(stream_id, payload)
+        elif kind == FrameType.CONTINUATION:
+            self._on_continuation(flags, stream_id, payload)
+        elif kind == FrameType.PRIORITY:
+            self._on_priority(stream_id, payload)
+        elif kind == FrameType.PUSH_PROMISE:
+            raise invalid_frame("PUSH_PROMISE: push is disabled")  # section 8.4
 
     def _on_data(self, flags: int, stream_id: int, data: bytes, start: int, stop: int) -> None:
         if not stream_id:
@@ -245,14 +258,14 @@ class FrameReader(ABC):
             self._between_blocks = True
             self.on_block(stream_id, block, self._block_end_stream)
 
-    def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
+    def _on_rst_stream(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
             raise frame_size_error("RST_STREAM")  # section 6.4
         if not stream_id:
             raise invalid_frame("RST_STREAM: stream_id == 0")
         self.on_rst_stream(stream_id, U32.unpack(payload)[0])
 
-    def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:
+    def _on_priority(self, stream_id: int, payload: bytes) -> None:
         # Priorities are deprecated (section 5.3.2), and ignored when well-formed.
         if not stream_id:
             raise protocol_error("PRIORITY: stream_id == 0")
@@ -272,9 +285,6 @@ class FrameReader(ABC):
         else:
             self.on_settings(payload)
 
-    def _on_push_promise(self, flags: int, stream_id: int, payload: bytes) -> None:
-        raise invalid_frame("PUSH_PROMISE: push is disabled")  # section 8.4
-
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
             raise invalid_frame("PING: stream_id != 0")  # section 6.7
@@ -282,28 +292,15 @@ class FrameReader(ABC):
             raise frame_size_error("PING")
         self.on_ping(payload, flags & Flag.ACK != 0)
 
-    def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
+    def _on_goaway(self, stream_id: int, payload: bytes) -> None:
         if stream_id:
             raise invalid_frame("GOAWAY: stream_id != 0")  # section 6.8
         if len(payload) < 8:
             raise frame_size_error("GOAWAY")
         self.on_goaway(U32.unpack_from(payload)[0] & MAX_STREAM_ID, U32.unpack_from(payload, 4)[0])
 
-    def _on_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
+    def _on_window_update(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
             raise frame_size_error("WINDOW_UPDATE")  # section 6.9
         self.guard.on_window_update()
         self.on_window_update(stream_id, U32.unpack(payload)[0] & MAX_WINDOW)
-
-    _HANDLERS: tuple[Callable[[FrameReader, int, int, bytes], None], ...] = (
-        _on_push_promise,  # DATA and HEADERS don't get here
-        _on_push_promise,
-        _on_priority,
-        _on_rst_stream,
-        _on_settings,
-        _on_push_promise,
-        _on_ping,
-        _on_goaway,
-        _on_window_update,
-        _on_continuation,
-    )

@@ -9,76 +9,76 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What a client sends first (section 3.4)."""
 
-HEADER_LENGTH = 9
-HEADER = struct.Struct(">HBBBL")
+HEADER_LENGTH: Final = 9
+HEADER: Final = struct.Struct(">HBBBL")
 """Length (16 and 8 bits), type, flags, stream id (section 4.1)."""
 
-U32 = struct.Struct(">L")
-SETTING = struct.Struct(">HL")
-GOAWAY_HEAD = struct.Struct(">LL")
+U32: Final = struct.Struct(">L")
+SETTING: Final = struct.Struct(">HL")
+GOAWAY_HEAD: Final = struct.Struct(">LL")
 
-MAX_STREAM_ID = 0x7FFFFFFF
-MAX_WINDOW = 0x7FFFFFFF
-DEFAULT_WINDOW = 65535
-DEFAULT_MAX_FRAME_SIZE = 16384
-LARGEST_MAX_FRAME_SIZE = 0xFFFFFF
+MAX_STREAM_ID: Final = 0x7FFFFFFF
+MAX_WINDOW: Final = 0x7FFFFFFF
+DEFAULT_WINDOW: Final = 65535
+DEFAULT_MAX_FRAME_SIZE: Final = 16384
+LARGEST_MAX_FRAME_SIZE: Final = 0xFFFFFF
 
 
 class FrameType:
     """Frame types (section 6); anything from 10 on is unknown, and ignored (section 5.5)."""
 
-    DATA = 0
-    HEADERS = 1
-    PRIORITY = 2
-    RST_STREAM = 3
-    SETTINGS = 4
-    PUSH_PROMISE = 5
-    PING = 6
-    GOAWAY = 7
-    WINDOW_UPDATE = 8
-    CONTINUATION = 9
+    DATA: Final = 0
+    HEADERS: Final = 1
+    PRIORITY: Final = 2
+    RST_STREAM: Final = 3
+    SETTINGS: Final = 4
+    PUSH_PROMISE: Final = 5
+    PING: Final = 6
+    GOAWAY: Final = 7
+    WINDOW_UPDATE: Final = 8
+    CONTINUATION: Final = 9
 
 
 class Flag:
     """Flags of frames."""
 
-    END_STREAM = 0x1
-    ACK = 0x1
-    END_HEADERS = 0x4
-    PADDED = 0x8
-    PRIORITY = 0x20
+    END_STREAM: Final = 0x1
+    ACK: Final = 0x1
+    END_HEADERS: Final = 0x4
+    PADDED: Final = 0x8
+    PRIORITY: Final = 0x20
 
 
 class Setting:
     """Identifiers of settings (section 6.5.2 and RFC 8441); others are ignored."""
 
-    HEADER_TABLE_SIZE = 1
-    ENABLE_PUSH = 2
-    MAX_CONCURRENT_STREAMS = 3
-    INITIAL_WINDOW_SIZE = 4
-    MAX_FRAME_SIZE = 5
-    MAX_HEADER_LIST_SIZE = 6
-    ENABLE_CONNECT_PROTOCOL = 8
+    HEADER_TABLE_SIZE: Final = 1
+    ENABLE_PUSH: Final = 2
+    MAX_CONCURRENT_STREAMS: Final = 3
+    INITIAL_WINDOW_SIZE: Final = 4
+    MAX_FRAME_SIZE: Final = 5
+    MAX_HEADER_LIST_SIZE: Final = 6
+    ENABLE_CONNECT_PROTOCOL: Final = 8
 
 
 class ErrorCode:
     """Error codes of RST_STREAM and GOAWAY (section 7)."""
 
-    NO_ERROR = 0
-    PROTOCOL_ERROR = 1
-    INTERNAL_ERROR = 2
-    FLOW_CONTROL_ERROR = 3
-    SETTINGS_TIMEOUT = 4
-    STREAM_CLOSED = 5
-    FRAME_SIZE_ERROR = 6
-    REFUSED_STREAM = 7
-    CANCEL = 8
-    COMPRESSION_ERROR = 9
-    CONNECT_ERROR = 10
-    ENHANCE_YOUR_CALM = 11
+    NO_ERROR: Final = 0
+    PROTOCOL_ERROR: Final = 1
+    INTERNAL_ERROR: Final = 2
+    FLOW_CONTROL_ERROR: Final = 3
+    SETTINGS_TIMEOUT: Final = 4
+    STREAM_CLOSED: Final = 5
+    FRAME_SIZE_ERROR: Final = 6
+    REFUSED_STREAM: Final = 7
+    CANCEL: Final = 8
+    COMPRESSION_ERROR: Final = 9
+    CONNECT_ERROR: Final = 10
+    ENHANCE_YOUR_CALM: Final = 11
 
 
 CALLBACK_FAILED: Final = "The user callback function failed"
@@ -166,4 +166,4 @@ def window_update_frame(stream_id: int, increment: int) -> bytes:
     return frame(FrameType.WINDOW_UPDATE, 0, stream_id, U32.pack(increment))
 
 
-SETTINGS_ACK = frame(FrameType.SETTINGS, Flag.ACK, 0)
+SETTINGS_ACK: Final = frame(FrameType.SETTINGS, Flag.ACK, 0)

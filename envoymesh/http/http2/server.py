@@ -13,7 +13,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from envoymesh.http.codec import CodecConnection, RequestDecoder, ServerCodecCallbacks
+from envoymesh.http.codec import (
+    CodecConnection,
+    HttpProtocol,
+    RequestDecoder,
+    ResponseEncoder,
+    ServerCodec,
+    ServerCodecCallbacks,
+)
 from envoymesh.http.headers import HeaderField, ResponseHeaders
 from envoymesh.http.http2.connection import Http2Codec
 from envoymesh.http.http2.frame_reader import invalid_frame, protocol_error
@@ -28,15 +35,18 @@ _REMEMBERED_GAPS = 32
 _TYPE_AT: Final = 3  # in a frame
 
 
-class ServerStream(Http2Stream):
-    """A request and its response; the ResponseEncoder."""
+class ServerStream(Http2Stream, ResponseEncoder):
+    """A request and its response; the ResponseEncoder. `request` is the decoder, as what it is."""
 
-    __slots__ = ()
+    __slots__ = ("close_connection_after_response", "protocol", "request")
 
-    answers = True
-    close_connection_after_response = False
+    request: RequestDecoder
 
-    decoder: RequestDecoder
+    def __init__(self, codec: Http2Codec, stream_id: int) -> None:
+        super().__init__(codec, stream_id)
+        self.answers = True
+        self.protocol = HttpProtocol.HTTP2
+        self.close_connection_after_response = False
 
     def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response."""
@@ -52,7 +62,7 @@ class ServerStream(Http2Stream):
             self.local_closed()
 
 
-class _Unopened:
+class _Unopened(CodecConnection):
     """The connection during the first dispatch. Our SETTINGS wait, and acknowledgements with them, until there is an
     answer or all is read: a client whose first bytes are refused without a word gets none, as from Envoy."""
 
@@ -79,7 +89,7 @@ class _Unopened:
         """HTTP/1 only."""
 
 
-class Http2ServerCodec(Http2Codec):
+class Http2ServerCodec(Http2Codec, ServerCodec):
     """A downstream connection's codec; writes its SETTINGS when it has read something, as Envoy does."""
 
     __slots__ = ("_callbacks", "_gaps", "_preface")
@@ -176,7 +186,7 @@ class Http2ServerCodec(Http2Codec):
         stream = ServerStream(self, stream_id)
         self.streams[stream_id] = stream
         self.stats.streams_active.inc()
-        stream.decoder = self._callbacks.new_stream(stream)
+        stream.decoder = stream.request = self._callbacks.new_stream(stream)
         return stream
 
     def _take_request(
@@ -197,7 +207,7 @@ class Http2ServerCodec(Http2Codec):
                 raise self.malformed(stream.id, MalformedMessageError(VIOLATION))
         if end_stream:
             stream.state |= REMOTE_CLOSED
-        stream.decoder.decode_headers(request, end_stream)
+        stream.request.decode_headers(request, end_stream)
 
     def _count_dropped(self, count: int) -> None:
         for _ in range(count):

@@ -17,8 +17,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from envoymesh.http.codec import HttpProtocol, StreamCallbacks, StreamDecoder, StreamResetReason
+from envoymesh.http.codec import StreamCallbacks, StreamDecoder, StreamEncoder, StreamResetReason
 from envoymesh.http.headers import HeaderField, HeaderMap
+from envoymesh.http.http2.flow import Sender
 from envoymesh.http.http2.frame_reader import protocol_error
 from envoymesh.http.http2.frames import HEADER, ErrorCode, Http2StreamError, window_update_frame
 from envoymesh.http.http2.messages import NO_BODY_YET, NO_LENGTH
@@ -40,7 +41,7 @@ DATA_COST = 64
 """Bytes that a waiting piece of data counts at least, so that a pile of tiny ones is a pile too."""
 
 
-class Http2Stream:
+class Http2Stream(StreamEncoder, Sender):
     """A stream of either role, and its StreamEncoder.
 
     Attributes:
@@ -49,6 +50,7 @@ class Http2Stream:
         receive_window: bytes that the peer may send now.
         content_left: bytes of body that content-length still promises, NO_LENGTH or NO_BODY_YET.
         gone: reset, or ended in both directions.
+        answers: whether this is a server's: a reset then waits until a complete response has been sent.
         pending_size: bytes that wait for windows.
     """
 
@@ -64,6 +66,7 @@ class Http2Stream:
         "_read_disabled",
         "_unannounced",
         "_unconsumed",
+        "answers",
         "codec",
         "content_left",
         "decoder",
@@ -75,9 +78,6 @@ class Http2Stream:
         "state",
     )
 
-    answers = False
-    """Whether this is a server's: a reset then waits until a complete response has been sent."""
-
     decoder: StreamDecoder
 
     def __init__(self, codec: Http2Codec, stream_id: int) -> None:
@@ -85,6 +85,7 @@ class Http2Stream:
         self.id = stream_id
         self.state = OPEN
         self.gone = False
+        self.answers = False
         self.send_window = codec.peer_initial_window
         self.receive_window = codec.receive_initial_window
         self.content_left = NO_LENGTH
@@ -104,11 +105,6 @@ class Http2Stream:
     def __repr__(self) -> str:
         state = ("open", "half-closed (local)", "half-closed (remote)", "closed")[self.state]
         return f"<{type(self).__name__} {self.id} {state} pending={self.pending_size}>"
-
-    @property
-    def protocol(self) -> HttpProtocol:
-        """HTTP/2."""
-        return HttpProtocol.HTTP2
 
     # StreamEncoder
 

@@ -70,7 +70,7 @@ class WorkerProcess:
         held = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "envoymesh.server.workers.worker", str(theirs.fileno())],
+                [sys.executable, "-m", "envoymesh.server.workers", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), *shared),
             )

@@ -1,6 +1,6 @@
 """A worker process: a whole server without an admin, which takes its sockets and its orders from its parent.
 
-`python -m envoymesh.server.workers.worker DESCRIPTOR` runs one; the descriptor is its end of the channel. It heeds no
+`python -m envoymesh.server.workers DESCRIPTOR` runs one; the descriptor is its end of the channel. It heeds no
 signal, for a terminal's Ctrl-C reaches parent and workers alike and the parent decides. When the channel ends, the
 parent is gone, and so goes the worker.
 """
@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Mapping
 
 from envoymesh.admin.cluster_view import cluster_status
@@ -177,10 +175,3 @@ def _run(start: Start, sock: socket.socket) -> int:
     finally:
         loop.close()
     return 0
-
-
-if __name__ == "__main__":
-    code = main(int(sys.argv[1]))
-    logging.shutdown()
-    # What is left is only memory: a whole tear-down would make a restart wait for it.
-    os._exit(code)

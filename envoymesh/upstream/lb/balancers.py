@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Protocol
+
+from mypy_extensions import trait
 
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.lb.edf import EdfScheduler
@@ -13,17 +15,22 @@ Random = Callable[[], float]
 """Uniform in [0, 1)."""
 
 
-class LoadBalancer(Protocol):
+@trait
+class LoadBalancer:
     """Picks hosts."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def update(self, hosts: Sequence[Host]) -> None:
         """These are the hosts to pick from now."""
 
+    @abstractmethod
     def choose(self) -> Host | None:
         """The next host, or None without hosts."""
 
 
-class RoundRobin:
+class RoundRobin(LoadBalancer):
     """Each host in turn; by weight where weights differ.
 
     It begins at a random host, so that proxies do not march in step.
@@ -59,7 +66,7 @@ class RoundRobin:
         return self._hosts[self._next % len(self._hosts)]
 
 
-class RandomChoice:
+class RandomChoice(LoadBalancer):
     """Any host, by weight."""
 
     __slots__ = ("_hosts", "_random")
@@ -77,7 +84,7 @@ class RandomChoice:
         return self._hosts[int(self._random() * len(self._hosts))] if self._hosts else None
 
 
-class LeastRequest:
+class LeastRequest(LoadBalancer):
     """The least loaded of `choice_count` random hosts (power of two choices); weights divide the load."""
 
     __slots__ = ("_choices", "_hosts", "_random")

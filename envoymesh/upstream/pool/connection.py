@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import ClientCodec, HttpProtocol, StreamResetReason
-from envoymesh.network.api import CloseType, ConnectionEvent
+from envoymesh.http.codec import ClientCodec, ClientCodecCallbacks, CodecConnection, HttpProtocol, StreamResetReason
+from envoymesh.network.api import CloseType, ConnectionEvent, ConnectionHandler
 
 if TYPE_CHECKING:
     from envoymesh.upstream.pool.pool import ConnectionPool
@@ -31,7 +31,7 @@ class State(enum.Enum):
     CLOSED = "closed"
 
 
-class UpstreamConnection:
+class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallbacks):
     """Implements ConnectionHandler, CodecConnection and ClientCodecCallbacks.
 
     Attributes:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from envoymesh.http.codec import ClientCodec, HttpProtocol, ResponseDecoder
 from envoymesh.network.api import ClientTls, Connector, Dispatcher
-from envoymesh.upstream.api import PoolCallbacks, PoolFailureReason
+from envoymesh.upstream.api import Cancellable, PoolCallbacks, PoolFailureReason
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.pool.connection import UNLIMITED, State, UpstreamConnection
 from envoymesh.upstream.resource_manager import ResourceManager
@@ -32,7 +32,7 @@ CodecFactory = Callable[[UpstreamConnection], tuple[ClientCodec, HttpProtocol]]
 """Makes the codec of a connection that has connected."""
 
 
-class PendingStream:
+class PendingStream(Cancellable):
     """A request that waits for a connection; also its Cancellable."""
 
     __slots__ = ("_pool", "callbacks", "decoder", "waiting")

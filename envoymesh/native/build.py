@@ -1,0 +1,95 @@
+"""`envoymesh compile`: makes machine code of the data path with mypyc and the machine's C compiler.
+
+It works on a copy in a temporary folder and puts the result beside the package only when all of it is there. It needs
+mypy, setuptools, a C compiler and Python's headers, and must not be imported by anything that serves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+from envoymesh.native.modules import FOLDER, GROUP, MODULES, PACKAGE, fingerprint, manifest_file
+
+# Its own process: mypyc must be imported after setuptools, works in the current folder, and ends with sys.exit.
+_SCRIPT = """
+import sys, setuptools
+from mypyc.build import mypycify
+group, output, *files = sys.argv[1:]
+flags = ["--strict", "--ignore-missing-imports", "--allow-subclassing-any", "--allow-untyped-calls",
+         "--allow-any-generics", "--no-warn-return-any", "--no-warn-unused-ignores"]
+extensions = mypycify([*flags, *files], group_name=group, target_dir="c", opt_level="2", debug_level="0")
+command = setuptools.Distribution({"name": group, "ext_modules": extensions}).get_command_obj("build_ext")
+command.build_lib, command.build_temp = output, "objects"
+command.ensure_finalized()
+command.run()
+"""
+
+
+def compile_package() -> int:
+    """Compile, and say what happens; gives the exit code."""
+    missing = _missing()
+    if missing:
+        sys.stderr.write(f"envoymesh compile: {missing}\n")
+        return 1
+    sys.stdout.write(
+        f"compiling {len(MODULES)} modules for Python {sysconfig.get_python_version()}; takes a minute or two\n"
+    )
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="envoymesh-compile-") as folder:
+        made = Path(folder) / "out"
+        print_of_sources = fingerprint()
+        failure = _run(Path(folder), made)
+        if failure:
+            sys.stderr.write(
+                f"{failure}\nenvoymesh compile: the compiler's last words stand above; running from source\n"
+            )
+            return 1
+        _keep(made, print_of_sources)
+    sys.stdout.write(f"compiled in {time.monotonic() - began:.0f} s; `envoymesh proxy` uses it from now on\n")
+    return 0
+
+
+def _missing() -> str:
+    """What is not here that compiling needs; nothing when all is."""
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(compiler) is None:
+        return f"there is no C compiler ('{compiler}'; on Debian or Ubuntu: apt-get install gcc libc6-dev)"
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        return "Python's headers are not installed (on Debian or Ubuntu: apt-get install python3-dev)"
+    check = subprocess.run([sys.executable, "-c", "import mypyc, setuptools"], capture_output=True, check=False)
+    return "" if check.returncode == 0 else "mypy and setuptools are not installed (pip install mypy setuptools)"
+
+
+def _run(folder: Path, made: Path) -> str:
+    """Compile a copy of the package in `folder`; the end of what was printed if that fails, else nothing."""
+    shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", FOLDER.name))
+    files = [f"{PACKAGE.name}/{module.replace('.', '/')}.py" for module in MODULES]
+    environment = {**os.environ, "MYPY_CACHE_DIR": str(folder / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, GROUP, str(made), *files],
+        cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, check=False,
+    )  # fmt: skip
+    return "\n".join(done.stdout.splitlines()[-20:]) if done.returncode else ""
+
+
+def _keep(made: Path, print_of_sources: str) -> None:
+    """Put the libraries in their place; the manifest, which makes them count, last."""
+    manifest = manifest_file()
+    manifest.unlink(missing_ok=True)
+    suffix = str(sysconfig.get_config_var("EXT_SUFFIX"))
+    modules = {}
+    for file in sorted(made.rglob(f"*{suffix}")):
+        dotted = ".".join(file.relative_to(made).parts).removesuffix(suffix)
+        modules[dotted] = dotted + suffix
+        FOLDER.mkdir(exist_ok=True)
+        shutil.copyfile(file, FOLDER / modules[dotted])
+    manifest.write_text(json.dumps({"fingerprint": print_of_sources, "modules": modules}, indent=1))

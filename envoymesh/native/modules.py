@@ -1,0 +1,111 @@
+"""What is compiled: all that a request passes, so that calls go through tables and not through look-ups by name.
+
+This module must not import what it names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sysconfig
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+"""The package's folder."""
+
+FOLDER = Path(__file__).resolve().parent / "built"
+"""Where compiled modules are kept, beside a manifest for each kind of Python."""
+
+GROUP = "envoymesh"
+"""What the one library of all modules is called, as `envoymesh__mypyc`."""
+
+LIBRARY = f"{GROUP}__mypyc"
+
+MODULES = (
+    "filters.router.errors",
+    "filters.router.filter",
+    "filters.router.headers",
+    "filters.router.outcome",
+    "filters.router.retry_state",
+    "filters.router.settings",
+    "filters.router.timeouts",
+    "filters.router.upstream_request",
+    "http.active_stream",
+    "http.codec",
+    "http.connection_manager",
+    "http.context",
+    "http.date",
+    "http.filter",
+    "http.filter_chain",
+    "http.filter_handle",
+    "http.header_mutation",
+    "http.headers",
+    "http.http1.chunked",
+    "http.http1.client",
+    "http.http1.connection",
+    "http.http1.head",
+    "http.http1.reason",
+    "http.http1.server",
+    "http.http1.settings",
+    "http.http1.stream",
+    "http.http1.target",
+    "http.http2.client",
+    "http.http2.connection",
+    "http.http2.flood",
+    "http.http2.flow",
+    "http.http2.frame_reader",
+    "http.http2.frames",
+    "http.http2.hpack",
+    "http.http2.hpack_tables",
+    "http.http2.messages",
+    "http.http2.server",
+    "http.http2.session",
+    "http.http2.settings",
+    "http.http2.stream",
+    "http.local_reply",
+    "http.path",
+    "http.request_checks",
+    "http.request_id",
+    "http.request_timers",
+    "http.settings",
+    "http.stream_info",
+    "network.api",
+    "network.connection",
+    "network.dispatcher",
+    "network.handshaking",
+    "network.sockets",
+    "network.timers",
+    "network.tls_connection",
+    "router.matchers",
+    "router.retry",
+    "stats.histogram",
+    "stats.primitives",
+    "upstream.api",
+    "upstream.cluster",
+    "upstream.host",
+    "upstream.lb.availability",
+    "upstream.lb.balancers",
+    "upstream.lb.edf",
+    "upstream.pool.connection",
+    "upstream.pool.pool",
+    "upstream.resource_manager",
+    "upstream.settings",
+)
+"""Dotted names below the package."""
+
+
+def source_of(module: str) -> Path:
+    """The file of a module of MODULES."""
+    return PACKAGE / (module.replace(".", "/") + ".py")
+
+
+def fingerprint() -> str:
+    """What compiled modules must have been made from to be used: these sources, for this kind of Python."""
+    digest = hashlib.sha256(str(sysconfig.get_config_var("SOABI")).encode())
+    for module in MODULES:
+        digest.update(module.encode() + b"\0" + source_of(module).read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def manifest_file() -> Path:
+    """The manifest for this kind of Python: `{"fingerprint": ..., "modules": {dotted name: file name}}`."""
+    return FOLDER / f"{sysconfig.get_config_var('SOABI')}.json"

@@ -1,0 +1,23 @@
+"""`python -m envoymesh.server.workers DESCRIPTOR` is a worker; the descriptor is its end of the parent's channel."""
+
+import logging
+import os
+import sys
+
+from envoymesh.native.loader import activate
+
+
+def run() -> int:
+    """Run until the parent says, or is gone; gives the exit code."""
+    activate()
+    # Not at the top: what is compiled must be known before.
+    from envoymesh.server.workers.worker import main
+
+    return main(int(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    code = run()
+    logging.shutdown()
+    # What is left is only memory: a whole tear-down would make a restart wait for it.
+    os._exit(code)
