@@ -66,6 +66,9 @@ class Owner:
     def on_settings(self, limit: int | None) -> None:
         """Nothing."""
 
+    def on_close_notify(self) -> None:
+        """Nothing."""
+
     def on_stream_complete(self) -> None:
         """Nothing."""
 

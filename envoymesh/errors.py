@@ -42,12 +42,19 @@ class CodecProtocolError(EnvoymeshError):
     Args:
         details: Envoy's response_code_details, such as ``http1.codec_error``.
         status: the status of the reply that a server sends, or 0 for none.
+
+    Attributes:
+        is_flood: what the peer sent broke no rule, but was too much.
+        stream: HTTP/2: the codec's stream that it happened on, whose details are `stream_details`; None is none.
     """
 
     def __init__(self, details: str, status: int = 400) -> None:
         super().__init__(details)
         self.details = details
         self.status = status
+        self.is_flood = False
+        self.stream: object = None
+        self.stream_details = ""
 
 
 class BindError(EnvoymeshError):

@@ -19,6 +19,7 @@ from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.local_reply import make_local_reply, route_headers_first
 from envoymesh.http.request_checks import Refusal, check_request
 from envoymesh.http.request_timers import RequestTimers
+from envoymesh.http.stream_ends import ENDED, HELD, RUNNING
 from envoymesh.http.stream_info import ResponseFlag, StreamInfo
 from envoymesh.network.api import Timer
 from envoymesh.router.table import ClusterAction, Route
@@ -77,7 +78,7 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         self.response_trailers: HeaderMap | None = None
         self.remote_complete = False
         self.local_complete = False
-        self.destroyed = False
+        self.destroyed = RUNNING
         self.asked_to_close = False
         self.reset_reason = StreamResetReason.LOCAL_RESET
         self._chain: FilterChain | None = None
@@ -220,8 +221,13 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
 
     def on_reset_stream(self, reason: StreamResetReason, details: str) -> None:
         """The codec or the connection ended the stream."""
-        if self.destroyed:
+        if self.destroyed == ENDED:
             return
+        if self.destroyed == HELD:
+            if reason is StreamResetReason.LOCAL_RESET:
+                self.manager.end_stream(self, reset=False)  # the wait took too long: no news for the log, as in Envoy
+                return
+            self.local_complete = False
         if reason in (StreamResetReason.REMOTE_RESET, StreamResetReason.REMOTE_REFUSED_STREAM_RESET):
             self.info.flags |= ResponseFlag.DOWNSTREAM_REMOTE_RESET
             self.info.response_code_details = self.info.response_code_details or "downstream_remote_reset"
@@ -242,6 +248,17 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         self._high_watermark_calls -= 1
         for callbacks in self._watermark_callbacks:
             callbacks.on_below_write_buffer_low_watermark()
+
+    def on_response_held(self) -> None:
+        """The response is complete above; the codec goes on with it."""
+        if self.remote_complete and self.destroyed == RUNNING:
+            self.destroyed = HELD
+            self.disable_timers()
+            self.destroy_filters()
+
+    def on_response_sent(self) -> None:
+        """What was held is out."""
+        self.manager.end_stream(self)
 
     # FilterChainStream: what filters ask for
 

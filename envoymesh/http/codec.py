@@ -64,6 +64,14 @@ class StreamCallbacks:
     def on_below_write_buffer_low_watermark(self) -> None:
         """The pile is gone: one for each call of the above."""
 
+    @abstractmethod
+    def on_response_held(self) -> None:
+        """HTTP/2 server only: the response is complete, but part of it waits for the client's windows."""
+
+    @abstractmethod
+    def on_response_sent(self) -> None:
+        """All of a response that was held is out."""
+
 
 @trait
 class StreamDecoder:
@@ -231,6 +239,10 @@ class ClientCodecCallbacks:
         """The peer's SETTINGS arrived or changed (HTTP/2); None is no limit."""
 
     @abstractmethod
+    def on_close_notify(self) -> None:
+        """A response's head says that the connection ends after it (HTTP/1)."""
+
+    @abstractmethod
     def on_stream_complete(self) -> None:
         """A stream ended regularly in both directions; its slot is free (`can_take_stream` says if reusable)."""
 
@@ -294,6 +306,11 @@ class ClientCodec(Codec):
     """The codec of an upstream connection."""
 
     __slots__ = ()
+
+    @property
+    @abstractmethod
+    def is_amid_message(self) -> bool:
+        """Whether some of a response has come that does not end with the connection, and not all (HTTP/1)."""
 
     @abstractmethod
     def new_stream(self, decoder: ResponseDecoder) -> RequestEncoder:

@@ -23,7 +23,7 @@ from envoymesh.http.header_mutation import Peer, ends_with_connection
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1ServerCodec
 from envoymesh.http.http2 import Http2ServerCodec
-from envoymesh.http.stream_info import ResponseFlag
+from envoymesh.http.stream_ends import ENDED, note_codec_error, note_disconnect
 from envoymesh.network.api import NO_TIMER, Address, CloseType, Connection, ConnectionEvent, ConnectionHandler
 
 HTTP2_PREFACE_START = b"PRI * HTTP/2"
@@ -146,11 +146,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         self._drain_timer = self._idle_timer = self._duration_timer = self._stall_timer = NO_TIMER
         self._context.managers.discard(self)
         for stream in list(self._streams):
-            info = stream.info
-            if remote:
-                info.flags |= ResponseFlag.DOWNSTREAM_CONNECTION_TERMINATION
-            if not info.response_code_details or stream.response_headers is None:
-                info.response_code_details = "downstream_remote_disconnect" if remote else "downstream_local_disconnect"
+            note_disconnect(stream, remote)
             self.end_stream(stream, reset=False)
         codec, self._codec = self._codec, None
         if codec is not None:
@@ -195,13 +191,12 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
     def _on_codec_error(self, error: CodecProtocolError) -> None:
         stats = self.stats
         # A flood breaks no rule of the protocol, and has counters of its own.
-        if not error.details.endswith("_flood"):
+        if not error.is_flood:
             stats.downstream_cx_protocol_error.inc()
         if self._streams:
             stats.charge_active_requests(remote=False)
         for stream in list(self._streams):
-            stream.info.flags |= ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR
-            stream.info.response_code_details = stream.info.response_code_details or error.details
+            note_codec_error(stream, error)
             self.end_stream(stream, reset=False)
         self._idle_timer.disable()
         self.connection.close(CloseType.FLUSH_WRITE_AND_DELAY, error.details)
@@ -303,9 +298,9 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
 
     def end_stream(self, stream: ActiveStream, reset: bool = True) -> None:
         """Both directions are done, or the stream is given up; `reset` tells the peer where it must know."""
-        if stream.destroyed:
+        if stream.destroyed == ENDED:
             return
-        stream.destroyed = True
+        stream.destroyed = ENDED
         stream.encoder.set_callbacks(None)
         if not (stream.remote_complete and stream.local_complete):
             self.stats.downstream_rq_rx_reset.inc()

@@ -38,7 +38,7 @@ class FilterChainStream:
     dispatcher: Dispatcher
     info: StreamInfo
     buffer_limit: int
-    destroyed: bool
+    destroyed: int
 
     @property
     @abstractmethod

@@ -197,8 +197,7 @@ def _sanitise(
 def _remove_nominated(headers: RequestHeaders, nominated: bytes) -> None:
     """RFC 9110 section 7.6.1: a field that Connection names stays on that hop."""
     names = {name for name in list_tokens(nominated) if name not in (b"te", b"upgrade", b"close", b"keep-alive")}
-    # Content-Length stays whatever Connection says: it is what the body was framed by.
-    headers.remove_all(names - {b"content-length"})
+    headers.remove_all(names)
 
 
 def _keep_only_trailers(headers: RequestHeaders) -> None:

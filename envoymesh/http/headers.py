@@ -145,7 +145,18 @@ class RequestHeaders(HeaderMap):
         return RequestHeaders(self.method, self.path, self.authority, self.scheme, list(self.fields), self.protocol)
 
     def __repr__(self) -> str:
-        return f"<RequestHeaders {self.method!r} {self.authority!r} {self.path!r} {self.fields!r}>"
+        return f"<{type(self).__name__} {self.method!r} {self.authority!r} {self.path!r} {self.fields!r}>"
+
+
+class Http2RequestHeaders(RequestHeaders):
+    """The headers of a request that came by HTTP/2: only the order of its pseudo-headers upstream is another."""
+
+    __slots__ = ()
+
+    def copy(self) -> RequestHeaders:
+        """An independent copy, for a retry or a shadow request."""
+        fields = list(self.fields)
+        return Http2RequestHeaders(self.method, self.path, self.authority, self.scheme, fields, self.protocol)
 
 
 class ResponseHeaders(HeaderMap):

@@ -50,5 +50,10 @@ class NoCodec(ClientCodec):
         """No."""
         return False
 
+    @property
+    def is_amid_message(self) -> bool:
+        """No."""
+        return False
+
 
 NO_CODEC: Final[ClientCodec] = NoCodec()

@@ -65,6 +65,8 @@ def check_request(
             return BAD_NOMINATION
         if b"host" in nominated:
             headers.authority = authority = None
+        if b"expect" in nominated:
+            headers.remove(b"expect")  # before it is looked at, as in Envoy
     if authority is None:
         return MISSING_HOST
     if headers.method == b"CONNECT" and headers.protocol is None:

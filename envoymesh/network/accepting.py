@@ -13,6 +13,7 @@ from envoymesh.network.api import Timer
 from envoymesh.network.client_hello import ClientHello, parse_client_hello
 from envoymesh.network.connection import TcpConnection
 from envoymesh.network.settings import FilterChainSettings, ListenerSettings
+from envoymesh.network.sockets import end_with_reset
 from envoymesh.network.stats import ListenerStats
 
 
@@ -112,7 +113,10 @@ class Inspector(asyncio.Protocol):
             connection.data_received(bytes(self._data))
 
     def _close(self) -> None:
-        self._done().close()
+        transport = self._done()
+        if self._data:
+            end_with_reset(transport)  # as where no chain matches
+        transport.close()
 
     def _done(self) -> asyncio.Transport:
         transport, self._transport = cast(asyncio.Transport, self._transport), None

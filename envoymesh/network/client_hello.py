@@ -35,11 +35,11 @@ NOT_TLS = ClientHello(is_tls=False)
 TOO_LARGE = ClientHello(is_tls=False, too_large=True)
 
 
-class _MalformedError(Exception):
+class MalformedError(Exception):
     """The bytes are no ClientHello."""
 
 
-class _Cursor:
+class Cursor:
     """Reads big-endian fields; refuses to read beyond its end."""
 
     __slots__ = ("data", "end", "position")
@@ -56,15 +56,15 @@ class _Cursor:
         """Go on by `size` bytes and give where they began."""
         start = self.position
         if start + size > self.end:
-            raise _MalformedError
+            raise MalformedError
         self.position = start + size
         return start
 
-    def vector(self, length_size: int) -> _Cursor:
+    def vector(self, length_size: int) -> Cursor:
         """A cursor over a vector that its length precedes."""
         size = self.number(length_size)
         start = self.skip(size)
-        return _Cursor(self.data, start, self.position)
+        return Cursor(self.data, start, self.position)
 
     def rest(self) -> bytes:
         return self.data[self.position : self.end]
@@ -88,33 +88,33 @@ def parse_client_hello(data: bytes) -> ClientHello | None:
             return TOO_LARGE
         if len(hello) < 4 + size:
             return TOO_LARGE if len(data) >= MAX_CLIENT_HELLO + 5 else None
-        return _read_hello(_Cursor(hello, 4, 4 + size))
-    except _MalformedError:
+        return _read_hello(Cursor(hello, 4, 4 + size))
+    except MalformedError:
         return NOT_TLS
 
 
 def _handshake_bytes(data: bytes) -> bytes | None:
     """The content of the handshake records so far, which may end within one; None before the first header is whole."""
     if not _HEADER_START.startswith(data[:2]):
-        raise _MalformedError
+        raise MalformedError
     if len(data) < 5:
         return None
     found = bytearray()
     position = records = 0
     while position + 5 <= len(data):
         if data[position] != _HANDSHAKE_RECORD:
-            raise _MalformedError
+            raise MalformedError
         size = int.from_bytes(data[position + 3 : position + 5], "big")
         # RFC 8446 section 5.1: a record holds at most 2^14 bytes, and a handshake record is never empty.
         records += 1
         if not 0 < size <= 1 << 14 or records > _MAX_RECORDS:
-            raise _MalformedError
+            raise MalformedError
         found += data[position + 5 : position + 5 + size]
         position += 5 + size
     return bytes(found)
 
 
-def _read_hello(hello: _Cursor) -> ClientHello:
+def _read_hello(hello: Cursor) -> ClientHello:
     hello.skip(2 + 32)
     hello.vector(1)
     hello.vector(2)
@@ -133,7 +133,7 @@ def _read_hello(hello: _Cursor) -> ClientHello:
     return ClientHello(True, server_name, protocols)
 
 
-def _read_server_name(body: _Cursor) -> str:
+def _read_server_name(body: Cursor) -> str:
     names = body.vector(2)
     while names:
         kind = names.number(1)
@@ -144,7 +144,7 @@ def _read_server_name(body: _Cursor) -> str:
     return ""
 
 
-def _read_protocols(body: _Cursor) -> tuple[str, ...]:
+def _read_protocols(body: Cursor) -> tuple[str, ...]:
     names = body.vector(2)
     found = []
     while names:

@@ -20,7 +20,7 @@ from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.network.filter_chain_match import ConnectionFacts, find_filter_chain
 from envoymesh.network.handshaking import Handshaking
 from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings
-from envoymesh.network.sockets import listening_socket
+from envoymesh.network.sockets import end_with_reset, listening_socket
 from envoymesh.network.stats import ListenerStats, SslStats, TlsInspectorStats
 from envoymesh.network.tls import TlsContext, downstream_context
 from envoymesh.network.tls_connection import TlsConnection
@@ -203,6 +203,8 @@ class TcpListener:
         chain = self._unconditional or self._find_chain(transport, hello)
         if chain is None:
             self.stats.no_filter_chain_match.inc()
+            if hello is not None:
+                end_with_reset(transport)  # Envoy's inspector only peeks: bytes that nobody read make RST of a close
             transport.close()
             return None
         limit = self.settings.per_connection_buffer_limit_bytes

@@ -139,7 +139,7 @@ class SslStats:
         scope: the listener's or cluster's scope.
     """
 
-    __slots__ = ("_ciphers", "_scope", "_versions", "counters")
+    __slots__ = ("_ciphers", "_curves", "_scope", "_signatures", "_versions", "counters")
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
@@ -147,6 +147,8 @@ class SslStats:
         self.counters = SslCounters.create(ssl_scope)
         self._versions = ssl_scope.scope("versions.")
         self._ciphers = ssl_scope.scope("ciphers.")
+        self._curves = ssl_scope.scope("curves.")
+        self._signatures = ssl_scope.scope("sigalgs.")
 
     def loaded(self, side: str, own: Sequence[datetime], authorities: Sequence[datetime]) -> None:
         """A context was made: show when the first certificate of each kind ends.
@@ -160,12 +162,19 @@ class SslStats:
                 gauge = self._scope.gauge(f"ssl.certificate.{name}_{_NO_NAME}.expiration_unix_time_seconds")
                 gauge.set(int(min(ends).timestamp()))
 
-    def handshake(self, version: str, cipher: str, *, session_reused: bool, peer_certificate: bool) -> None:
-        """A handshake succeeded. `version` and `cipher` are OpenSSL's names."""
+    def handshake(
+        self, version: str, cipher: str, curve: str, signature: str, *, session_reused: bool, peer_certificate: bool
+    ) -> None:
+        """A handshake succeeded. `version` and `cipher` are OpenSSL's names, `curve` and the peer's `signature`
+        BoringSSL's, or "" where they are not known."""
         counters = self.counters
         counters.handshake.inc()
         self._versions.counter(version).inc()
         self._ciphers.counter(cipher).inc()
+        if curve:
+            self._curves.counter(curve).inc()
+        if signature:
+            self._signatures.counter(signature).inc()
         if session_reused:
             counters.session_reused.inc()
         if not peer_certificate:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from envoymesh.errors import ConfigError
 from envoymesh.network.certificates import CertificateFacts, facts_of_der, facts_of_pem, key_kind
+from envoymesh.network.server_flight import read_server_flight
 from envoymesh.network.settings import (
     CertificateSettings,
     CommonTlsSettings,
@@ -128,8 +129,12 @@ class TlsContext:
             tls.session = self._session
         return tls
 
-    def finish(self, tls: ssl.SSLObject, sni: str) -> Handshake:
+    def finish(self, tls: ssl.SSLObject, sni: str, flight: bytes) -> Handshake:
         """Check the peer's certificate, count, and say what was agreed.
+
+        Args:
+            sni: what the client asked for.
+            flight: what the server sent in the handshake.
 
         Raises:
             PeerRejectedError: a check failed.
@@ -156,7 +161,7 @@ class TlsContext:
             sha256_peer_digest=facts.sha256 if facts else "",
             session_reused=bool(tls.session_reused),
         )
-        self._count(handshake)
+        self._count(handshake, flight)
         if self._resume and tls.version() == "TLSv1.2":
             self._session = tls.session
         return handshake
@@ -196,11 +201,14 @@ class TlsContext:
             check_peer(facts, validation)
         return facts
 
-    def _count(self, done: Handshake) -> None:
+    def _count(self, done: Handshake, flight: bytes) -> None:
         if self.stats is not None:
+            group, signature = read_server_flight(flight)
             self.stats.handshake(
                 done.version,
                 done.cipher,
+                group,
+                "" if self.server_side else signature,
                 session_reused=done.session_reused,
                 peer_certificate=done.peer_certificate_presented,
             )

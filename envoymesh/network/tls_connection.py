@@ -29,16 +29,18 @@ class TlsConnection(TcpConnection):
         dispatcher: the worker's dispatcher.
         buffer_limit: as TcpConnection's, of encrypted bytes.
         context: the side's TLS.
-        server_name: what the ClientHello asks for: known on the upstream side, and where the listener has looked.
+        server_name: what the ClientHello asks for, on the upstream side.
     """
 
-    __slots__ = ("_incoming", "_outgoing", "_tls_context", "_tls_object")
+    __slots__ = ("_asked", "_flight", "_incoming", "_outgoing", "_tls_context", "_tls_object")
 
     def __init__(
         self, dispatcher: LoopDispatcher, buffer_limit: int, context: TlsContext, server_name: str = ""
     ) -> None:
         super().__init__(dispatcher, buffer_limit)
-        self.requested_server_name = server_name
+        self._asked = server_name
+        # What the server has sent in the handshake.
+        self._flight = b""
         self._tls_context = context
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -57,6 +59,8 @@ class TlsConnection(TcpConnection):
         if self.established:
             self._pump()
         else:
+            if not self._tls_context.server_side:
+                self._flight += data
             self._shake()
 
     def eof_received(self) -> bool:
@@ -96,25 +100,32 @@ class TlsConnection(TcpConnection):
 
     def _shake(self) -> None:
         context = self._tls_context
-        context.asked = self.requested_server_name
+        context.asked = self._asked
         try:
             self._tls_object.do_handshake()
         except ssl.SSLWantReadError:
-            self.requested_server_name = context.asked.lower()
-            self._send_outgoing()
+            self._asked = context.asked
+            self._send_flight()
             return
         except ssl.SSLError as error:
             self._handshake_failed(error)
             return
-        self.requested_server_name = context.asked.lower()
         try:
-            self.tls = context.finish(self._tls_object, context.asked)
+            self.tls = context.finish(self._tls_object, context.asked, self._flight)
         except PeerRejectedError as error:
             self._handshake_failed(error)
             return
+        self._flight = b""
         self._send_outgoing()
         self._connected()
         self._pump()
+
+    def _send_flight(self) -> None:
+        data = self._outgoing.read()
+        if self._tls_context.server_side:
+            self._flight += data
+        if data and self._transport is not None:
+            self._transport.write(data)
 
     def _handshake_failed(self, error: ssl.SSLError | PeerRejectedError) -> None:
         self._tls_context.failed(failure_stat(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from envoymesh.admin.certificate_view import certificate_entry
@@ -21,7 +21,9 @@ from envoymesh.admin.process_memory import process_memory
 from envoymesh.admin.views import CertificateEntry, ClusterStatus, ListenerStatus, SocketAddress
 from envoymesh.network.api import Address
 from envoymesh.network.listener import TcpListener
+from envoymesh.network.tls import TlsContext
 from envoymesh.server.version import version_text
+from envoymesh.upstream.cluster import Cluster
 
 if TYPE_CHECKING:
     from envoymesh.server.config import AdminSettings
@@ -45,7 +47,9 @@ def make_admin_context(server: Server, admin: AdminSettings) -> AdminContext:
         node=settings.node,
         clusters=lambda: _clusters(server),
         listeners=lambda: [_listener_status(listener) for listener in server.listeners],
-        certificates=lambda: certificates(server.listeners, server.dispatcher.wall_time()),
+        certificates=lambda: certificates(
+            server.listeners, server.clusters.clusters().values(), server.dispatcher.wall_time()
+        ),
         memory=process_memory,
         config_dumps=_config_dumps(server),
         endpoint_dump=lambda: endpoints_dump(_clusters(server)),
@@ -83,6 +87,8 @@ def _listener_status(listener: TcpListener) -> ListenerStatus:
     return ListenerStatus(listener.settings.name, first, others)
 
 
-def certificates(listeners: Sequence[TcpListener], now: float) -> list[CertificateEntry]:
-    """Every TLS context's certificates; `now` is UNIX seconds."""
-    return [certificate_entry(context, now) for listener in listeners for context in listener.tls_contexts]
+def certificates(listeners: Iterable[TcpListener], clusters: Iterable[Cluster], now: float) -> list[CertificateEntry]:
+    """Every TLS context's certificates, listeners' first; `now` is UNIX seconds."""
+    contexts = [context for listener in listeners for context in listener.tls_contexts]
+    contexts += [cluster.tls for cluster in clusters if isinstance(cluster.tls, TlsContext)]
+    return [certificate_entry(context, now) for context in contexts]

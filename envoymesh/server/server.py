@@ -244,9 +244,10 @@ class Server:
     def _flush_stats(self) -> None:
         for context in self._contexts.all:
             context.sample_buffers()
-        for cluster in self.clusters.clusters().values():
+        clusters = self.clusters.clusters().values()
+        for cluster in clusters:
             cluster.sample_buffers()
-        certs = certificates(self.listeners, self.dispatcher.wall_time())
+        certs = certificates(self.listeners, clusters, self.dispatcher.wall_time())
         self._stats.flush(self.state, self.uptime_current_epoch(), self._open_connections(), certs)
         self._stats_timer.enable(self.settings.stats_flush_interval)
 

@@ -193,6 +193,11 @@ class Cluster:
     def _pools(self) -> list[ConnectionPool]:
         return [*self._leaving, *(pool for host in self.hosts for pool in host.pools.values())]
 
+    @property
+    def tls(self) -> ClientTls | None:
+        """What its connections are secured with, one for all that its pools speak; None is plain TCP."""
+        return next(iter(self._tls.values()), None)
+
     def sample_buffers(self) -> None:
         """Set the gauges of buffered bytes."""
         waiting = [buffered for pool in self._pools() for buffered in pool.buffered()]

@@ -1,4 +1,4 @@
-"""These tests run the proxy from its source. tests/parity and tests/sandbox run compiled modules where there are some."""
+"""These tests run the proxy from its source. Those of parity and sandbox run compiled modules where there are some."""
 
 from collections.abc import Iterator
 

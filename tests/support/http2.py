@@ -141,6 +141,12 @@ class Events:
         assert self.above
         self.above -= 1
 
+    def on_response_held(self) -> None:
+        self.log.append(("held",))
+
+    def on_response_sent(self) -> None:
+        self.log.append(("sent",))
+
     def _end(self, end_stream: bool) -> None:
         assert not self.ended
         assert self.reset is None
@@ -222,6 +228,9 @@ class ClientSide:
 
     def on_settings(self, max_concurrent_streams: int | None) -> None:
         self.limits.append(max_concurrent_streams)
+
+    def on_close_notify(self) -> None:
+        raise AssertionError("for HTTP/1 only")
 
     def on_stream_complete(self) -> None:
         self.completed += 1

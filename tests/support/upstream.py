@@ -53,6 +53,7 @@ class FakeCodec:
         self.dispatched: list[bytes] = []
         self.on_dispatch: Any = None
         self.eof_error = False
+        self.is_amid_message = False
         self.most = 0
 
     @property

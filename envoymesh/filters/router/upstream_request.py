@@ -248,6 +248,12 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         self._request_paused -= 1
         self._router.resume_request()
 
+    def on_response_held(self) -> None:
+        """A server's."""
+
+    def on_response_sent(self) -> None:
+        """A server's."""
+
     # Back-pressure from downstream
 
     def read_disable(self, disable: bool) -> None:

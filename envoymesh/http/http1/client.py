@@ -132,9 +132,17 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
             return
         if self._state == RAW:
             self._deliver_end(b"", [], False)
-        elif self._head.started or self._state != HEAD:
+        elif self.is_amid_message:
             self._state = DISCARD
             raise CodecProtocolError(CODEC_ERROR, 0)
+
+    @property
+    def is_amid_message(self) -> bool:
+        """Whether some of a framed response has come, and not all."""
+        state = self._state
+        if self._stream is None or state in (DISCARD, RAW):
+            return False
+        return self._head.started or state != HEAD
 
     def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
         """The connection is gone: reset what is under way."""
@@ -170,6 +178,7 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
             return
         if asks_for_close(names, head.version == "1.0"):
             self._reusable = False
+            self._callbacks.on_close_notify()
         end_stream = self._frame(headers, names, stream)
         if end_stream:
             self._end_message(stream, more)

@@ -62,16 +62,24 @@ class ClientStream(Http2Stream, RequestEncoder):
 
 
 def _request_fields(headers: RequestHeaders) -> list[HeaderField]:
-    """Pseudo-headers, then the rest (section 8.3)."""
+    """Pseudo-headers (section 8.3), then the rest. Their order means nothing, and is Envoy's."""
     authority = headers.authority
-    if headers.method == b"CONNECT" and headers.protocol is None:
-        fields = [(b":method", b"CONNECT")]
-    else:
-        fields = [(b":method", headers.method), (b":scheme", headers.scheme or b"http"), (b":path", headers.path)]
+    method = headers.method
+    if method == b"CONNECT" and headers.protocol is None:
+        fields = [(b":method", method)]
+        if authority is not None:
+            fields.append((b":authority", authority))
+    elif type(headers) is RequestHeaders:  # it came by HTTP/1
+        fields = [] if authority is None else [(b":authority", authority)]
+        fields += (b":path", headers.path), (b":method", method), (b":scheme", headers.scheme or b"http")
         if headers.protocol is not None:
             fields.append((b":protocol", headers.protocol))
-    if authority is not None:
-        fields.append((b":authority", authority))
+    else:
+        fields = [(b":method", method), (b":scheme", headers.scheme or b"http"), (b":path", headers.path)]
+        if headers.protocol is not None:
+            fields.append((b":protocol", headers.protocol))
+        if authority is not None:
+            fields.append((b":authority", authority))
     return fields + headers.fields
 
 
@@ -118,6 +126,11 @@ class Http2ClientCodec(Http2Codec, ClientCodec):
         if peers is not None and peers < limit:
             limit = peers
         return limit - len(self.streams) - len(self._unopened)
+
+    @property
+    def is_amid_message(self) -> bool:
+        """A message of HTTP/2 never ends with the connection, and is reset with it."""
+        return False
 
     @property
     def can_take_stream(self) -> bool:
@@ -184,6 +197,9 @@ class Http2ClientCodec(Http2Codec, ClientCodec):
             self._remember_reset(stream.id, by_us=True)
             self.on_stream_reset(stream)
         self._callbacks.on_go_away(code)
+
+    def on_block_begins(self, stream_id: int) -> None:
+        """Nothing: only we open streams."""
 
     def on_headers(self, stream_id: int, fields: Sequence[HeaderField], too_large: str, end_stream: bool) -> None:
         """A response, interim or final, or trailers."""

@@ -2,8 +2,8 @@
 
 Rules of this module:
 - Each header block is decoded, whatever becomes of its stream: HPACK's state is the connection's (section 4.3).
-- A fault of one stream is RST_STREAM, a fault of the connection is GOAWAY and CodecProtocolError; after that,
-  nothing more is read (section 5.4).
+- A fault of one stream is RST_STREAM, a fault of the connection is CodecProtocolError, after GOAWAY where Envoy sends
+  one; after that, nothing more is read (section 5.4).
 - Streams are in `streams` from their first HEADERS until both directions have ended or one side reset. What arrives
   for a stream that is not there is judged by its id, and by `_resets`, which remembers the latest resets.
 
@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.codec import Codec, CodecConnection, HttpProtocol, StreamResetReason
 from envoymesh.http.headers import HeaderField
-from envoymesh.http.http2.frame_reader import protocol_error
+from envoymesh.http.http2.frame_reader import invalid_frame, protocol_error
 from envoymesh.http.http2.frames import (
     MAX_STREAM_ID,
     ErrorCode,
@@ -57,14 +58,15 @@ class Http2Codec(Session, Codec):
     # Codec
 
     def dispatch(self, data: bytes) -> None:
-        """Take bytes from the peer. Errors: CodecProtocolError, after GOAWAY was written."""
+        """Take bytes from the peer. Errors: CodecProtocolError, after GOAWAY was written where the peer gets one."""
         if self.failed:
             return
         if not self.above_high_watermark:
             self.guard.on_drained()
         try:
-            self.guard.check()
             self.read(data)
+            if self.guard.flooded and not self.failed:
+                raise self.guard.outbound_error()
         except Http2ConnectionError as error:
             raise self._fail(error) from None
 
@@ -153,7 +155,7 @@ class Http2Codec(Session, Codec):
     def on_data(self, stream_id: int, payload: bytes, flow_length: int, end_stream: bool) -> None:
         """DATA: counts against both windows, whatever becomes of it (section 6.9)."""
         if flow_length > self.receive_window:
-            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "DATA: over the connection's window")
+            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "DATA: over the connection's window", "")
         self.receive_window -= flow_length
         stream = self.streams.get(stream_id)
         if stream is None or stream.state & REMOTE_CLOSED:
@@ -174,7 +176,8 @@ class Http2Codec(Session, Codec):
             raise protocol_error(f"{what}: stream in idle")
         by_us = self._resets.get(stream_id)
         if by_us is None:
-            raise Http2ConnectionError(ErrorCode.STREAM_CLOSED, f"{what}: stream closed")
+            text = f"{what}: stream closed"
+            raise Http2ConnectionError(ErrorCode.STREAM_CLOSED, text, text)
         if not by_us:
             raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, f"{what}: stream closed")
 
@@ -183,7 +186,9 @@ class Http2Codec(Session, Codec):
         try:
             fields = self.decoder.decode(block)
         except HpackError as error:
-            raise Http2ConnectionError(ErrorCode.COMPRESSION_ERROR, f"HPACK: {error}") from None
+            with suppress(Http2StreamError):
+                self.on_block_begins(stream_id)
+            raise Http2ConnectionError(ErrorCode.COMPRESSION_ERROR, f"HPACK: {error}", "") from None
         self.on_headers(stream_id, fields, self._over_limits(fields, block), end_stream)
 
     def _over_limits(self, fields: Sequence[HeaderField], block: bytes) -> str:
@@ -231,12 +236,12 @@ class Http2Codec(Session, Codec):
         self.stats.rx_messaging_error.inc()
         if self.settings.override_stream_error_on_invalid_http_message:
             return Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, error.details)
-        return protocol_error(error.details)
+        return invalid_frame(error.details, stream_id=stream_id)
 
     def on_rst_stream(self, stream_id: int, code: int) -> None:
         """RST_STREAM: the stream is gone at once (section 6.4)."""
         if self.is_idle(stream_id):
-            raise protocol_error("RST_STREAM: stream in idle")
+            raise invalid_frame("RST_STREAM: stream in idle")
         stream = self.streams.get(stream_id)
         if stream is None:
             return
@@ -264,7 +269,6 @@ class Http2Codec(Session, Codec):
             reason = StreamResetReason.REMOTE_RESET if refused else StreamResetReason.PROTOCOL_ERROR
             stream.tell_reset(reason, error.details)
             self.on_stream_reset(stream)
-        self.guard.check()
 
     def write_reset(self, stream_id: int, code: int) -> None:
         """RST_STREAM; what the peer sent before it sees that is ignored."""
@@ -287,5 +291,10 @@ class Http2Codec(Session, Codec):
 
     def _fail(self, error: Http2ConnectionError) -> CodecProtocolError:
         self.failed = True
-        self.send_goaway(self._last_peer_id, error.code, error.details.encode())
-        return CodecProtocolError(error.details, 0)
+        if error.goaway is not None:
+            self.send_goaway(self._last_peer_id, error.code, error.goaway.encode())
+        refusal = CodecProtocolError("codec_error:" + error.message.replace(" ", "_"), 0)
+        refusal.is_flood = error.details.endswith("_flood")
+        refusal.stream = self.streams.get(error.stream_id)
+        refusal.stream_details = error.details
+        return refusal

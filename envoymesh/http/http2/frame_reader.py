@@ -12,6 +12,7 @@ It must not write.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Final
 
 from envoymesh.http.http2.flood import FloodGuard
 from envoymesh.http.http2.frames import (
@@ -28,15 +29,22 @@ from envoymesh.http.http2.frames import (
     Http2StreamError,
 )
 
+_TOO_LARGE: Final = "too large frame size"
+
 
 def protocol_error(details: str) -> Http2ConnectionError:
-    """A connection error of type PROTOCOL_ERROR."""
-    return Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, details)
+    """A connection error of type PROTOCOL_ERROR, with GOAWAY."""
+    return Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, details, details)
+
+
+def invalid_frame(details: str, code: int = ErrorCode.PROTOCOL_ERROR, stream_id: int = 0) -> Http2ConnectionError:
+    """A connection error without GOAWAY: Envoy's library hands such a frame to Envoy, which closes at once."""
+    return Http2ConnectionError(code, details, None, stream_id)
 
 
 def frame_size_error(what: str) -> Http2ConnectionError:
     """A connection error of type FRAME_SIZE_ERROR."""
-    return Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"{what}: wrong length")
+    return Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"{what}: wrong length", "")
 
 
 def _unpad(what: str, data: bytes, start: int, stop: int) -> tuple[int, int]:
@@ -50,10 +58,9 @@ def _unpad(what: str, data: bytes, start: int, stop: int) -> tuple[int, int]:
     return start, stop - padding
 
 
-def _check_dependency(stream_id: int, data: bytes, start: int) -> None:
-    """A stream cannot depend on itself (RFC 7540 section 5.3.1; Envoy holds on to that)."""
-    if U32.unpack_from(data, start)[0] & MAX_STREAM_ID == stream_id:
-        raise protocol_error("a stream depends on itself")
+def _depends_on_itself(stream_id: int, data: bytes, start: int) -> bool:
+    """Which a stream cannot (RFC 7540 section 5.3.1; Envoy holds on to that)."""
+    return int(U32.unpack_from(data, start)[0]) & MAX_STREAM_ID == stream_id
 
 
 class FrameReader(ABC):
@@ -92,6 +99,10 @@ class FrameReader(ABC):
     @abstractmethod
     def on_data(self, stream_id: int, payload: bytes, flow_length: int, end_stream: bool) -> None:
         """DATA; `flow_length` counts padding too."""
+
+    @abstractmethod
+    def on_block_begins(self, stream_id: int) -> None:
+        """HEADERS whose block is not complete, or cannot be read. Called for no other, nor only once."""
 
     @abstractmethod
     def on_block(self, stream_id: int, block: bytes, end_stream: bool) -> None:
@@ -139,7 +150,7 @@ class FrameReader(ABC):
             high, low, kind, flags, stream_id = unpack(data, position)
             length = high << 8 | low
             if length > DEFAULT_MAX_FRAME_SIZE:
-                raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "too large frame size")  # section 4.2
+                raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, _TOO_LARGE, _TOO_LARGE)  # section 4.2
             start = position + HEADER_LENGTH
             stop = start + length
             if stop > end:
@@ -165,7 +176,7 @@ class FrameReader(ABC):
             raise protocol_error("unexpected non-CONTINUATION frame or stream_id is invalid")  # section 6.10
         if not self._settings_received:
             if kind != FrameType.SETTINGS or flags & Flag.ACK:
-                raise protocol_error("the first frame is not SETTINGS")  # section 3.4
+                raise protocol_error("SETTINGS expected")  # section 3.4
             self._settings_received = True
             self._between_blocks = True
         if kind == FrameType.WINDOW_UPDATE:
@@ -183,7 +194,7 @@ class FrameReader(ABC):
         elif kind == FrameType.PRIORITY:
             self._on_priority(stream_id, payload)
         elif kind == FrameType.PUSH_PROMISE:
-            raise protocol_error("PUSH_PROMISE: push is disabled")  # section 8.4
+            raise invalid_frame("PUSH_PROMISE: push is disabled")  # section 8.4
 
     def _on_data(self, flags: int, stream_id: int, data: bytes, start: int, stop: int) -> None:
         if not stream_id:
@@ -195,19 +206,19 @@ class FrameReader(ABC):
         if start < stop or end_stream:
             self.guard.empty_frames = 0
         else:
-            self.guard.on_empty_frame()
+            self.guard.on_empty_frame(stream_id)
         self.on_data(stream_id, data[start:stop], length, end_stream)
 
     def _on_headers(self, flags: int, stream_id: int, data: bytes, start: int, stop: int) -> None:
         if not stream_id:
-            raise protocol_error("HEADERS: stream_id == 0")  # section 6.2
+            raise invalid_frame("HEADERS: stream_id == 0")  # section 6.2
         if flags & (Flag.PADDED | Flag.PRIORITY):
             start, stop = self._strip_headers(flags, stream_id, data, start, stop)
         end_stream = flags & Flag.END_STREAM != 0
         if start < stop or end_stream:
             self.guard.empty_frames = 0
         else:
-            self.guard.on_empty_frame()
+            self.guard.on_empty_frame(stream_id)
         block = data[start:stop]
         if flags & Flag.END_HEADERS:
             self.on_block(stream_id, block, end_stream)
@@ -217,6 +228,7 @@ class FrameReader(ABC):
         self._block_id = stream_id
         self._block_end_stream = end_stream
         self._block_continuations = 0
+        self.on_block_begins(stream_id)
 
     @staticmethod
     def _strip_headers(flags: int, stream_id: int, data: bytes, start: int, stop: int) -> tuple[int, int]:
@@ -225,7 +237,8 @@ class FrameReader(ABC):
         if flags & Flag.PRIORITY:
             if stop - start < 5:
                 raise frame_size_error("HEADERS")
-            _check_dependency(stream_id, data, start)
+            if _depends_on_itself(stream_id, data, start):
+                raise invalid_frame("HEADERS: the stream depends on itself")
             start += 5
         return start, stop
 
@@ -237,7 +250,7 @@ class FrameReader(ABC):
         if payload:
             self.guard.empty_frames = 0
         else:
-            self.guard.on_empty_frame()
+            self.guard.on_empty_frame(stream_id)
         self._block.append(payload)
         if flags & Flag.END_HEADERS:
             block = b"".join(self._block)
@@ -249,7 +262,7 @@ class FrameReader(ABC):
         if len(payload) != 4:
             raise frame_size_error("RST_STREAM")  # section 6.4
         if not stream_id:
-            raise protocol_error("RST_STREAM: stream_id == 0")
+            raise invalid_frame("RST_STREAM: stream_id == 0")
         self.on_rst_stream(stream_id, U32.unpack(payload)[0])
 
     def _on_priority(self, stream_id: int, payload: bytes) -> None:
@@ -258,12 +271,13 @@ class FrameReader(ABC):
             raise protocol_error("PRIORITY: stream_id == 0")
         if len(payload) != 5:
             raise frame_size_error("PRIORITY")
-        _check_dependency(stream_id, payload, 0)
+        if _depends_on_itself(stream_id, payload, 0):
+            raise protocol_error("PRIORITY: the stream depends on itself")
         self.guard.on_priority()
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
-            raise protocol_error("SETTINGS: stream_id != 0")  # section 6.5
+            raise invalid_frame("SETTINGS: stream_id != 0")  # section 6.5
         if len(payload) % 6 or (flags & Flag.ACK and payload):
             raise frame_size_error("SETTINGS")
         if flags & Flag.ACK:
@@ -273,14 +287,14 @@ class FrameReader(ABC):
 
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
-            raise protocol_error("PING: stream_id != 0")  # section 6.7
+            raise invalid_frame("PING: stream_id != 0")  # section 6.7
         if len(payload) != 8:
             raise frame_size_error("PING")
         self.on_ping(payload, flags & Flag.ACK != 0)
 
     def _on_goaway(self, stream_id: int, payload: bytes) -> None:
         if stream_id:
-            raise protocol_error("GOAWAY: stream_id != 0")  # section 6.8
+            raise invalid_frame("GOAWAY: stream_id != 0")  # section 6.8
         if len(payload) < 8:
             raise frame_size_error("GOAWAY")
         self.on_goaway(U32.unpack_from(payload)[0] & MAX_STREAM_ID, U32.unpack_from(payload, 4)[0])

@@ -81,17 +81,35 @@ class ErrorCode:
     ENHANCE_YOUR_CALM: Final = 11
 
 
+CALLBACK_FAILED: Final = "The user callback function failed"
+"""What Envoy's library says of nearly every broken rule, and Envoy's access log after it."""
+
+
 class Http2ConnectionError(Exception):
-    """The peer broke the connection (section 5.4.1): GOAWAY with `code`, then it closes.
+    """The peer broke the connection (section 5.4.1), which closes.
 
     Args:
-        details: for logs and response_code_details; goes into GOAWAY's debug data too.
+        details: which rule was broken; Envoy's response_code_details of `stream_id`.
+        goaway: debug data of the GOAWAY that goes before the close; None closes without a word, as Envoy does where a
+            frame is invalid as a whole (section 5.4.1 leaves that open).
+        stream_id: the stream that it happened on, where its log shall say so; 0 is none.
+        message: what the logs of other streams say.
     """
 
-    def __init__(self, code: int, details: str) -> None:
+    def __init__(
+        self,
+        code: int,
+        details: str,
+        goaway: str | None = None,
+        stream_id: int = 0,
+        message: str = CALLBACK_FAILED,
+    ) -> None:
         super().__init__(code, details)
         self.code = code
         self.details = details
+        self.goaway = goaway
+        self.stream_id = stream_id
+        self.message = message
 
 
 class Http2StreamError(Exception):

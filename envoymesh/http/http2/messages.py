@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from envoymesh.http.headers import HeaderField, HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.http.headers import HeaderField, HeaderMap, Http2RequestHeaders, ResponseHeaders
 
 VIOLATION = "http2.violation.of.messaging.rule"
 """Envoy's response_code_details for a list that as a whole breaks a rule of section 8."""
@@ -25,8 +25,8 @@ INVALID_FIELD = "http2.invalid.header.field"
 
 UNDERSCORE = "http2.unexpected_underscore"
 
-ORDINARY, FORBIDDEN, SPACED, METHOD, SCHEME, AUTHORITY, PATH, PROTOCOL, STATUS = range(9)
-HOST, COOKIE, CONTENT_LENGTH, UNDERSCORED = range(9, 13)
+ORDINARY, FORBIDDEN, METHOD, SCHEME, AUTHORITY, PATH, PROTOCOL, STATUS = range(8)
+HOST, COOKIE, CONTENT_LENGTH, UNDERSCORED = range(8, 12)
 """Kinds of fields. Pseudo-headers are METHOD to STATUS."""
 
 NO_LENGTH = -1
@@ -128,7 +128,7 @@ class MessageReader:
         self.dropped_underscores = 0
         """Fields dropped from the list read last."""
 
-    def request(self, block: Sequence[HeaderField]) -> RequestHeaders:
+    def request(self, block: Sequence[HeaderField]) -> Http2RequestHeaders:
         """The request of a header list (section 8.3.1). Errors: MalformedMessageError."""
         fields, pseudo = self._sort(block)
         method, scheme, authority, path, protocol, status, host = pseudo[METHOD:]
@@ -144,7 +144,7 @@ class MessageReader:
             raise MalformedMessageError(VIOLATION)
         if path and path[:1] != b"/" and not (path == b"*" and method == b"OPTIONS"):
             raise MalformedMessageError(VIOLATION)  # section 8.3.1
-        return RequestHeaders(method, path or b"", authority, scheme or b"", fields, protocol)
+        return Http2RequestHeaders(method, path or b"", authority, scheme or b"", fields, protocol)
 
     def _check_connect(
         self, scheme: bytes | None, authority: bytes | None, path: bytes | None, protocol: bytes | None
@@ -205,9 +205,6 @@ class MessageReader:
             kind = known(field)
             if kind is None:
                 kind = self._classify(field)
-                if kind == SPACED:
-                    field = (field[0], field[1].strip(b" \t"))
-                    kind = self._classify(field)
             if kind == ORDINARY:
                 append(field)
             elif kind <= STATUS:
@@ -262,8 +259,6 @@ class MessageReader:
         is_value = _VALUE_CHECKS.get(kind)
         if is_value is not None and not is_value(value):
             raise MalformedMessageError(INVALID_FIELD)
-        if value[:1] in (b" ", b"\t") or value[-1:] in (b" ", b"\t"):
-            return SPACED
         if kind == ORDINARY and b"_" in name and self._underscores != "ALLOW":
             kind = UNDERSCORED
         if len(value) <= _LONGEST_REMEMBERED:

@@ -11,6 +11,7 @@ It must not know what a request is for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from envoymesh.http.codec import (
     CodecConnection,
@@ -22,21 +23,24 @@ from envoymesh.http.codec import (
 )
 from envoymesh.http.headers import HeaderField, ResponseHeaders
 from envoymesh.http.http2.connection import Http2Codec
-from envoymesh.http.http2.frame_reader import protocol_error
-from envoymesh.http.http2.frames import PREFACE, ErrorCode, Http2StreamError, Setting
-from envoymesh.http.http2.messages import NO_LENGTH, VIOLATION, MalformedMessageError
+from envoymesh.http.http2.frame_reader import invalid_frame, protocol_error
+from envoymesh.http.http2.frames import PREFACE, ErrorCode, FrameType, Http2StreamError, Setting
+from envoymesh.http.http2.messages import NO_BODY_YET, NO_LENGTH, VIOLATION, MalformedMessageError
 from envoymesh.http.http2.settings import Http2Settings
 from envoymesh.http.http2.stats import Http2Stats
 from envoymesh.http.http2.stream import REMOTE_CLOSED, Http2Stream
 
 _STATUS_FIELDS = [(b":status", b"%03d" % status) for status in range(1000)]
 _REMEMBERED_GAPS = 32
+_TYPE_AT: Final = 3  # in a frame
 
 
 class ServerStream(Http2Stream, ResponseEncoder):
-    """A request and its response; the ResponseEncoder."""
+    """A request and its response; the ResponseEncoder. `request` is the decoder, as what it is."""
 
-    __slots__ = ("close_connection_after_response", "protocol")
+    __slots__ = ("close_connection_after_response", "protocol", "request")
+
+    request: RequestDecoder
 
     def __init__(self, codec: Http2Codec, stream_id: int) -> None:
         super().__init__(codec, stream_id)
@@ -58,8 +62,35 @@ class ServerStream(Http2Stream, ResponseEncoder):
             self.local_closed()
 
 
+class _Unopened(CodecConnection):
+    """The connection during the first dispatch. Our SETTINGS wait, and acknowledgements with them, until there is an
+    answer or all is read: a client whose first bytes are refused without a word gets none, as from Envoy."""
+
+    __slots__ = ("_codec", "connection", "waiting")
+
+    def __init__(self, codec: Http2ServerCodec, connection: CodecConnection) -> None:
+        self._codec = codec
+        self.connection = connection
+        self.waiting: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """One frame."""
+        if data[_TYPE_AT] in (FrameType.SETTINGS, FrameType.PING):
+            self.waiting.append(data)
+        else:
+            self._codec.greet()
+            self.connection.write(data)
+
+    def read_disable(self, disable: bool) -> None:
+        """The connection's."""
+        self.connection.read_disable(disable)
+
+    def on_codec_reset(self) -> None:
+        """HTTP/1 only."""
+
+
 class Http2ServerCodec(Http2Codec, ServerCodec):
-    """A downstream connection's codec; writes its SETTINGS when it is made."""
+    """A downstream connection's codec; writes its SETTINGS when it has read something, as Envoy does."""
 
     __slots__ = ("_callbacks", "_gaps", "_preface")
 
@@ -71,14 +102,24 @@ class Http2ServerCodec(Http2Codec, ServerCodec):
         self._preface = PREFACE
         # Ids that the peer left out, as (first, last).
         self._gaps: list[tuple[int, int]] = []
-        self.send_settings(
-            [
-                (Setting.HEADER_TABLE_SIZE, settings.hpack_table_size),
-                (Setting.ENABLE_CONNECT_PROTOCOL, int(settings.allow_connect)),
-                (Setting.MAX_CONCURRENT_STREAMS, settings.max_concurrent_streams),
-                (Setting.INITIAL_WINDOW_SIZE, settings.initial_stream_window_size),
-            ]
-        )
+        self.connection = _Unopened(self, connection)
+
+    def greet(self) -> None:
+        """Our SETTINGS, once."""
+        unopened = self.connection
+        if isinstance(unopened, _Unopened):
+            self.connection = unopened.connection
+            settings = self.settings
+            self.send_settings(
+                [
+                    (Setting.HEADER_TABLE_SIZE, settings.hpack_table_size),
+                    (Setting.ENABLE_CONNECT_PROTOCOL, int(settings.allow_connect)),
+                    (Setting.MAX_CONCURRENT_STREAMS, settings.max_concurrent_streams),
+                    (Setting.INITIAL_WINDOW_SIZE, settings.initial_stream_window_size),
+                ]
+            )
+            for data in unopened.waiting:
+                self.connection.write(data)
 
     def read(self, data: bytes) -> None:
         """The preface first, then frames. Errors: Http2ConnectionError."""
@@ -86,10 +127,12 @@ class Http2ServerCodec(Http2Codec, ServerCodec):
         if preface:
             head = data[: len(preface)]
             if not preface.startswith(head):
-                raise protocol_error("bad client magic byte string")  # section 3.4
+                raise invalid_frame("bad client magic byte string")  # section 3.4
             self._preface = preface[len(head) :]
-            data = data[len(head) :]
-        super().read(data)
+            super().read(data[len(head) :])
+            self.greet()
+        else:
+            super().read(data)
 
     def is_idle(self, stream_id: int) -> bool:
         """The peer has not opened it; even ids are ours, and we open none."""
@@ -103,13 +146,19 @@ class Http2ServerCodec(Http2Codec, ServerCodec):
         """A request, or trailers."""
         stream = self.streams.get(stream_id)
         if stream is not None:
-            self.stats.trailers.inc()
-            self.on_trailers(stream, fields, too_large, end_stream)
+            if stream.content_left == NO_BODY_YET and isinstance(stream, ServerStream):
+                stream.content_left = NO_LENGTH
+                self._take_request(stream, fields, too_large, end_stream)
+            else:
+                self.stats.trailers.inc()
+                self.on_trailers(stream, fields, too_large, end_stream)
         elif stream_id > self._last_peer_id and stream_id & 1:
-            self._open(stream_id, fields, too_large, end_stream)
+            self._take_request(self._open(stream_id), fields, too_large, end_stream)
         else:
-            if not stream_id & 1 or self._was_skipped(stream_id):
-                raise protocol_error("HEADERS: invalid stream_id")  # section 5.1.1
+            if not stream_id & 1:
+                raise invalid_frame("HEADERS: invalid stream_id")  # section 5.1.1
+            if self._was_skipped(stream_id):
+                raise protocol_error("HEADERS: invalid stream_id")
             self.refuse_frame(None, stream_id, "HEADERS")
 
     def _was_skipped(self, stream_id: int) -> bool:
@@ -122,7 +171,12 @@ class Http2ServerCodec(Http2Codec, ServerCodec):
             del self._gaps[:-_REMEMBERED_GAPS]
         self._last_peer_id = stream_id
 
-    def _open(self, stream_id: int, fields: Sequence[HeaderField], too_large: str, end_stream: bool) -> None:
+    def on_block_begins(self, stream_id: int) -> None:
+        """A request begins with its HEADERS frame, however long its block takes."""
+        if stream_id > self._last_peer_id and stream_id & 1:
+            self._open(stream_id).content_left = NO_BODY_YET
+
+    def _open(self, stream_id: int) -> ServerStream:
         self._note_id(stream_id)
         if stream_id > self._goaway_id or len(self.streams) >= self.settings.max_concurrent_streams:
             # Section 5.1.2: the peer may try again, elsewhere or later.
@@ -132,14 +186,14 @@ class Http2ServerCodec(Http2Codec, ServerCodec):
         stream = ServerStream(self, stream_id)
         self.streams[stream_id] = stream
         self.stats.streams_active.inc()
-        stream.decoder = decoder = self._callbacks.new_stream(stream)
-        if too_large:
-            self.refuse_large(stream_id, too_large)
-        self._decode_request(stream, decoder, fields, end_stream)
+        stream.decoder = stream.request = self._callbacks.new_stream(stream)
+        return stream
 
-    def _decode_request(
-        self, stream: ServerStream, decoder: RequestDecoder, fields: Sequence[HeaderField], end_stream: bool
+    def _take_request(
+        self, stream: ServerStream, fields: Sequence[HeaderField], too_large: str, end_stream: bool
     ) -> None:
+        if too_large:
+            self.refuse_large(stream.id, too_large)
         reader = self._reader
         try:
             request = reader.request(fields)
@@ -153,7 +207,7 @@ class Http2ServerCodec(Http2Codec, ServerCodec):
                 raise self.malformed(stream.id, MalformedMessageError(VIOLATION))
         if end_stream:
             stream.state |= REMOTE_CLOSED
-        decoder.decode_headers(request, end_stream)
+        stream.request.decode_headers(request, end_stream)
 
     def _count_dropped(self, count: int) -> None:
         for _ in range(count):

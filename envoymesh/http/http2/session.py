@@ -16,7 +16,7 @@ from collections.abc import Callable
 from envoymesh.http.codec import CodecConnection
 from envoymesh.http.http2.flood import FloodGuard
 from envoymesh.http.http2.flow import SendScheduler
-from envoymesh.http.http2.frame_reader import FrameReader, protocol_error
+from envoymesh.http.http2.frame_reader import FrameReader, invalid_frame
 from envoymesh.http.http2.frames import (
     DEFAULT_MAX_FRAME_SIZE,
     DEFAULT_WINDOW,
@@ -26,7 +26,6 @@ from envoymesh.http.http2.frames import (
     ErrorCode,
     Flag,
     FrameType,
-    Http2ConnectionError,
     Http2StreamError,
     Setting,
     frame,
@@ -133,11 +132,6 @@ class Session(FrameReader):
             unannounced = 0
         self._unannounced = unannounced
 
-    def count_control_frame(self) -> None:
-        """We answered something. Errors: Http2ConnectionError when that was once too often."""
-        self.guard.count_control_frame()
-        self.guard.check()
-
     # The peer's
 
     def on_settings(self, payload: bytes) -> None:
@@ -149,31 +143,31 @@ class Session(FrameReader):
                 self.encoder.set_peer_limit(value)
             elif identifier == Setting.MAX_FRAME_SIZE:
                 if not DEFAULT_MAX_FRAME_SIZE <= value <= LARGEST_MAX_FRAME_SIZE:
-                    raise protocol_error("SETTINGS: invalid SETTINGS_MAX_FRAME_SIZE")
+                    raise invalid_frame("SETTINGS: invalid SETTINGS_MAX_FRAME_SIZE")
                 self.max_frame_size = value
             elif identifier == Setting.MAX_CONCURRENT_STREAMS:
                 self.peer_max_concurrent_streams = value
             elif identifier in (Setting.ENABLE_PUSH, Setting.ENABLE_CONNECT_PROTOCOL):
                 self._set_peer_switch(identifier, value)
         self.connection.write(SETTINGS_ACK)
-        self.count_control_frame()
+        self.guard.count_control_frame()
         self.on_peer_limits()
 
     def _set_peer_switch(self, identifier: int, value: int) -> None:
         if value > (self.largest_enable_push if identifier == Setting.ENABLE_PUSH else 1):
-            raise protocol_error(f"SETTINGS: setting {identifier} cannot be {value}")
+            raise invalid_frame(f"SETTINGS: setting {identifier} cannot be {value}")
         if identifier == Setting.ENABLE_CONNECT_PROTOCOL:
             self.peer_allows_connect = value == 1
 
     def _set_peer_initial_window(self, value: int) -> None:
         """Section 6.9.2: streams under way gain or lose the difference, and may become negative."""
         if value > MAX_WINDOW:
-            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "SETTINGS: too large SETTINGS_INITIAL_WINDOW_SIZE")
+            raise invalid_frame("SETTINGS: too large SETTINGS_INITIAL_WINDOW_SIZE", ErrorCode.FLOW_CONTROL_ERROR)
         delta = value - self.peer_initial_window
         self.peer_initial_window = value
         for stream in list(self.streams.values()):
             if stream.send_window + delta > MAX_WINDOW:
-                raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "SETTINGS: a window is over 2^31-1")
+                raise invalid_frame("SETTINGS: a window is over 2^31-1", ErrorCode.FLOW_CONTROL_ERROR)
             stream.send_window += delta
             if stream.has_pending:
                 self.sender.enqueue(stream)
@@ -191,7 +185,7 @@ class Session(FrameReader):
         """PING is answered with the same bytes (section 6.7)."""
         if not ack:
             self.connection.write(frame(FrameType.PING, Flag.ACK, 0, opaque))
-            self.count_control_frame()
+            self.guard.count_control_frame()
         elif self.on_ping_ack is not None:
             self.on_ping_ack(opaque)
 
@@ -201,7 +195,7 @@ class Session(FrameReader):
             self._open_connection_window(increment)
             return
         if self.is_idle(stream_id):
-            raise protocol_error("WINDOW_UPDATE: stream in idle")
+            raise invalid_frame("WINDOW_UPDATE: stream in idle")
         stream = self.streams.get(stream_id)
         if stream is None:
             return
@@ -215,9 +209,9 @@ class Session(FrameReader):
 
     def _open_connection_window(self, increment: int) -> None:
         if not increment:
-            raise protocol_error("WINDOW_UPDATE: increment 0")
+            raise invalid_frame("WINDOW_UPDATE: increment 0")
         sender = self.sender
         if sender.window + increment > MAX_WINDOW:
-            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "WINDOW_UPDATE: window over 2^31-1")
+            raise invalid_frame("WINDOW_UPDATE: window over 2^31-1", ErrorCode.FLOW_CONTROL_ERROR)
         sender.window += increment
         sender.run()

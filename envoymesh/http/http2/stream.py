@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Final
 from envoymesh.http.codec import StreamCallbacks, StreamDecoder, StreamEncoder, StreamResetReason
 from envoymesh.http.headers import HeaderField, HeaderMap
 from envoymesh.http.http2.flow import Sender
-from envoymesh.http.http2.frames import HEADER, ErrorCode, Http2ConnectionError, Http2StreamError, window_update_frame
-from envoymesh.http.http2.messages import NO_BODY_YET, NO_LENGTH, VIOLATION
+from envoymesh.http.http2.frame_reader import protocol_error
+from envoymesh.http.http2.frames import HEADER, ErrorCode, Http2StreamError, window_update_frame
+from envoymesh.http.http2.messages import NO_BODY_YET, NO_LENGTH
 
 if TYPE_CHECKING:
     from envoymesh.http.http2.connection import Http2Codec
@@ -154,6 +155,8 @@ class Http2Stream(StreamEncoder, Sender):
         self._ended = end_stream
         if length:
             self._enqueue(data)  # else END_STREAM goes with the last piece that waits
+        if end_stream:
+            self._tell_held()
 
     def encode_trailers(self, trailers: HeaderMap) -> None:
         """Trailers, after what waits; an empty list is END_STREAM on an empty DATA frame."""
@@ -164,6 +167,7 @@ class Http2Stream(StreamEncoder, Sender):
         elif self._pending:
             self._ended = True
             self._pending_trailers = trailers.fields
+            self._tell_held()
         else:
             self._ended = True
             self._send_trailers(trailers.fields)
@@ -216,11 +220,12 @@ class Http2Stream(StreamEncoder, Sender):
         """Hold the body against content-length (section 8.1.1). Errors: Http2StreamError."""
         left = self.content_left
         if left == NO_BODY_YET:
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "DATA: stream not opened")
+            raise protocol_error("DATA: stream not opened")
         if left != NO_LENGTH:
             left -= length
             if left < 0 or (end_stream and left):
-                raise Http2StreamError(self.id, ErrorCode.PROTOCOL_ERROR, VIOLATION)
+                # Envoy's details: its library resets the stream without asking.
+                raise Http2StreamError(self.id, ErrorCode.PROTOCOL_ERROR, "http2.remote_reset")
             self.content_left = left
 
     def _consume(self, length: int) -> None:
@@ -310,6 +315,12 @@ class Http2Stream(StreamEncoder, Sender):
             self._send_trailers(self._pending_trailers)
         elif self._ended:
             self.local_closed()
+        if self._ended and self.answers and self._callbacks is not None:
+            self._callbacks.on_response_sent()
+
+    def _tell_held(self) -> None:
+        if self.answers and self._callbacks is not None and not self.gone:
+            self._callbacks.on_response_held()
 
     def _send_trailers(self, fields: list[HeaderField]) -> None:
         self.codec.write_headers(self.id, fields, True)

@@ -143,6 +143,10 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         self._pool.stats.upstream_cx_close_notify.inc()
         self._pool.drain_connection(self)
 
+    def on_close_notify(self) -> None:
+        """The peer said `connection: close`."""
+        self._pool.stats.upstream_cx_close_notify.inc()
+
     def on_settings(self, max_concurrent_streams: int | None) -> None:
         """The peer's limit changed: the connection may have become ready, or busy."""
         self.assumed_limit = UNLIMITED
@@ -193,9 +197,12 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         self.close()
 
     def _on_protocol_error(self) -> None:
+        self._count_protocol_error()
+        self.close()
+
+    def _count_protocol_error(self) -> None:
         self._pool.stats.upstream_cx_protocol_error.inc()
         self._reset_reason = StreamResetReason.PROTOCOL_ERROR
-        self.close()
 
     def on_event(self, event: ConnectionEvent) -> None:
         """Connected, or closed."""
@@ -204,6 +211,8 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
             return
         remote = self._remote_closed or event is ConnectionEvent.REMOTE_CLOSE
         before, self.state = self.state, State.CLOSED
+        if remote and not self._remote_closed and before is not State.CONNECTING and self.codec.is_amid_message:
+            self._count_protocol_error()  # a reset in the middle is, as in Envoy, what a FIN would be
         # The connector closes locally, unasked, only when connect_timeout passed.
         self.timed_out = before is State.CONNECTING and not remote and not self._closing
         self._idle_timer.disable()
@@ -299,9 +308,6 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         if self._dispatching:
             self._close_after_dispatch = True
             return
-        if self.state is State.BUSY and self.protocol is not HttpProtocol.HTTP2:
-            # An HTTP/1 connection that is not ready without a stream: the peer said `connection: close`.
-            self._pool.stats.upstream_cx_close_notify.inc()
         self.close()
 
     def close(self) -> None:

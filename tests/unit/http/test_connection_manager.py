@@ -394,3 +394,58 @@ def test_a_repr_tells_what_is_going_on() -> None:
     edge = Edge()
     edge.receive(GET)
     assert "streams=1" in repr(edge.manager)
+
+
+def held() -> tuple[Edge, bytes]:
+    """An HTTP/2 client without windows, whose request was answered; with the SETTINGS that open them."""
+    edge = Edge()
+    block = b"\x82\x86\x84\x41\x01a"
+    no_window = b"\0\0\6\4\0\0\0\0\0" + b"\0\4\0\0\0\0"
+    edge.receive(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + no_window + b"\0\0\6\1\5\0\0\0\1" + block)
+    edge.upstream.answer(b"hi")
+    assert edge.written
+    assert edge.lines == []
+    assert edge.stats.downstream_rq_active.value == 1
+    return edge, no_window[:-4] + b"\0\0\0\x09"
+
+
+def test_a_response_is_over_when_the_windows_let_it_out() -> None:
+    edge, windows = held()
+    edge.dispatcher.advance(1.0)
+    assert b"\0\0\2\0\1\0\0\0\1hi" in edge.receive(windows)
+    assert edge.lines == [b"/ 200 - via_upstream 0 2 1000\n"]
+    assert edge.stats.downstream_rq_active.value == 0
+    assert edge.stats.downstream_rq_rx_reset.value == 0
+
+
+def test_a_client_that_leaves_before_its_windows_let_the_response_out() -> None:
+    edge, _ = held()
+    edge.connection.remote_close()
+    assert edge.lines == [b"/ 200 DC downstream_remote_disconnect 0 2 0\n"]
+    stats = edge.stats
+    assert stats.downstream_rq_rx_reset.value == 1
+    assert stats.downstream_cx_destroy_remote_active_rq.value == 1
+
+
+def test_a_client_that_resets_a_response_that_waits() -> None:
+    edge, _ = held()
+    edge.receive(b"\0\0\4\3\0\0\0\0\1\0\0\0\x08")
+    assert edge.lines == [b"/ 200 DR http2.remote_reset 0 2 0\n"]
+    assert edge.stats.downstream_rq_rx_reset.value == 1
+
+
+def test_a_response_that_waits_too_long_is_given_up() -> None:
+    edge, _ = held()
+    edge.manager._codec.reset_stalled_streams()
+    edge.manager._codec.reset_stalled_streams()
+    assert edge.lines == [b"/ 200 - via_upstream 0 2 0\n"]
+    assert edge.stats.downstream_rq_rx_reset.value == 0
+
+
+def test_a_drain_waits_for_a_response_that_waits() -> None:
+    edge, windows = held()
+    edge.manager.start_drain(1.0)
+    edge.dispatcher.advance(2.0)
+    assert not edge.connection.closed
+    edge.receive(windows)
+    assert edge.connection.closed

@@ -56,6 +56,12 @@ def test_checks(headers: RequestHeaders, expected: Refusal | None) -> None:
     assert check(headers) is expected
 
 
+def test_an_expectation_that_connection_names_is_gone_before_it_is_met() -> None:
+    headers = request(connection="expect", expect="100-continue")
+    assert check(headers) is None
+    assert headers.get(b"expect") is None
+
+
 def test_http_1_0_is_let_in_where_it_may() -> None:
     assert check(request(), HttpProtocol.HTTP10) is checks.LOW_VERSION
     assert check(request(), HttpProtocol.HTTP10, http1=Http1Settings(accept_http_10=True)) is None

@@ -202,10 +202,13 @@ def test_a_verified_server(run: Run, ca: Any, certificate: CertificateSettings) 
         assert client.tls.peer_certificate_validated
         assert client.tls.dns_sans_peer == ("a.test",)
         assert client.tls.version == "TLSv1.2"
-        assert client.requested_server_name == "a.test"
+        assert client.tls.sni == "a.test"
         assert stats.counters.handshake.value == 1
         assert net.store.scope("cluster.up.ssl.versions.").counter("TLSv1.2").value == 1
         assert net.store.scope("cluster.up.ssl.ciphers.").counter(client.tls.cipher).value == 1
+        assert net.store.scope("cluster.up.ssl.curves.").counter("X25519").value == 1
+        signatures = net.store.scope("cluster.up.ssl.sigalgs.")
+        assert signatures.counter("ecdsa_secp256r1_sha256").value == 1
 
     run(main)
 

@@ -33,7 +33,9 @@ def test_ssl() -> None:
     store = Store()
     stats = SslStats(store.scope("cluster.up."))
     assert names(stats.counters) == {f"cluster.up.ssl.{name}" for name in SSL.split()}
-    stats.handshake("TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384", session_reused=True, peer_certificate=False)
+    stats.handshake(
+        "TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384", "X25519", "ed25519", session_reused=True, peer_certificate=False
+    )
     scope = store.scope("cluster.up.ssl.")
     for name in (
         "handshake",
@@ -41,6 +43,8 @@ def test_ssl() -> None:
         "no_certificate",
         "versions.TLSv1.2",
         "ciphers.ECDHE-RSA-AES256-GCM-SHA384",
+        "curves.X25519",
+        "sigalgs.ed25519",
     ):
         assert scope.counter(name).value == 1, name
     stats.failure("")

@@ -189,6 +189,7 @@ class Client:
         self.wire = Wire()
         self.completed = 0
         self.reset = 0
+        self.close_notices = 0
         self.codec = Http1ClientCodec(self.wire, self, Http1Settings(**settings), Stats())
 
     def on_go_away(self, error_code: int) -> None:
@@ -196,6 +197,9 @@ class Client:
 
     def on_settings(self, max_concurrent_streams: int | None) -> None:
         raise AssertionError("HTTP/1 has no SETTINGS")
+
+    def on_close_notify(self) -> None:
+        self.close_notices += 1
 
     def on_stream_complete(self) -> None:
         self.completed += 1

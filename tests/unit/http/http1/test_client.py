@@ -225,6 +225,28 @@ def test_excess_bytes_are_never_the_next_answer() -> None:
     assert not pool.can_take_stream
 
 
+def test_a_peer_that_closes_says_so_in_the_head() -> None:
+    for head, notices in ((b"connection: close\r\n", 1), (b"", 0), (b"content-length: 1\r\n", 0)):
+        client = Client()
+        client.request()
+        client.feed(b"HTTP/1.1 200 OK\r\n" + head + b"\r\nx")
+        assert client.close_notices == notices
+
+
+def test_what_a_reset_cuts() -> None:
+    for data, cut in (
+        (b"", False),
+        (b"HTTP/1.1 2", True),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na", True),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nab", False),
+        (b"HTTP/1.1 200 OK\r\n\r\na", False),
+    ):
+        client = Client()
+        client.request()
+        client.feed(data)
+        assert client.codec.is_amid_message is cut, data
+
+
 @pytest.mark.parametrize("name", ["length", "chunked"])
 def test_eof_in_a_response_is_an_error(name: str) -> None:
     data = LATER[name][1]

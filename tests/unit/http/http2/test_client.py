@@ -4,7 +4,7 @@ import pytest
 
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.codec import StreamResetReason
-from envoymesh.http.headers import HeaderMap, RequestHeaders
+from envoymesh.http.headers import HeaderMap, Http2RequestHeaders, RequestHeaders
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.http.http2.frames import PREFACE, ErrorCode, FrameType, frame, goaway_frame
 from envoymesh.http.http2.hpack import Decoder, Encoder
@@ -49,7 +49,15 @@ def test_pseudo_headers_come_first() -> None:
     client.wire.take()
     client.request(get(b"/p", (b"x-a", b"b")))
     fields = Decoder().decode(frames_of(client.wire.take())[0].payload)
-    assert [name for name, _ in fields] == [b":method", b":scheme", b":path", b":authority", b"x-a"]
+    assert [name for name, _ in fields] == [b":authority", b":path", b":method", b":scheme", b"x-a"]
+
+
+def test_the_order_of_pseudo_headers_of_a_request_that_came_by_http2() -> None:
+    client = ClientSide()
+    client.wire.take()
+    client.request(Http2RequestHeaders(b"GET", b"/p", b"a", b"http").copy())
+    fields = Decoder().decode(frames_of(client.wire.take())[0].payload)
+    assert [name for name, _ in fields] == [b":method", b":scheme", b":path", b":authority"]
 
 
 def test_connect_has_neither_scheme_nor_path() -> None:
@@ -213,20 +221,22 @@ def test_responses_to_streams_we_gave_up_are_ignored(server: RawServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "told"),
     [
-        pytest.param(frame(F.PUSH_PROMISE, 4, 1, b"\0\0\0\x02\x82"), id="PUSH_PROMISE"),
-        pytest.param(frame(F.HEADERS, 5, 2, b"\x88"), id="HEADERS of a stream never asked for"),
-        pytest.param(frame(F.DATA, 1, 5, b"x"), id="DATA of an idle stream"),
-        pytest.param(frame(F.SETTINGS, 0, 0, b"\0\x08\0\0\0\x02"), id="ENABLE_CONNECT_PROTOCOL 2"),
-        pytest.param(frame(F.SETTINGS, 0, 0, b"\0\x02\0\0\0\x01"), id="a server that enables push"),
+        pytest.param(frame(F.PUSH_PROMISE, 4, 1, b"\0\0\0\x02\x82"), False, id="PUSH_PROMISE"),
+        pytest.param(frame(F.HEADERS, 5, 2, b"\x88"), True, id="HEADERS of a stream never asked for"),
+        pytest.param(frame(F.DATA, 1, 5, b"x"), True, id="DATA of an idle stream"),
+        pytest.param(frame(F.SETTINGS, 0, 0, b"\0\x08\0\0\0\x02"), False, id="ENABLE_CONNECT_PROTOCOL 2"),
+        pytest.param(frame(F.SETTINGS, 0, 0, b"\0\x02\0\0\0\x01"), False, id="a server that enables push"),
     ],
 )
-def test_faults_of_the_connection(server: RawServer, data: bytes) -> None:
+def test_faults_of_the_connection(server: RawServer, data: bytes, told: bool) -> None:
     server.client.request(get())
+    server.client.wire.take()
     with pytest.raises(CodecProtocolError):
         server.send(data)
-    assert frames_of(server.client.wire.take())[-1].code == ErrorCode.PROTOCOL_ERROR
+    goaways = [each.code for each in frames_of(server.client.wire.take()) if each.kind == F.GOAWAY]
+    assert goaways == ([ErrorCode.PROTOCOL_ERROR] if told else [])
 
 
 def test_capacity_follows_both_limits_and_may_be_negative() -> None:
@@ -297,5 +307,6 @@ def test_a_decoder_that_resets_from_within(server: RawServer) -> None:
 def test_data_before_headers(server: RawServer) -> None:
     server.client.request(get())
     server.client.wire.take()
-    with pytest.raises(CodecProtocolError, match="stream not opened"):
+    with pytest.raises(CodecProtocolError, match="callback_function_failed"):
         server.client.codec.dispatch(frame(F.DATA, 0, 1, b"123"))
+    assert frames_of(server.client.wire.take())[-1].payload.endswith(b"DATA: stream not opened")

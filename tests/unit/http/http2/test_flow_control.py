@@ -48,6 +48,25 @@ def answered(window: int = 10, body: bytes = b"", end: bool = True) -> tuple[Raw
     return peer, request
 
 
+def test_a_complete_response_that_waits_for_a_window_is_told() -> None:
+    peer, request = answered(window=2, body=b"hello")
+    assert request.log[-1] == ("held",)
+    peer.send(window_update(1, 2))
+    assert request.log[-1] == ("held",)
+    peer.send(window_update(1, 1))
+    assert request.log[-1] == ("sent",)
+    assert ("held",) not in answered(window=5, body=b"hello")[1].log
+    assert ("held",) not in answered(window=2, body=b"hello", end=False)[1].log
+
+
+def test_trailers_that_wait_for_a_window_are_told() -> None:
+    peer, request = answered(window=2, body=b"hello", end=False)
+    request.encoder.encode_trailers(HeaderMap([(b"x-t", b"1")]))
+    assert request.log[-1] == ("held",)
+    peer.send(window_update(1, 3))
+    assert request.log[-1] == ("sent",)
+
+
 def data_of(peer: RawPeer) -> list[tuple[int, int, int]]:
     """DATA that the server wrote: (stream, length, flags)."""
     return [(f.stream_id, len(f.payload), f.flags) for f in frames_of(peer.server.wire.take()) if f.kind == F.DATA]

@@ -391,10 +391,22 @@ def test_a_cut_exchange_takes_its_connection_with_it() -> None:
 # The end of connections
 
 
+def test_a_reset_amid_a_response_is_a_protocol_error() -> None:
+    for amid, errors in ((True, 1), (False, 0)):
+        world = World()
+        asker = world.connected()
+        world.codecs[0].is_amid_message = amid
+        world.connections[0].remote_close()
+        reason = StreamResetReason.PROTOCOL_ERROR if amid else StreamResetReason.CONNECTION_TERMINATION
+        assert asker.reset == reason
+        assert world.count("cx_protocol_error") == {"cx_protocol_error": errors}
+
+
 def test_connection_close_is_noted_and_obeyed() -> None:
     world = World()
     asker = world.connected()
     world.codecs[0].usable = False
+    world.codecs[0].callbacks.on_close_notify()
     asker.ready.complete()
     assert world.connector.last.closed
     assert world.count("cx_close_notify", "cx_destroy_local", "cx_destroy_with_active_rq") == {
