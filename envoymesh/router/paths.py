@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+
+from mypy_extensions import trait
 
 from envoymesh.router.matchers import RegexMatcher
 
 
-class PathMatcher(Protocol):
+@trait
+class PathMatcher:
     """Decides on a path without its query."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def matches(self, path: bytes) -> bool:
         """Whether the path fits."""
 
+    @abstractmethod
     def rewritten(self, path: bytes, replacement: bytes) -> bytes:
         """The path with its matched part replaced."""
 
 
 @dataclass(frozen=True, slots=True)
-class PrefixPath:
+class PrefixPath(PathMatcher):
     """`prefix`, and `path_separated_prefix` where `separated`."""
 
     prefix: bytes
@@ -39,7 +46,7 @@ class PrefixPath:
 
 
 @dataclass(frozen=True, slots=True)
-class ExactPath:
+class ExactPath(PathMatcher):
     """`path`."""
 
     path: bytes
@@ -55,7 +62,7 @@ class ExactPath:
 
 
 @dataclass(frozen=True, slots=True)
-class RegexPath:
+class RegexPath(PathMatcher):
     """`safe_regex`: the whole path must match."""
 
     regex: RegexMatcher

@@ -90,7 +90,7 @@ INDEXED_FROM = 4
 Action = ClusterAction | DirectResponseAction | RedirectAction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Route:
     """One route: when it matches and what it does.
 
@@ -108,7 +108,7 @@ class Route:
     header_parsers: HeaderParsers = NO_HEADER_PARSERS
     request_parsers: Sequence[HeaderParser] = field(default=(), repr=False, compare=False)
     response_parsers: Sequence[HeaderParser] = field(default=(), repr=False, compare=False)
-    virtual_host: VirtualHost = field(default=None, repr=False, compare=False)  # type: ignore[assignment]  # set by VirtualHost
+    virtual_host: VirtualHost = field(init=False, repr=False, compare=False)  # set by it
 
     def matches(self, headers: RequestHeaders, path: bytes) -> bool:
         """Whether a request takes this route; `path` is without the query."""
@@ -148,10 +148,10 @@ class VirtualHost:
 
     def __post_init__(self) -> None:
         for route in self.routes:
-            object.__setattr__(route, "virtual_host", self)
+            route.virtual_host = self
         if self.require_tls != "NONE":
             self.tls_redirect = Route("", None, RedirectAction(scheme=b"https"))
-            object.__setattr__(self.tls_redirect, "virtual_host", self)
+            self.tls_redirect.virtual_host = self
         if len(self.routes) >= INDEXED_FROM:
             self._runs = runs_of([route.path for route in self.routes])
 
@@ -160,7 +160,8 @@ class VirtualHost:
         if self.tls_redirect is not None and self._needs_tls(headers):
             return self.tls_redirect
         path = headers.path
-        if b"?" in path or b"#" in path:
+        # `find`, for `in` tries a number first: on bytes it costs a microsecond.
+        if path.find(b"?") >= 0 or path.find(b"#") >= 0:
             path = path.partition(b"?")[0].partition(b"#")[0]
         if self._runs:
             return self._route_by_path(headers, path)
@@ -269,8 +270,8 @@ class RouteTable:
 
 
 def _order_parsers(route: Route, levels: Sequence[HeaderParsers]) -> None:
-    object.__setattr__(route, "request_parsers", tuple(each.request for each in levels if each.request))
-    object.__setattr__(route, "response_parsers", tuple(each.response for each in levels if each.response))
+    route.request_parsers = tuple(each.request for each in levels if each.request)
+    route.response_parsers = tuple(each.response for each in levels if each.response)
 
 
 def _longest_first(group: dict[bytes, VirtualHost]) -> list[tuple[bytes, VirtualHost]]:
