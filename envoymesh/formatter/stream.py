@@ -68,6 +68,10 @@ def _upstream_connection_id(context: FormatterContext) -> Value:
     return 0 if connection is None else connection.id
 
 
+def _if_tried(show: Operator) -> Operator:
+    return lambda context: None if context.info.upstream_connection is None else show(context)
+
+
 def _nothing(context: FormatterContext) -> Value:
     """What no part of this proxy ever sets: metadata, filter state, spans, virtual clusters."""
 
@@ -107,6 +111,9 @@ STREAM: Mapping[str, Operator] = {
     "BYTES_SENT": lambda context: context.info.bytes_sent,
     "UPSTREAM_HOST_NAME": _text(_host_name),
     "UPSTREAM_HOST_NAME_WITHOUT_PORT": _text(_host_name_without_port),
+    "UPSTREAM_HOST_NAMES_ATTEMPTED": _if_tried(_text(_host_name)),
+    "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT": _if_tried(_text(_host_name_without_port)),
+    "UPSTREAM_CONNECTION_IDS_ATTEMPTED": _if_tried(lambda context: str(_upstream_connection_id(context))),
     "UPSTREAM_CLUSTER": _text(lambda context: context.info.upstream_cluster),
     "UPSTREAM_CLUSTER_RAW": _text(lambda context: context.info.upstream_cluster),
     "UPSTREAM_TRANSPORT_FAILURE_REASON": _without_spaces(lambda context: context.info.upstream_failure_reason),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from envoymesh.http.access_log import log_new_request
 from envoymesh.http.codec import HttpProtocol, ResponseEncoder, StreamResetReason
 from envoymesh.http.filter import WatermarkCallbacks
 from envoymesh.http.filter_chain import FilterChain
@@ -69,7 +70,8 @@ class ActiveStream:
         self.dispatcher = dispatcher
         self.buffer_limit = manager.buffer_limit
         now = dispatcher.now()
-        self.info = StreamInfo(self.connection, encoder.protocol, now, dispatcher.wall_time(), stream_id)
+        info = self.info = StreamInfo(self.connection, encoder.protocol, now, dispatcher.wall_time(), stream_id)
+        info.downstream_meter = encoder
         self.request_headers: RequestHeaders | None = None
         self.request_trailers: HeaderMap | None = None
         self.response_headers: ResponseHeaders | None = None
@@ -123,6 +125,8 @@ class ActiveStream:
             headers, settings, manager.peer, manager.request_ids, is_upgrade=self._saw_upgrade
         )
         self.info.trusted_remote = manager.trusted_remote(trusted)
+        if settings.flush_access_log_on_new_request:
+            log_new_request(self)
         if self._saw_upgrade and headers.method != b"CONNECT":
             manager.stats.downstream_rq_ws_on_non_ws_route.inc()
             route = self.route

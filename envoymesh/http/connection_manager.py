@@ -14,19 +14,10 @@ from envoymesh.http.context import HttpContext
 from envoymesh.http.header_mutation import Peer, ends_with_connection
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1ServerCodec
-from envoymesh.http.http2 import Http2ServerCodec
+from envoymesh.http.http2 import HTTP2_PREFACE_START, Http2ServerCodec
+from envoymesh.http.settings import PREMATURE_RESET_LIMIT, PREMATURE_RESET_SECONDS
 from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent
-
-HTTP2_PREFACE_START = b"PRI * HTTP/2"
-"""Enough of the connection preface (RFC 9113 section 3.4) to tell HTTP/2 from HTTP/1."""
-
-PREMATURE_RESET_LIMIT = 500
-"""Requests of which half may be reset early (overload.premature_reset_total_stream_count)."""
-
-PREMATURE_RESET_SECONDS = 1.0
-"""A request reset within this time and before its response was reset early
-(overload.premature_reset_min_stream_lifetime_seconds)."""
 
 
 class ConnectionManager:
@@ -49,6 +40,7 @@ class ConnectionManager:
         "_streams",
         "buffer_limit",
         "closing",
+        "codec_failed",
         "connection",
         "dates",
         "dispatcher",
@@ -78,6 +70,7 @@ class ConnectionManager:
         self.has_request_timeouts = settings.has_request_timeouts
         self.multiplexed = False
         self.closing = False
+        self.codec_failed = False
         self._codec: ServerCodec | None = None
         self._peeked = b""
         self._streams: set[ActiveStream] = set()
@@ -189,6 +182,7 @@ class ConnectionManager:
         return Http2ServerCodec(self, self, self.settings.http2, self._context.http2_stats)
 
     def _on_codec_error(self, error: CodecProtocolError) -> None:
+        self.codec_failed = True
         stats = self.stats
         # A flood breaks no rule of the protocol, and has counters of its own.
         if not error.details.endswith("_flood"):
@@ -245,6 +239,12 @@ class ConnectionManager:
     def _dispatch_held(self) -> None:
         if not (self.closing or self.connection.closed):
             self.on_data(b"")
+
+    @property
+    def protocol(self) -> HttpProtocol | None:
+        """What is spoken, for the listener's access log; None until something was read well."""
+        codec = self._codec
+        return None if codec is None or (self.codec_failed and self._accumulated_requests < 2) else codec.protocol
 
     # What streams ask for
 

@@ -159,6 +159,8 @@ class RouterFilter(StreamDecoderFilter):
         if host is None:
             self._fail(errors.NO_HEALTHY_UPSTREAM, None)
             return
+        if info.attempt_count > 1:
+            info.begin_another_try()
         # Logged even if no connection to it comes about in time.
         info.upstream_host = host.address
         request = self._request = UpstreamRequest(self, host, headers, self._end_stream)

@@ -137,6 +137,7 @@ class UpstreamRequest:
         info.upstream_host = host.address
         info.upstream_host_name = host.hostname
         info.upstream_connection = connection
+        info.upstream_meter = encoder
         info.upstream_protocol = protocol
         info.first_upstream_tx = router.dispatcher.now()
         encoder.set_callbacks(self)

@@ -42,6 +42,7 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
         "_settings",
         "_stream",
         "above_high_watermark",
+        "arrived",
         "enable_trailers",
         "proper_case_words",
         "protocol",
@@ -62,6 +63,8 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
         self._receive: Receiver = type(self).receive_head
         self._left = 0
         self._chunks: ChunkedDecoder | None = None
+        # Bytes since the last stream ended, for whom they are.
+        self.arrived = 0
         self.write = connection.write
         self.read_disable = connection.read_disable
         self.enable_trailers = settings.enable_trailers
@@ -77,6 +80,7 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
         """Take bytes from the peer. Raises CodecProtocolError when the connection must be closed."""
         try:
             pos, size = 0, len(data)
+            self.arrived += size
             while pos < size:
                 pos = self._receive(self, data, pos)
         except CodecProtocolError as error:
@@ -134,6 +138,9 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
         """A malformed message: answer if that is the role's, and give up."""
 
     def _forget_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.received = self.arrived
+            self.arrived = 0
         self._stream = None
         self._decoder = None
 
@@ -152,6 +159,7 @@ class Http1Connection(ABC, Generic[StreamT, DecoderT]):
             return
         self._end_message(stream, more)
         if trailers and self.enable_trailers:
+            stream.count_trailers(trailers)
             if data:
                 decoder.decode_data(data, False)
             if not stream.closed:

@@ -26,7 +26,7 @@ _NEVER_TRAILERS = frozenset({b"content-length", b"host", b"transfer-encoding"})
 
 
 class HeadParser:
-    """Collects one head after another; `complete` tells when one has ended.
+    """Collects one head after another; `complete` tells when one has ended, and `raw` then has its bytes.
 
     Args:
         make_parser: httptools' HttpRequestParser or HttpResponseParser.
@@ -41,10 +41,12 @@ class HeadParser:
         "_max_bytes",
         "_max_count",
         "_parser",
+        "_pieces",
         "_tail",
         "complete",
         "fields",
         "method",
+        "raw",
         "size",
         "status",
         "url",
@@ -59,7 +61,9 @@ class HeadParser:
         self._max_count = max_count
         self._allow_chunked_length = allow_chunked_length
         self._parser: Any = None
+        self._pieces: list[bytes] = []
         self._tail = b""
+        self.raw = b""
         self.complete = False
         self.fields: list[HeaderField] = []
         self.size = 0
@@ -101,6 +105,7 @@ class HeadParser:
             self._finish(piece, bool(tail))
         elif end == _NOT_FOUND:
             self._tail = (tail + piece)[-3:]
+            self._pieces.append(piece)
         else:
             self._skip_empty_lines(piece)
         return stop
@@ -130,11 +135,14 @@ class HeadParser:
         if piece.strip(b"\r\n"):
             raise CodecProtocolError(CODEC_ERROR)
         self._tail = b""
+        self._pieces.clear()
 
     def _finish(self, piece: bytes, in_parts: bool) -> None:
         parser = self._parser
         self._parser = None
         self._tail = b""
+        self.raw = piece if not in_parts else b"".join([*self._pieces, piece])
+        self._pieces.clear()
         self.version = parser.get_http_version()
         if len(self.fields) > self._max_count:
             raise CodecProtocolError("http1.too_many_headers", 431)
@@ -159,6 +167,18 @@ class HeadParser:
     def on_headers_complete(self) -> None:
         """The empty line behind the fields."""
         self.complete = True
+
+
+def field_bytes(raw: bytes) -> int:
+    """The fields of a head as Envoy counts received ones: names and values, and three bytes each.
+
+    A head without fields counts three as well.
+    """
+    total = 0
+    for line in raw.strip(b"\r\n").split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        total += len(name) + len(value.strip(b" \t")) + 3
+    return total or 3
 
 
 def refusal(reason: str) -> CodecProtocolError:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from envoymesh.http.codec import StreamCallbacks, StreamResetReason
 from envoymesh.http.headers import HeaderField, HeaderMap
+from envoymesh.http.http1.head import field_bytes
 
 CHUNKED_FIELD = (b"transfer-encoding", b"chunked")
 NO_CONTENT_FIELD = (b"content-length", b"0")
@@ -47,6 +48,23 @@ class StreamOwner(Protocol):
     def above_high_watermark(self) -> bool:
         """Whether the connection's write buffer is full now."""
 
+    @property
+    def arrived(self) -> int:
+        """Bytes that have come since the last stream ended."""
+
+
+class RareBytes:
+    """Header bytes of what few messages have: interim responses and trailers."""
+
+    __slots__ = ("again_received", "again_sent", "early_received", "trailers_received")
+
+    def __init__(self) -> None:
+        self.early_received = 0  # of interim heads
+        self.trailers_received = 0
+        # Decompressed bytes are counted at each head, of all heads until then (as in Envoy): what that adds.
+        self.again_received = 0
+        self.again_sent = 0
+
 
 class Http1Stream:
     """A StreamEncoder.
@@ -56,6 +74,9 @@ class Http1Stream:
         remote_done: nothing more will come.
         closed: ended, regularly or by a reset; no call does anything any more.
         started: the final headers are out.
+        head: the message head that came, as it came: looked at again only where a log asks for its bytes.
+        received: bytes that came for a stream that is no more; negative before.
+        wire_bytes_sent, header_bytes_sent: see `envoymesh.http.codec.BytesMeter`.
     """
 
     __slots__ = (
@@ -63,12 +84,17 @@ class Http1Stream:
         "_chunked",
         "_content_left",
         "_owner",
+        "_rare",
         "_read_disabled",
         "_silent",
         "closed",
+        "head",
+        "header_bytes_sent",
         "local_done",
+        "received",
         "remote_done",
         "started",
+        "wire_bytes_sent",
     )
 
     def __init__(self, owner: StreamOwner) -> None:
@@ -78,6 +104,11 @@ class Http1Stream:
         self._silent = False
         self._content_left = UNBOUNDED
         self._read_disabled = 0
+        self._rare: RareBytes | None = None
+        self.head = b""
+        self.received = -1
+        self.wire_bytes_sent = 0
+        self.header_bytes_sent = 0
         self.local_done = False
         self.remote_done = False
         self.closed = False
@@ -101,6 +132,7 @@ class Http1Stream:
             if self._chunked:
                 data = self._chunk(data, end_stream)
             if data:
+                self.wire_bytes_sent += len(data)
                 self._owner.write(data)
         if end_stream:
             self._end_local()
@@ -117,7 +149,10 @@ class Http1Stream:
         if not (self._chunked and self._owner.enable_trailers and trailers.fields):
             self.encode_data(b"", True)
         elif not (self.local_done or self.closed):
-            self._owner.write(head_bytes(b"0\r\n", trailers.fields, self._owner.proper_case_words))
+            lines = head_bytes(b"0\r\n", trailers.fields, self._owner.proper_case_words)
+            self.wire_bytes_sent += len(lines)
+            self.header_bytes_sent += len(lines) - 5
+            self._owner.write(lines)
             self._end_local()
 
     def reset_stream(self, reason: StreamResetReason) -> None:
@@ -137,6 +172,51 @@ class Http1Stream:
         self._callbacks = callbacks
         if callbacks is not None and self._owner.above_high_watermark:
             callbacks.on_above_write_buffer_high_watermark()
+
+    # BytesMeter
+
+    @property
+    def wire_bytes_received(self) -> int:
+        """All bytes that came while it was this stream's turn, as in Envoy: pipelined ones count at each turn."""
+        return self._owner.arrived if self.received < 0 else self.received
+
+    @property
+    def header_bytes_received(self) -> int:
+        """Of headers and trailers."""
+        rare = self._rare
+        extra = 0 if rare is None else rare.early_received + rare.trailers_received
+        return extra + (field_bytes(self.head) if self.head else 0)
+
+    @property
+    def decompressed_header_bytes_received(self) -> int:
+        """Of headers; those of interim responses count again at the next head."""
+        rare = self._rare
+        extra = 0 if rare is None else rare.early_received + rare.again_received
+        return extra + (field_bytes(self.head) if self.head else 0)
+
+    @property
+    def decompressed_header_bytes_sent(self) -> int:
+        """Of headers and (only in this direction) trailers; those of interim responses count again at the next head."""
+        return self.header_bytes_sent + (0 if self._rare is None else self._rare.again_sent)
+
+    @property
+    def rare(self) -> RareBytes:
+        """To count interim responses and trailers in."""
+        if self._rare is None:
+            self._rare = RareBytes()
+        return self._rare
+
+    def add_head(self, raw: bytes) -> None:
+        """A head has come, perhaps after interim ones."""
+        if self.head:
+            rare = self.rare
+            rare.early_received += field_bytes(self.head)
+            rare.again_received += rare.early_received
+        self.head = raw
+
+    def count_trailers(self, trailers: Iterable[HeaderField]) -> None:
+        """Trailers have come, and count."""
+        self.rare.trailers_received += sum(len(name) + len(value) + 3 for name, value in trailers)
 
     # For the codec
 
@@ -168,7 +248,10 @@ class Http1Stream:
 
     def _send_head(self, start: bytes, fields: Iterable[HeaderField], end_stream: bool) -> None:
         self.started = True
-        self._owner.write(head_bytes(start, fields, self._owner.proper_case_words))
+        head = head_bytes(start, fields, self._owner.proper_case_words)
+        self.wire_bytes_sent += len(head)
+        self.header_bytes_sent += len(head) - len(start) - 2
+        self._owner.write(head)
         if end_stream:
             if self._content_left > 0 and not self._silent:
                 self.reset_stream(StreamResetReason.PROTOCOL_ERROR)

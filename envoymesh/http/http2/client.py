@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from envoymesh.http.codec import ClientCodecCallbacks, CodecConnection, ResponseDecoder, StreamResetReason
-from envoymesh.http.headers import HeaderField, RequestHeaders
+from envoymesh.http.headers import HeaderField, RequestHeaders, weight
 from envoymesh.http.http2.connection import Http2Codec
 from envoymesh.http.http2.frames import MAX_STREAM_ID, PREFACE, ErrorCode, Http2StreamError, Setting
 from envoymesh.http.http2.messages import NO_BODY_YET, NO_LENGTH, VIOLATION, MalformedMessageError
@@ -49,7 +49,8 @@ class ClientStream(Http2Stream):
             return
         self.method = headers.method
         self.codec.open(self)
-        self.codec.write_headers(self.id, _request_fields(headers), end_stream)
+        fields = self.fields_sent = _request_fields(headers)
+        self.header_bytes_sent += self.codec.write_headers(self.id, fields, end_stream)
         if end_stream:
             self.local_closed()
 
@@ -200,9 +201,12 @@ class Http2ClientCodec(Http2Codec):
                 raise MalformedMessageError(VIOLATION)  # section 8.1
         except MalformedMessageError as error:
             raise self.malformed(stream.id, error) from None
+        stream.header_bytes_received += self.block_size
         if response.status < 200:
+            stream.trailers_received += weight(fields)
             stream.decoder.decode_1xx_headers(response)
             return
+        stream.fields_received = fields
         stream.answered = True
         stream.content_left = self._expected_content(stream, response.status, end_stream)
         if end_stream:

@@ -11,7 +11,13 @@ from collections.abc import Iterable, Iterator
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What a client sends first (section 3.4)."""
 
+HTTP2_PREFACE_START = b"PRI * HTTP/2"
+"""Enough of it to tell HTTP/2 from HTTP/1."""
+
 HEADER_LENGTH = 9
+SMALL_FRAME = HEADER_LENGTH + 4
+"""Bytes of a whole RST_STREAM or WINDOW_UPDATE."""
+
 HEADER = struct.Struct(">HBBBL")
 """Length (16 and 8 bits), type, flags, stream id (section 4.1)."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from envoymesh.http.codec import CodecConnection, RequestDecoder, ServerCodecCallbacks
-from envoymesh.http.headers import HeaderField, ResponseHeaders
+from envoymesh.http.headers import HeaderField, ResponseHeaders, weight
 from envoymesh.http.http2.connection import Http2Codec
 from envoymesh.http.http2.frame_reader import protocol_error
 from envoymesh.http.http2.frames import PREFACE, ErrorCode, Http2StreamError, Setting
@@ -39,13 +39,16 @@ class ServerStream(Http2Stream):
     def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response."""
         if not self.gone:
-            self.codec.write_headers(self.id, [_STATUS_FIELDS[headers.status], *headers.fields], False)
+            fields = [_STATUS_FIELDS[headers.status], *headers.fields]
+            self.trailers_sent += weight(fields)
+            self.header_bytes_sent += self.codec.write_headers(self.id, fields, False)
 
     def encode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
         """The final response headers."""
         if self.gone:
             return
-        self.codec.write_headers(self.id, [_STATUS_FIELDS[headers.status], *headers.fields], end_stream)
+        fields = self.fields_sent = [_STATUS_FIELDS[headers.status], *headers.fields]
+        self.header_bytes_sent += self.codec.write_headers(self.id, fields, end_stream)
         if end_stream:
             self.local_closed()
 
@@ -124,6 +127,8 @@ class Http2ServerCodec(Http2Codec):
         stream = ServerStream(self, stream_id)
         self.streams[stream_id] = stream
         self.stats.streams_active.inc()
+        stream.header_bytes_received = self.block_size
+        stream.fields_received = fields
         stream.decoder = self._callbacks.new_stream(stream)
         if too_large:
             self.refuse_large(stream_id, too_large)

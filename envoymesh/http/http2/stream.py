@@ -15,11 +15,13 @@ It must not parse, nor decide about other streams: that is the codec's.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from envoymesh.http.codec import HttpProtocol, StreamCallbacks, StreamDecoder, StreamResetReason
-from envoymesh.http.headers import HeaderField, HeaderMap
-from envoymesh.http.http2.frames import HEADER, ErrorCode, Http2ConnectionError, Http2StreamError, window_update_frame
+from envoymesh.http.headers import HeaderField, HeaderMap, weight
+from envoymesh.http.http2 import frames
+from envoymesh.http.http2.frames import HEADER_LENGTH, ErrorCode, Http2ConnectionError, Http2StreamError
 from envoymesh.http.http2.messages import NO_BODY_YET, NO_LENGTH, VIOLATION
 
 if TYPE_CHECKING:
@@ -49,6 +51,9 @@ class Http2Stream:
         content_left: bytes of body that content-length still promises, NO_LENGTH or NO_BODY_YET.
         gone: reset, or ended in both directions.
         pending_size: bytes that wait for windows.
+        header_bytes_*: of its HEADERS and CONTINUATION frames; other_bytes_*: of its other frames.
+        fields_*: the message heads; looked at again only where a log asks for their bytes.
+        trailers_*: bytes of trailers and of interim heads, without compression.
     """
 
     __slots__ = (
@@ -66,12 +71,20 @@ class Http2Stream:
         "codec",
         "content_left",
         "decoder",
+        "fields_received",
+        "fields_sent",
         "gone",
+        "header_bytes_received",
+        "header_bytes_sent",
         "id",
+        "other_bytes_received",
+        "other_bytes_sent",
         "pending_size",
         "receive_window",
         "send_window",
         "state",
+        "trailers_received",
+        "trailers_sent",
     )
 
     answers = False
@@ -99,6 +112,14 @@ class Http2Stream:
         self._unannounced = 0
         self._buffer_above = False
         self._connection_above = codec.above_high_watermark
+        self.header_bytes_received = 0
+        self.header_bytes_sent = 0
+        self.other_bytes_received = 0
+        self.other_bytes_sent = 0
+        self.fields_received: Sequence[HeaderField] = ()
+        self.fields_sent: Sequence[HeaderField] = ()
+        self.trailers_received = 0
+        self.trailers_sent = 0
 
     def __repr__(self) -> str:
         state = ("open", "half-closed (local)", "half-closed (remote)", "closed")[self.state]
@@ -183,6 +204,7 @@ class Http2Stream:
         if flow_length > self.receive_window:
             raise Http2StreamError(self.id, ErrorCode.FLOW_CONTROL_ERROR, "http2.flow_control_error")  # section 6.9.1
         self.receive_window -= flow_length
+        self.other_bytes_received += HEADER_LENGTH + flow_length
         self.take_content(len(data), end_stream)
         if end_stream:
             self.state |= REMOTE_CLOSED
@@ -215,10 +237,33 @@ class Http2Stream:
         codec.consume(length)
         unannounced = self._unannounced + length
         if unannounced * 2 >= codec.receive_initial_window and not self.state & REMOTE_CLOSED:
-            codec.connection.write(window_update_frame(self.id, unannounced))
+            codec.connection.write(frames.window_update_frame(self.id, unannounced))
+            self.other_bytes_sent += frames.SMALL_FRAME
             self.receive_window += unannounced
             unannounced = 0
         self._unannounced = unannounced
+
+    # BytesMeter
+
+    @property
+    def wire_bytes_received(self) -> int:
+        """All frames of the stream."""
+        return self.header_bytes_received + self.other_bytes_received
+
+    @property
+    def wire_bytes_sent(self) -> int:
+        """All frames of the stream."""
+        return self.header_bytes_sent + self.other_bytes_sent
+
+    @property
+    def decompressed_header_bytes_received(self) -> int:
+        """Names and values of headers and trailers."""
+        return weight(self.fields_received) + self.trailers_received
+
+    @property
+    def decompressed_header_bytes_sent(self) -> int:
+        """Names and values of headers and trailers."""
+        return weight(self.fields_sent) + self.trailers_sent
 
     # Sending, for the codec
 
@@ -262,9 +307,10 @@ class Http2Stream:
     def _write_data(self, data: bytes | memoryview, length: int, end_stream: bool) -> None:
         codec = self.codec
         codec.guard.data_frames_sent += 1
+        self.other_bytes_sent += HEADER_LENGTH + length
         if codec.above_high_watermark:
             codec.guard.count_frame()
-        codec.connection.write(HEADER.pack(length >> 8, length & 0xFF, 0, end_stream, self.id) + data)
+        codec.connection.write(frames.HEADER.pack(length >> 8, length & 0xFF, 0, end_stream, self.id) + data)
 
     def _enqueue(self, data: bytes) -> None:
         pending = self._pending
@@ -298,7 +344,8 @@ class Http2Stream:
             self.local_closed()
 
     def _send_trailers(self, fields: list[HeaderField]) -> None:
-        self.codec.write_headers(self.id, fields, True)
+        self.trailers_sent += weight(fields)
+        self.header_bytes_sent += self.codec.write_headers(self.id, fields, True)
         self.local_closed()
 
     def local_closed(self) -> None:
