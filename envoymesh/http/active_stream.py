@@ -20,7 +20,7 @@ from envoymesh.http.local_reply import make_local_reply, route_headers_first
 from envoymesh.http.request_checks import Refusal, check_request
 from envoymesh.http.request_timers import RequestTimers
 from envoymesh.http.stream_info import ResponseFlag, StreamInfo
-from envoymesh.network.api import Timer
+from envoymesh.network.api import Address, Timer
 from envoymesh.router.table import ClusterAction, Route
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ class ActiveStream:
         trusted = mutate_request_headers(
             headers, settings, manager.peer, manager.request_ids, is_upgrade=self._saw_upgrade
         )
-        self.info.trusted_remote = manager.trusted_remote(trusted)
+        if trusted != manager.peer.host:
+            self.info.trusted_remote = Address(trusted, 0)
         if settings.flush_access_log_on_new_request:
             log_new_request(self)
         if self._saw_upgrade and headers.method != b"CONNECT":

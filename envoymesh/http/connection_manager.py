@@ -15,9 +15,9 @@ from envoymesh.http.header_mutation import Peer, ends_with_connection
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1ServerCodec
 from envoymesh.http.http2 import HTTP2_PREFACE_START, Http2ServerCodec
-from envoymesh.http.settings import PREMATURE_RESET_LIMIT, PREMATURE_RESET_SECONDS
+from envoymesh.http.settings import DEFERRED_CLOSE, PREMATURE_RESET_LIMIT, PREMATURE_RESET_SECONDS
 from envoymesh.http.stream_info import ResponseFlag
-from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent
+from envoymesh.network.api import CloseType, Connection, ConnectionEvent
 
 
 class ConnectionManager:
@@ -33,6 +33,7 @@ class ConnectionManager:
         "_duration_timer",
         "_ended_requests",
         "_idle_timer",
+        "_never_read_well",
         "_peeked",
         "_premature_resets",
         "_remote_closed",
@@ -71,6 +72,7 @@ class ConnectionManager:
         self.multiplexed = False
         self.closing = False
         self.codec_failed = False
+        self._never_read_well = False
         self._codec: ServerCodec | None = None
         self._peeked = b""
         self._streams: set[ActiveStream] = set()
@@ -120,6 +122,7 @@ class ConnectionManager:
         try:
             codec.dispatch(data)
         except CodecProtocolError as error:
+            self._never_read_well = self.connection.bytes_received <= len(data) and self._accumulated_requests < 2
             self._on_codec_error(error)
 
     def on_eof(self) -> None:
@@ -244,14 +247,9 @@ class ConnectionManager:
     def protocol(self) -> HttpProtocol | None:
         """What is spoken, for the listener's access log; None until something was read well."""
         codec = self._codec
-        return None if codec is None or (self.codec_failed and self._accumulated_requests < 2) else codec.protocol
+        return None if codec is None or self._never_read_well else codec.protocol
 
     # What streams ask for
-
-    def trusted_remote(self, host: str) -> Address | None:
-        """The address that logs show, from the trusted client's host."""
-        remote = self.connection.remote_address
-        return remote if remote is None or remote.host == host else Address(host, 0)
 
     def close_after_response(self) -> None:
         """The request was such that the connection is not to be used again (HTTP/1)."""
@@ -346,17 +344,19 @@ class ConnectionManager:
     def check_for_deferred_close(self, skip_delay: bool = False) -> None:
         """Close when that was decided and no request is left."""
         if self.closing and not self._streams:
-            self.connection.close(CloseType.FLUSH_WRITE if skip_delay else CloseType.FLUSH_WRITE_AND_DELAY)
+            self.connection.close(
+                CloseType.FLUSH_WRITE if skip_delay else CloseType.FLUSH_WRITE_AND_DELAY, DEFERRED_CLOSE
+            )
 
-    def start_drain(self, timeout: float | None = None) -> None:
+    def start_drain(self, timeout: float | None = None, why: str = "") -> None:
         """Announce the end (GOAWAY), and end `timeout` seconds later (default: `drain_timeout`)."""
         if self._draining or self.closing:
             return
         self._draining = True
         if self._codec is None:
-            self.connection.close(CloseType.FLUSH_WRITE)
+            self.connection.close(CloseType.FLUSH_WRITE, why)
             return
-        if not self.multiplexed and not self._streams:
+        if not self.multiplexed and not self._streams and timeout is not None:
             self.connection.close(CloseType.FLUSH_WRITE_AND_DELAY)
             return
         self._codec.shutdown_notice()
@@ -370,7 +370,7 @@ class ConnectionManager:
 
     def _on_idle_timeout(self) -> None:
         self.stats.downstream_cx_idle_timeout.inc()
-        self.start_drain()
+        self.start_drain(why="on_idle_timeout")
 
     def _on_stall_timeout(self) -> None:
         if self._codec is not None:

@@ -16,6 +16,9 @@ from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.router.table import RouteTable
 
+DEFERRED_CLOSE = "deferred_close_on_drained_connection"
+"""Why a connection ends behind its last answer (%DOWNSTREAM_LOCAL_CLOSE_REASON%)."""
+
 PREMATURE_RESET_LIMIT = 500
 """Requests of which half may be reset early (overload.premature_reset_total_stream_count)."""
 

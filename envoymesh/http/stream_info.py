@@ -59,7 +59,10 @@ FLAG_NAMES = (
 
 
 class StreamInfo:
-    """One request's facts. Times are monotonic seconds of the dispatcher, 0.0 where it has not happened."""
+    """One request's facts, or a connection's, whose protocol may be unknown.
+
+    Times are monotonic seconds of the dispatcher, 0.0 where it has not happened.
+    """
 
     __slots__ = (
         "attempt_count",
@@ -96,7 +99,12 @@ class StreamInfo:
     )
 
     def __init__(
-        self, downstream: Connection, protocol: HttpProtocol, start_time: float, start_wall_time: float, stream_id: int
+        self,
+        downstream: Connection,
+        protocol: HttpProtocol | None,
+        start_time: float,
+        start_wall_time: float,
+        stream_id: int,
     ) -> None:
         self.downstream = downstream
         self.downstream_meter: BytesMeter | None = None

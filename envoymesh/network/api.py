@@ -93,10 +93,13 @@ class Connection(Protocol):
     tls: TlsInfo | None
     requested_server_name: str
     filter_chain_name: str  # of an accepted connection; "" where the chain has none
+    listener_name: str  # of an accepted connection
     failure_reason: str  # transport failure text, as Envoy's %UPSTREAM_TRANSPORT_FAILURE_REASON%, "" when none
     bytes_received: int
     bytes_sent: int
     closed: bool
+    reset_by_peer: bool  # the peer's RST ended it
+    close_details: str  # why it was closed from here, as far as anybody said
     delayed_close_timed_out: bool  # the peer did not close within delayed_close_timeout
 
     @property
@@ -118,6 +121,20 @@ class Connection(Protocol):
 
     def set_delayed_close_timeout(self, seconds: float) -> None:
         """How long FLUSH_WRITE_AND_DELAY waits for the peer after the flush (default 1 s); 0 closes at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedConnection:
+    """A connection that is no more, for the listener's access log.
+
+    Args:
+        accepted: monotonic seconds.
+        unmatched: no filter chain was found for it. One that left before that was tried has no `id` either.
+    """
+
+    connection: Connection
+    accepted: float
+    unmatched: bool = False
 
 
 class Timer(Protocol):

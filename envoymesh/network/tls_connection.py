@@ -29,13 +29,15 @@ class TlsConnection(TcpConnection):
         server_name: what the ClientHello asks for: known on the upstream side, and where the listener has looked.
     """
 
-    __slots__ = ("_incoming", "_outgoing", "_raw", "_tls_context", "_tls_object")
+    __slots__ = ("_asked", "_incoming", "_outgoing", "_raw", "_tls_context", "_tls_object")
 
     def __init__(
         self, dispatcher: LoopDispatcher, buffer_limit: int, context: TlsContext, server_name: str = ""
     ) -> None:
         super().__init__(dispatcher, buffer_limit)
         self.requested_server_name = server_name
+        # The name in the ClientHello, which is the connection's when the handshake is done.
+        self._asked = server_name
         self._tls_context = context
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -82,11 +84,11 @@ class TlsConnection(TcpConnection):
 
     def _shake(self) -> None:
         context = self._tls_context
-        context.asked = self.requested_server_name
+        context.asked = self._asked or self.requested_server_name
         try:
             self._tls_object.do_handshake()
         except ssl.SSLWantReadError:
-            self.requested_server_name = context.asked.lower()
+            self._asked = context.asked.lower()
             self._send_outgoing()
             return
         except ssl.SSLError as error:

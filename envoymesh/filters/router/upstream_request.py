@@ -80,7 +80,7 @@ class UpstreamRequest:
     def __repr__(self) -> str:
         return f"<UpstreamRequest {self.host!r} done={self.done}>"
 
-    def start(self, host: Host, downstream_protocol: HttpProtocol) -> None:
+    def start(self, host: Host, downstream_protocol: HttpProtocol | None) -> None:
         """Ask the pool for a stream; it may come, or fail, before this returns."""
         self._cancellable = self._router.cluster.new_stream(host, self, self, downstream_protocol)
 

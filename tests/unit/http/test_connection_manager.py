@@ -242,17 +242,19 @@ def test_a_route_may_set_the_idle_timeout() -> None:
 
 
 def test_an_idle_connection_is_closed() -> None:
-    edge = Edge(idle_timeout=10.0)
+    edge = Edge(idle_timeout=10.0, drain_timeout=2.0)
     edge.dispatcher.advance(9)
     edge.receive(GET)
     edge.dispatcher.advance(20)
     assert not edge.connection.closed
     edge.upstream.answer(b"hi")
     edge.dispatcher.advance(9.9)
-    assert not edge.connection.closed
+    assert edge.stats.downstream_cx_idle_timeout.value == 0
     edge.dispatcher.advance(0.2)
-    assert edge.connection.closed
     assert edge.stats.downstream_cx_idle_timeout.value == 1
+    assert not edge.connection.closed  # a request may be on its way: it drains first
+    edge.dispatcher.advance(2.0)
+    assert edge.connection.closed
 
 
 def test_a_connection_has_its_time() -> None:
