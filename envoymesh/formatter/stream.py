@@ -128,7 +128,7 @@ def _filter_state(argument: str) -> Operator:
 STREAM: Mapping[str, Operator] = {
     "PROTOCOL": _protocol,
     "UPSTREAM_PROTOCOL": _upstream_protocol,
-    "RESPONSE_CODE": lambda context: context.info.response_code or 0,
+    "RESPONSE_CODE": lambda context: context.info.logged_code,
     "RESPONSE_FLAGS": lambda context: context.info.flag_names(),
     "RESPONSE_FLAGS_LONG": _long_flags,
     "CONNECTION_TERMINATION_DETAILS": _text(lambda context: context.info.termination_details),

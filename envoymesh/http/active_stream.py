@@ -157,6 +157,7 @@ class ActiveStream:
         if expect.lower() == b"100-continue" and not self.manager.settings.proxy_100_continue:
             headers.remove(b"expect")
             self.manager.charge_response(_CONTINUE.status)
+            self.info.interim_code = _CONTINUE.status
             self.encoder.encode_1xx_headers(_CONTINUE)
 
     def send_local_reply(self, status: int, body: bytes, details: str) -> None:
@@ -325,6 +326,7 @@ class ActiveStream:
         """An interim response goes out only where `proxy_100_continue` asks for it."""
         if self.manager.settings.proxy_100_continue and not self.destroyed:
             self.manager.charge_response(headers.status)
+            self.info.interim_code = headers.status
             self.encoder.encode_1xx_headers(headers)
 
     def write_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:

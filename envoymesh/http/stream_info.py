@@ -76,6 +76,7 @@ class StreamInfo:
         "first_upstream_rx",
         "first_upstream_tx",
         "flags",
+        "interim_code",
         "last_downstream_rx",
         "last_downstream_tx",
         "last_upstream_rx",
@@ -114,6 +115,7 @@ class StreamInfo:
         self.stream_id = stream_id
         self.trusted_remote: Address | None = downstream.remote_address
         self.response_code: int | None = None
+        self.interim_code = 0
         self.response_code_details = ""
         self.termination_details = ""
         self.flags = 0
@@ -151,6 +153,11 @@ class StreamInfo:
         """The meters of all tries that had a stream."""
         last = self.upstream_meter
         return [*(self.earlier_tries or ()), *(() if last is None else (last,))]
+
+    @property
+    def logged_code(self) -> int:
+        """The response's status, before there is one that of an interim response, 0 before that."""
+        return self.response_code or self.interim_code
 
     def flag_names(self) -> str:
         """Short names of the set flags joined with commas, or ``-``."""

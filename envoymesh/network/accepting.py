@@ -21,7 +21,7 @@ class Accepting(Protocol):
 
     settings: ListenerSettings
     stats: ListenerStats
-    on_handshake_failed: Callable[[FilterChainSettings], None]
+    on_handshake_failed: Callable[[FilterChainSettings, bool], None]
 
     def admit(self, transport: asyncio.Transport) -> asyncio.Protocol | None:
         """A connection was accepted."""
@@ -154,4 +154,4 @@ class Handshaking(NoHandler):
         if event is ConnectionEvent.CONNECTED:
             self._listener.hand_over(self._connection, self._chain)
         else:
-            self._listener.on_handshake_failed(self._chain)
+            self._listener.on_handshake_failed(self._chain, event is ConnectionEvent.REMOTE_CLOSE)

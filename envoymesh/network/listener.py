@@ -85,8 +85,8 @@ class TcpListener:
         # Asked for each new connection: envoy.resource_limits.listener.NAME.connection_limit, or None.
         self.connection_limit: Callable[[], int | None] = _no_limit
         self.global_limit_reached: Callable[[], bool] = lambda: False
-        # Hears of a connection that ended before its TLS was agreed on; nobody was given it.
-        self.on_handshake_failed: Callable[[FilterChainSettings], None] = lambda chain: None
+        # Hears of a connection that ended (by the peer's doing, or not) before its TLS was agreed on.
+        self.on_handshake_failed: Callable[[FilterChainSettings, bool], None] = lambda chain, remote: None
         # Hears of each connection's end.
         self.on_ended: Callable[[EndedConnection], None] | None = None
         self._dispatcher = dispatcher

@@ -187,7 +187,7 @@ def make_listener(
         UnusedListenerStats.create(scope)
         for each in http.values():
             UnusedTracingStats.create(parts.store.scope(f"http.{sanitize(each.stat_prefix)}.tracing."))
-    listener.on_handshake_failed = lambda chain: made[id(chain)].count_failed_handshake()
+    listener.on_handshake_failed = lambda chain, remote: made[id(chain)].count_failed_handshake(remote)
     listener.on_ended = None if log is None else log.on_ended
     limit_key = f"envoy.resource_limits.listener.{settings.name}.connection_limit"
     listener.connection_limit = lambda: parts.runtime.integer(limit_key)

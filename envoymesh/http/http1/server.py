@@ -67,7 +67,6 @@ class Http1ResponseEncoder(Http1Stream):
         if not (self.closed or self.started) and self.protocol is HttpProtocol.HTTP11:
             self._send_head(STATUS_LINES_11[headers.status], framing_fields_removed(headers.fields), False)
             self.started = False
-            self.rare.again_sent += self.header_bytes_sent
 
     def encode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
         """The final response headers."""

@@ -56,14 +56,13 @@ class StreamOwner(Protocol):
 class RareBytes:
     """Header bytes of what few messages have: interim responses and trailers."""
 
-    __slots__ = ("again_received", "again_sent", "early_received", "trailers_received")
+    __slots__ = ("again_received", "early_received", "trailers_received")
 
     def __init__(self) -> None:
         self.early_received = 0  # of interim heads
         self.trailers_received = 0
         # Decompressed bytes are counted at each head, of all heads until then (as in Envoy): what that adds.
         self.again_received = 0
-        self.again_sent = 0
 
 
 class Http1Stream:
@@ -196,8 +195,8 @@ class Http1Stream:
 
     @property
     def decompressed_header_bytes_sent(self) -> int:
-        """Of headers and (only in this direction) trailers; those of interim responses count again at the next head."""
-        return self.header_bytes_sent + (0 if self._rare is None else self._rare.again_sent)
+        """The same: HTTP/1 does not compress."""
+        return self.header_bytes_sent
 
     @property
     def rare(self) -> RareBytes:

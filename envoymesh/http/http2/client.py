@@ -193,6 +193,8 @@ class Http2ClientCodec(Http2Codec):
     def _decode_response(
         self, stream: ClientStream, fields: Sequence[HeaderField], too_large: str, end_stream: bool
     ) -> None:
+        stream.header_bytes_received += self.block_size
+        stream.fields_received = fields
         if too_large:
             self.refuse_large(stream.id, too_large)
         try:
@@ -201,12 +203,11 @@ class Http2ClientCodec(Http2Codec):
                 raise MalformedMessageError(VIOLATION)  # section 8.1
         except MalformedMessageError as error:
             raise self.malformed(stream.id, error) from None
-        stream.header_bytes_received += self.block_size
         if response.status < 200:
             stream.trailers_received += weight(fields)
+            stream.fields_received = ()
             stream.decoder.decode_1xx_headers(response)
             return
-        stream.fields_received = fields
         stream.answered = True
         stream.content_left = self._expected_content(stream, response.status, end_stream)
         if end_stream:

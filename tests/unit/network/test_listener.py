@@ -340,3 +340,24 @@ def test_a_chain_whose_tls_is_broken_is_a_config_error(run: Run) -> None:
             await net.listen(plain_listener(filter_chains=(chain,)))
 
     run(main)
+
+
+def test_who_logs_hears_of_each_connection_at_its_end(run: Run) -> None:
+    async def main(net: Net) -> None:
+        nowhere = raw_chain("nowhere", source_ports=(1,))
+        listener = await net.listen(plain_listener(filter_chains=(nowhere,), name="log"))
+        ended: list[Any] = []
+        listener.on_ended = ended.append
+        assert await closes(listener.addresses[0])
+        (first,) = ended
+        assert (first.unmatched, first.connection.id, first.connection.listener_name) == (True, 0, "log")
+        assert first.connection.remote_address.host == "127.0.0.1"
+        ended.clear()
+        listener = await net.listen(plain_listener())
+        listener.on_ended = lambda each: ended.append((each.connection, each.unmatched, at_server.events[-1]))
+        net.connect(listener.addresses[0])
+        at_server = await net.next_accepted()
+        at_server.connection.close(CloseType.NO_FLUSH)
+        assert ended == [(at_server.connection, False, LOCAL)]  # its handler knew already
+
+    run(main)
