@@ -157,6 +157,10 @@ STREAM: Mapping[str, Operator] = {
     # As in Envoy only a local reply's own format sees a body, and there is none of those here.
     "LOCAL_REPLY_BODY": lambda context: "",
     "CUSTOM_FLAGS": lambda context: "",
+    # Of Envoy's internal addresses alone.
+    "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID": lambda context: "",
+    "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID": lambda context: "",
+    "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID": _if_tried(lambda context: ""),
     "VIRTUAL_CLUSTER_NAME": _nothing,
     "TRACE_ID": _nothing,
     "SPAN_ID": _nothing,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 
@@ -45,6 +46,35 @@ class ConnectionEvent(enum.Enum):
     LOCAL_CLOSE = "local"
 
 
+class CertificateInfo(Protocol):
+    """Facts of a certificate. Names are in RFC 2253's form, digests and the serial number hex, times in UTC."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def issuer(self) -> str: ...
+    @property
+    def serial_number(self) -> str: ...
+    @property
+    def dns_sans(self) -> tuple[str, ...]: ...
+    @property
+    def uri_sans(self) -> tuple[str, ...]: ...
+    @property
+    def email_sans(self) -> tuple[str, ...]: ...
+    @property
+    def ip_sans(self) -> tuple[str, ...]: ...
+    @property
+    def valid_from(self) -> datetime: ...
+    @property
+    def expiration_time(self) -> datetime: ...
+    @property
+    def sha1(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def pem(self) -> str: ...
+
+
 class TlsInfo(Protocol):
     """Facts of a finished TLS handshake; strings are empty when unknown."""
 
@@ -54,11 +84,8 @@ class TlsInfo(Protocol):
     sni: str  # requested server name
     peer_certificate_presented: bool
     peer_certificate_validated: bool
-    subject_peer: str  # RFC 2253
-    subject_local: str
-    uri_sans_peer: tuple[str, ...]
-    dns_sans_peer: tuple[str, ...]
-    sha256_peer_digest: str  # hex
+    peer: CertificateInfo | None
+    local: CertificateInfo | None
 
 
 class ConnectionHandler(Protocol):

@@ -111,7 +111,8 @@ def configuration(http1: Address, http2: Address, refused: Address, log: Path, c
     resources["listeners"] += [http_listener(name, route_config, **fields) for name, fields in LISTENERS.items()]
     resources["listeners"] += [_secure(name, route_config, certificates) for name in SECURE]
     resources["listeners"] += [_by_name(route_config, certificates)]
-    own = log_listeners(log, _with_more_routes(route_config), _socket(certificates, "a.example.com", SECURE["tls"]))
+    sockets = [_socket(certificates, "a.example.com", SECURE[each]) for each in ("tls", "tls-optional")]
+    own = log_listeners(log, _with_more_routes(route_config), *sockets)
     mutated = {"mutated": False, "mutated-specific": True}
     resources["listeners"] += [http_listener(name, mutation_routes(each)) for name, each in mutated.items()]
     for listener in resources["listeners"]:

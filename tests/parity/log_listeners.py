@@ -55,6 +55,16 @@ CONNECTION = [
     "UPSTREAM_REQUEST_ATTEMPT_COUNT",
 ]  # fmt: skip
 
+TLS_FACTS = [
+    f"DOWNSTREAM_{each}"
+    for each in (
+        "PEER_ISSUER", "PEER_SERIAL", "PEER_FINGERPRINT_1", "PEER_FINGERPRINT_256", "PEER_CERT", "PEER_IP_SAN",
+        "PEER_EMAIL_SAN", "PEER_DNS_SAN", "PEER_URI_SAN", "PEER_SUBJECT", "PEER_CERT_V_START", "PEER_CERT_V_END",
+        "PEER_CERT_V_START(%Y)", "LOCAL_SUBJECT", "LOCAL_URI_SAN", "LOCAL_DNS_SAN", "LOCAL_IP_SAN", "LOCAL_EMAIL_SAN",
+        "LOCAL_ADDRESS_ENDPOINT_ID", "DIRECT_LOCAL_ADDRESS_ENDPOINT_ID", "TLS_VERSION", "TLS_CIPHER",
+    )
+]  # fmt: skip
+
 
 def _compare(op: str, value: int) -> dict[str, Any]:
     return {"comparison": {"op": op, "value": {"default_value": value, "runtime_key": "none"}}}
@@ -129,8 +139,10 @@ def _lines(operators: list[str], prefix: str = "", separator: str = " | ") -> st
     return prefix + separator.join(f"{each.replace('%', '')}=%{each}%" for each in operators)
 
 
-def log_listeners(path: Path, route_config: dict[str, Any], certificate: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every listener of this file; `certificate` is a transport socket with TLS."""
+def log_listeners(
+    path: Path, route_config: dict[str, Any], certificate: dict[str, Any], asking: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Every listener of this file; the last two are transport sockets with TLS, and one that asks for a certificate."""
     extension = {"name": "envoy.formatter.req_without_query", "typed_config": {"@type": WITHOUT_QUERY}}
     operators = _lines(OPERATORS)
     sorted_layout = {"json_format": LAYOUT, "json_format_options": {"sort_properties": True}}
@@ -149,7 +161,9 @@ def log_listeners(path: Path, route_config: dict[str, Any], certificate: dict[st
     made.append(http_listener("log-flush", route_config, access_log=flushed, access_log_options=start))
     periodic = {"flush_access_log_on_new_request": True, "access_log_flush_interval": "0.15s"}
     made.append(http_listener("log-periodic", route_config, access_log=flushed, access_log_options=periodic))
-    return [*made, *_connection_logs(path, route_config, certificate)]
+    facts = http_listener("log-tls-facts", route_config, access_log=[_log(path, _text(_lines(TLS_FACTS)))])
+    facts["filter_chains"][0]["transport_socket"] = asking
+    return [*made, facts, *_connection_logs(path, route_config, certificate)]
 
 
 def _connection_logs(path: Path, route_config: dict[str, Any], certificate: dict[str, Any]) -> list[dict[str, Any]]:

@@ -58,6 +58,11 @@ _FORMATS = [
     *_each(_BY_TEXT, "reset upstream", get("/u/close")),
 ]
 
+FACTS = [
+    Case(FORMATS, f"tls facts {name}", (Wait(0.1), get("/tea")), "log-tls-facts", tls=how, bytes_counted=False)
+    for name, how in (("with a certificate", tls(certificate="client")), ("without", tls()))
+]
+
 HIGH_ID = "x-request-id: 0000270f-0000-4000-8000-000000000000"
 LOW_ID = "x-request-id: 00000001-0000-4000-8000-000000000000"
 
@@ -143,4 +148,4 @@ _CONNECTIONS = [
     secure("tls", "log-tls", get("/tea"), tls=tls()),
 ]
 
-CASES = [*_FORMATS, *_FILTERED, *_FLUSHED, *_CONNECTIONS]
+CASES = [*_FORMATS, *FACTS, *_FILTERED, *_FLUSHED, *_CONNECTIONS]

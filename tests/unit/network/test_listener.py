@@ -207,7 +207,7 @@ def test_the_inspector_chooses_by_sni(
         await handler.until_event(ConnectionEvent.CONNECTED)
         server = await net.next_accepted()
         assert (server.chain.name, server.connection.filter_chain_name) == (chain, chain)
-        assert client.tls.dns_sans_peer == (name.replace("x.", "*."),)
+        assert client.tls.peer.dns_sans == (name.replace("x.", "*."),)
         assert server.connection.requested_server_name == name
         client.write(b"hi")
         await server.until(lambda: server.data == b"hi")
