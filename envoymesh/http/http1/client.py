@@ -153,7 +153,9 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder]):
             return
         if head.version not in ("1.1", "1.0") or head.status < 100:
             raise CodecProtocolError(CODEC_ERROR)
-        stream.add_head(head.raw)
+        if stream.head:
+            stream.count_interim_head()
+        stream.head = head.raw
         names = index_of(head.fields)
         headers = ResponseHeaders(head.status, head.fields)
         if head.status < 200 and head.status != 101:

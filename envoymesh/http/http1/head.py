@@ -141,8 +141,11 @@ class HeadParser:
         parser = self._parser
         self._parser = None
         self._tail = b""
-        self.raw = piece if not in_parts else b"".join([*self._pieces, piece])
-        self._pieces.clear()
+        if in_parts:
+            self.raw = b"".join([*self._pieces, piece])
+            self._pieces.clear()
+        else:
+            self.raw = piece
         self.version = parser.get_http_version()
         if len(self.fields) > self._max_count:
             raise CodecProtocolError("http1.too_many_headers", 431)

@@ -205,13 +205,11 @@ class Http1Stream:
             self._rare = RareBytes()
         return self._rare
 
-    def add_head(self, raw: bytes) -> None:
-        """A head has come, perhaps after interim ones."""
-        if self.head:
-            rare = self.rare
-            rare.early_received += field_bytes(self.head)
-            rare.again_received += rare.early_received
-        self.head = raw
+    def count_interim_head(self) -> None:
+        """The head that came before was that of an interim response."""
+        rare = self.rare
+        rare.early_received += field_bytes(self.head)
+        rare.again_received += rare.early_received
 
     def count_trailers(self, trailers: Iterable[HeaderField]) -> None:
         """Trailers have come, and count."""
