@@ -67,6 +67,7 @@ class Http1ResponseEncoder(Http1Stream):
         if not (self.closed or self.started) and self.protocol is HttpProtocol.HTTP11:
             self._send_head(STATUS_LINES_11[headers.status], framing_fields_removed(headers.fields), False)
             self.started = False
+            self.count_interim_head_sent()
 
     def encode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
         """The final response headers."""

@@ -56,9 +56,10 @@ class StreamOwner(Protocol):
 class RareBytes:
     """Header bytes of what few messages have: interim responses and trailers."""
 
-    __slots__ = ("again_received", "early_received", "trailers_received")
+    __slots__ = ("again_received", "early_received", "sent", "trailers_received")
 
     def __init__(self) -> None:
+        self.sent = 0  # of interim heads and trailers
         self.early_received = 0  # of interim heads
         self.trailers_received = 0
         # Decompressed bytes are counted at each head, of all heads until then (as in Envoy): what that adds.
@@ -73,9 +74,9 @@ class Http1Stream:
         remote_done: nothing more will come.
         closed: ended, regularly or by a reset; no call does anything any more.
         started: the final headers are out.
-        head: the message head that came, as it came: looked at again only where a log asks for its bytes.
+        head, head_sent: the message heads on the wire: looked at again only where a log asks for their bytes.
         received: bytes that came for a stream that is no more; negative before.
-        wire_bytes_sent, header_bytes_sent: see `envoymesh.http.codec.BytesMeter`.
+        rest_sent: bytes that were written besides `head_sent`.
     """
 
     __slots__ = (
@@ -88,12 +89,12 @@ class Http1Stream:
         "_silent",
         "closed",
         "head",
-        "header_bytes_sent",
+        "head_sent",
         "local_done",
         "received",
         "remote_done",
+        "rest_sent",
         "started",
-        "wire_bytes_sent",
     )
 
     def __init__(self, owner: StreamOwner) -> None:
@@ -106,8 +107,8 @@ class Http1Stream:
         self._rare: RareBytes | None = None
         self.head = b""
         self.received = -1
-        self.wire_bytes_sent = 0
-        self.header_bytes_sent = 0
+        self.head_sent = b""
+        self.rest_sent = 0
         self.local_done = False
         self.remote_done = False
         self.closed = False
@@ -131,7 +132,7 @@ class Http1Stream:
             if self._chunked:
                 data = self._chunk(data, end_stream)
             if data:
-                self.wire_bytes_sent += len(data)
+                self.rest_sent += len(data)
                 self._owner.write(data)
         if end_stream:
             self._end_local()
@@ -149,8 +150,8 @@ class Http1Stream:
             self.encode_data(b"", True)
         elif not (self.local_done or self.closed):
             lines = head_bytes(b"0\r\n", trailers.fields, self._owner.proper_case_words)
-            self.wire_bytes_sent += len(lines)
-            self.header_bytes_sent += len(lines) - 5
+            self.rest_sent += len(lines)
+            self.rare.sent += len(lines) - 5
             self._owner.write(lines)
             self._end_local()
 
@@ -194,6 +195,17 @@ class Http1Stream:
         return extra + (field_bytes(self.head) if self.head else 0)
 
     @property
+    def wire_bytes_sent(self) -> int:
+        """All bytes that were written."""
+        return len(self.head_sent) + self.rest_sent
+
+    @property
+    def header_bytes_sent(self) -> int:
+        """Of headers and trailers: their lines, without the start line and the empty line."""
+        rare = 0 if self._rare is None else self._rare.sent
+        return rare + max(len(self.head_sent) - self.head_sent.find(b"\n") - 3, 0)
+
+    @property
     def decompressed_header_bytes_sent(self) -> int:
         """The same: HTTP/1 does not compress."""
         return self.header_bytes_sent
@@ -204,6 +216,12 @@ class Http1Stream:
         if self._rare is None:
             self._rare = RareBytes()
         return self._rare
+
+    def count_interim_head_sent(self) -> None:
+        """The head that was sent is that of an interim response; another will take its place."""
+        self.rare.sent = self.header_bytes_sent
+        self.rest_sent = self.wire_bytes_sent
+        self.head_sent = b""
 
     def count_interim_head(self) -> None:
         """The head that came before was that of an interim response."""
@@ -245,9 +263,7 @@ class Http1Stream:
 
     def _send_head(self, start: bytes, fields: Iterable[HeaderField], end_stream: bool) -> None:
         self.started = True
-        head = head_bytes(start, fields, self._owner.proper_case_words)
-        self.wire_bytes_sent += len(head)
-        self.header_bytes_sent += len(head) - len(start) - 2
+        head = self.head_sent = head_bytes(start, fields, self._owner.proper_case_words)
         self._owner.write(head)
         if end_stream:
             if self._content_left > 0 and not self._silent:
