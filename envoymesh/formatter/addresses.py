@@ -52,6 +52,11 @@ def _port(find: _Find) -> Operator:
     return show
 
 
+def _tried(context: FormatterContext) -> Address | None:
+    """The host of the last try, if it got a stream: all that Envoy's ``..._ATTEMPTED`` show, each try anew."""
+    return None if context.info.upstream_connection is None else context.info.upstream_host
+
+
 def _without_port(find: _Find) -> Callable[[str], Operator]:
     """``%..._WITHOUT_PORT%``, and ``(24)`` for the network that the address is in."""
 
@@ -78,6 +83,8 @@ def _network(host: str, prefix: int) -> str | None:
 
 ADDRESSES: Mapping[str, Operator] = {
     "UPSTREAM_HOST": _whole(lambda context: context.info.upstream_host),
+    "UPSTREAM_HOSTS_ATTEMPTED": _whole(_tried),
+    "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT": _without_port(_tried)(""),
     **{f"{name}_ADDRESS": _whole(find) for name, find in _FINDS.items()},
     **{f"{name}_PORT": _port(find) for name, find in _FINDS.items()},
 }

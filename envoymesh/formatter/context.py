@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.stream_info import StreamInfo
 
 Value = str | int | None
 """What an operator gives; None where there is nothing. Text is bytes as Latin-1: it becomes those bytes again."""
+
+
+NOT_SET: Final = "NotSet"
+"""The type of lines of a connection, and of what is no log."""
 
 
 @dataclass(slots=True)
@@ -29,7 +34,7 @@ class FormatterContext:
     response: ResponseHeaders | None
     trailers: HeaderMap | None
     now: float
-    log_type: str = "NotSet"
+    log_type: str = NOT_SET
 
 
 Operator = Callable[[FormatterContext], Value]

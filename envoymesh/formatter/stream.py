@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from envoymesh.formatter.context import FormatterContext, Operator, Value, as_latin1
+from envoymesh.formatter.context import NOT_SET, FormatterContext, Operator, Value, as_latin1
 from envoymesh.formatter.parse import Syntax
 from envoymesh.http.codec import HttpProtocol
 from envoymesh.http.stream_info import FLAG_NAMES
@@ -47,6 +47,11 @@ def _protocol_name(protocol: HttpProtocol) -> str:
     return "HTTP/2" if protocol is HttpProtocol.HTTP2 else "HTTP/1.0"
 
 
+def _protocol(context: FormatterContext) -> Value:
+    protocol = context.info.protocol
+    return None if protocol is None else _protocol_name(protocol)
+
+
 def _upstream_protocol(context: FormatterContext) -> Value:
     protocol = context.info.upstream_protocol
     return None if protocol is None else _protocol_name(protocol)
@@ -66,6 +71,30 @@ def _host_name_without_port(context: FormatterContext) -> str:
 def _upstream_connection_id(context: FormatterContext) -> Value:
     connection = context.info.upstream_connection
     return 0 if connection is None else connection.id
+
+
+def _if_tried(show: Operator) -> Operator:
+    return lambda context: None if context.info.upstream_connection is None else show(context)
+
+
+_CLOSE_REASONS = frozenset({
+    "deferred_close_on_drained_connection", "on_idle_timeout", "transport_socket_timeout"
+})  # fmt: skip
+"""Envoy's `LocalCloseReasons`, as far as anything here closes for them."""
+
+
+def _local_close_reason(context: FormatterContext) -> Value:
+    """Why a connection was closed from here; its requests are logged before that is known."""
+    connection = context.info.downstream
+    if context.log_type != NOT_SET:
+        return None
+    if connection.delayed_close_timed_out:
+        return "triggered_delayed_close_timeout"
+    return connection.close_details if connection.close_details in _CLOSE_REASONS else None
+
+
+def _detected_close_type(context: FormatterContext) -> Value:
+    return "RemoteReset" if context.log_type == NOT_SET and context.info.downstream.reset_by_peer else "Normal"
 
 
 def _nothing(context: FormatterContext) -> Value:
@@ -97,9 +126,9 @@ def _filter_state(argument: str) -> Operator:
 
 
 STREAM: Mapping[str, Operator] = {
-    "PROTOCOL": lambda context: _protocol_name(context.info.protocol),
+    "PROTOCOL": _protocol,
     "UPSTREAM_PROTOCOL": _upstream_protocol,
-    "RESPONSE_CODE": lambda context: context.info.response_code or 0,
+    "RESPONSE_CODE": lambda context: context.info.logged_code,
     "RESPONSE_FLAGS": lambda context: context.info.flag_names(),
     "RESPONSE_FLAGS_LONG": _long_flags,
     "CONNECTION_TERMINATION_DETAILS": _text(lambda context: context.info.termination_details),
@@ -107,18 +136,31 @@ STREAM: Mapping[str, Operator] = {
     "BYTES_SENT": lambda context: context.info.bytes_sent,
     "UPSTREAM_HOST_NAME": _text(_host_name),
     "UPSTREAM_HOST_NAME_WITHOUT_PORT": _text(_host_name_without_port),
+    "UPSTREAM_HOST_NAMES_ATTEMPTED": _if_tried(_text(_host_name)),
+    "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT": _if_tried(_text(_host_name_without_port)),
+    "UPSTREAM_CONNECTION_IDS_ATTEMPTED": _if_tried(lambda context: str(_upstream_connection_id(context))),
     "UPSTREAM_CLUSTER": _text(lambda context: context.info.upstream_cluster),
     "UPSTREAM_CLUSTER_RAW": _text(lambda context: context.info.upstream_cluster),
     "UPSTREAM_TRANSPORT_FAILURE_REASON": _without_spaces(lambda context: context.info.upstream_failure_reason),
     "DOWNSTREAM_TRANSPORT_FAILURE_REASON": _without_spaces(lambda context: context.info.downstream.failure_reason),
     "UPSTREAM_REQUEST_ATTEMPT_COUNT": lambda context: context.info.attempt_count,
     "UPSTREAM_CONNECTION_ID": _upstream_connection_id,
+    "DOWNSTREAM_DETECTED_CLOSE_TYPE": _detected_close_type,
+    "DOWNSTREAM_LOCAL_CLOSE_REASON": _local_close_reason,
+    # A request is logged before its upstream connection closes.
+    "UPSTREAM_DETECTED_CLOSE_TYPE": lambda context: None if context.info.upstream_host is None else "Normal",
+    "UPSTREAM_LOCAL_CLOSE_REASON": _nothing,
+    "LISTENER_NAME": _text(lambda context: context.info.downstream.listener_name),
     "CONNECTION_ID": lambda context: context.info.downstream.id,
     "ROUTE_NAME": _text(lambda context: context.info.route_name),
     "ACCESS_LOG_TYPE": lambda context: context.log_type,
     # As in Envoy only a local reply's own format sees a body, and there is none of those here.
     "LOCAL_REPLY_BODY": lambda context: "",
     "CUSTOM_FLAGS": lambda context: "",
+    # Of Envoy's internal addresses alone.
+    "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID": lambda context: "",
+    "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID": lambda context: "",
+    "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID": _if_tried(lambda context: ""),
     "VIRTUAL_CLUSTER_NAME": _nothing,
     "TRACE_ID": _nothing,
     "SPAN_ID": _nothing,

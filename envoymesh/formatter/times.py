@@ -148,10 +148,15 @@ def _absl_fraction(digits: str, kind: str) -> tuple[str, _Write | None]:
     return "%S.", write
 
 
+def compile_time(pattern: str, local: bool = False) -> _Write:
+    """A function of seconds since the epoch; Envoy's default pattern for an empty one. Errors: ValueError."""
+    default = "%Y-%m-%dT%H:%M:%E3S%z" if local else "%Y-%m-%dT%H:%M:%E3SZ"
+    return _Pattern(as_latin1(pattern or default), local).write
+
+
 def _system_time(moment: Callable[[FormatterContext], float], local: bool) -> Callable[[str], Operator]:
     def make(pattern: str) -> Operator:
-        default = "%Y-%m-%dT%H:%M:%E3S%z" if local else "%Y-%m-%dT%H:%M:%E3SZ"
-        write = _Pattern(as_latin1(pattern or default), local).write
+        write = compile_time(pattern, local)
         return lambda context: write(moment(context))
 
     return make

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from envoymesh.http.access_log import log_new_request
 from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, StreamCallbacks, StreamResetReason
 from envoymesh.http.filter import WatermarkCallbacks
 from envoymesh.http.filter_chain import FilterChain
@@ -21,7 +22,7 @@ from envoymesh.http.request_checks import Refusal, check_request
 from envoymesh.http.request_timers import RequestTimers
 from envoymesh.http.stream_ends import ENDED, HELD, RUNNING
 from envoymesh.http.stream_info import ResponseFlag, StreamInfo
-from envoymesh.network.api import Timer
+from envoymesh.network.api import Address, Timer
 from envoymesh.router.table import ClusterAction, Route
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         self.dispatcher = dispatcher
         self.buffer_limit = manager.buffer_limit
         now = dispatcher.now()
-        self.info = StreamInfo(self.connection, encoder.protocol, now, dispatcher.wall_time(), stream_id)
+        info = self.info = StreamInfo(self.connection, encoder.protocol, now, dispatcher.wall_time(), stream_id)
+        info.downstream_meter = encoder
         self.request_headers: RequestHeaders | None = None
         self.request_trailers: HeaderMap | None = None
         self.response_headers: ResponseHeaders | None = None
@@ -110,8 +112,7 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
             self._request_timers.on_headers()
         if end_stream:
             self._on_request_complete()
-        manager = self.manager
-        settings = manager.settings
+        manager, settings = self.manager, self.manager.settings
         local = self.connection.local_address
         refusal = check_request(headers, self.encoder.protocol, settings, manager.stats, local)
         if refusal is not None:
@@ -124,7 +125,10 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         trusted = mutate_request_headers(
             headers, settings, manager.peer, manager.request_ids, is_upgrade=self._saw_upgrade
         )
-        self.info.trusted_remote = manager.trusted_remote(trusted)
+        if trusted != manager.peer.host:
+            self.info.trusted_remote = Address(trusted, 0)
+        if settings.flush_access_log_on_new_request:
+            log_new_request(self)
         if self._saw_upgrade and headers.method != b"CONNECT":
             manager.stats.downstream_rq_ws_on_non_ws_route.inc()
             route = self.route
@@ -154,6 +158,7 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         if expect.lower() == b"100-continue" and not self.manager.settings.proxy_100_continue:
             headers.remove(b"expect")
             self.manager.charge_response(_CONTINUE.status)
+            self.info.interim_code = _CONTINUE.status
             self.encoder.encode_1xx_headers(_CONTINUE)
 
     def send_local_reply(self, status: int, body: bytes, details: str) -> None:
@@ -338,13 +343,12 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         """An interim response goes out only where `proxy_100_continue` asks for it."""
         if self.manager.settings.proxy_100_continue and not self.destroyed:
             self.manager.charge_response(headers.status)
+            self.info.interim_code = headers.status
             self.encoder.encode_1xx_headers(headers)
 
     def write_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
         """Final touches, then out."""
-        manager = self.manager
-        info = self.info
-        settings = manager.settings
+        manager, info, settings = self.manager, self.info, self.manager.settings
         if b"date" not in headers.index:
             headers.add(b"date", manager.dates.value())
         set_server(headers, settings)

@@ -123,7 +123,48 @@ class ResponseDecoder(StreamDecoder):
 
 
 @trait
-class StreamEncoder:
+class BytesMeter:
+    """What a stream took on the wire, both ways (Envoy's `StreamInfo::BytesMeter`). Asked seldom: it may compute.
+
+    Header bytes are counted as the real Envoy counts them: HTTP/1 fields without the start line (each with four bytes
+    more where they are sent, three where received), whole frames of HTTP/2; decompressed ones are names and values.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def wire_bytes_received(self) -> int:
+        """All bytes that came for the stream."""
+
+    @property
+    @abstractmethod
+    def wire_bytes_sent(self) -> int:
+        """All bytes that were written for the stream."""
+
+    @property
+    @abstractmethod
+    def header_bytes_received(self) -> int:
+        """Those of headers and trailers that came."""
+
+    @property
+    @abstractmethod
+    def header_bytes_sent(self) -> int:
+        """Those of headers and trailers that were written."""
+
+    @property
+    @abstractmethod
+    def decompressed_header_bytes_received(self) -> int:
+        """Headers that came, as they are without compression."""
+
+    @property
+    @abstractmethod
+    def decompressed_header_bytes_sent(self) -> int:
+        """Headers that were written, as they are without compression."""
+
+
+@trait
+class StreamEncoder(BytesMeter):
     """The sender of one direction of a stream."""
 
     __slots__ = ()

@@ -41,6 +41,7 @@ class HttpConfigContext:
 def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpConnectionManagerSettings:
     """Read one connection manager filter. Errors: ConfigError with the field's path."""
     common = reader.message_("common_http_protocol_options")
+    flushing = _read_flushing(reader)
     forwarding = _read_forwarding(reader)
     return HttpConnectionManagerSettings(
         stat_prefix=reader.string("stat_prefix"),
@@ -76,6 +77,8 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
         drain_timeout=_seconds(reader, "drain_timeout", 5.0),
         delayed_close_timeout=_seconds(reader, "delayed_close_timeout", 1.0),
         access_logs=tuple(read_access_log(log, context.access_logs) for log in reader.repeated("access_log")),
+        access_log_flush_interval=flushing.interval,
+        flush_access_log_on_new_request=flushing.on_new_request,
         http1=read_http1_options(
             reader.message_("http_protocol_options"),
             common,
@@ -91,6 +94,30 @@ def _read_filters(reader: Reader, context: HttpConfigContext) -> tuple[FilterFac
         # Envoy starts without, and then answers no request at all.
         raise reader.error("http_filters", "missing terminal filter: the last must be envoy.filters.http.router")
     return tuple(context.read_filters(filters, reader.string("stat_prefix")))
+
+
+@dataclass(frozen=True, slots=True)
+class _Flushing:
+    interval: float
+    on_new_request: bool
+
+
+def _read_flushing(reader: Reader) -> _Flushing:
+    """HcmAccessLogOptions, or the two deprecated fields in its place."""
+    old = _Flushing(
+        _seconds(reader, "access_log_flush_interval", 0.0), reader.boolean("flush_access_log_on_new_request")
+    )
+    options = reader.message_("access_log_options")
+    if options is None:
+        return old
+    if old.on_new_request or old.interval:
+        field = "flush_access_log_on_new_request" if old.on_new_request else "access_log_flush_interval"
+        raise reader.error(field, f"Only one of {field} or access_log_options can be specified.")
+    if options.boolean("flush_log_on_tunnel_successfully_established"):
+        raise options.error("flush_log_on_tunnel_successfully_established", "envoymesh has no tunnels")
+    return _Flushing(
+        _seconds(options, "access_log_flush_interval", 0.0), options.boolean("flush_access_log_on_new_request")
+    )
 
 
 def _seconds(reader: Reader | None, field: str, default: float) -> float:

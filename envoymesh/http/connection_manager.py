@@ -22,19 +22,10 @@ from envoymesh.http.context import HttpContext
 from envoymesh.http.header_mutation import Peer, ends_with_connection
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1ServerCodec
-from envoymesh.http.http2 import Http2ServerCodec
+from envoymesh.http.http2 import HTTP2_PREFACE_START, Http2ServerCodec
+from envoymesh.http.settings import DEFERRED_CLOSE, PREMATURE_RESET_LIMIT, PREMATURE_RESET_SECONDS
 from envoymesh.http.stream_ends import ENDED, note_codec_error, note_disconnect
-from envoymesh.network.api import NO_TIMER, Address, CloseType, Connection, ConnectionEvent, ConnectionHandler
-
-HTTP2_PREFACE_START = b"PRI * HTTP/2"
-"""Enough of the connection preface (RFC 9113 section 3.4) to tell HTTP/2 from HTTP/1."""
-
-PREMATURE_RESET_LIMIT = 500
-"""Requests of which half may be reset early (overload.premature_reset_total_stream_count)."""
-
-PREMATURE_RESET_SECONDS = 1.0
-"""A request reset within this time and before its response was reset early
-(overload.premature_reset_min_stream_lifetime_seconds)."""
+from envoymesh.network.api import NO_TIMER, CloseType, Connection, ConnectionEvent, ConnectionHandler
 
 
 class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks):
@@ -50,13 +41,16 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         "_duration_timer",
         "_ended_requests",
         "_idle_timer",
+        "_never_read_well",
         "_peeked",
         "_premature_resets",
         "_remote_closed",
+        "_spoken",
         "_stall_timer",
         "_streams",
         "buffer_limit",
         "closing",
+        "codec_failed",
         "connection",
         "dates",
         "dispatcher",
@@ -86,6 +80,8 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         self.has_request_timeouts = settings.has_request_timeouts
         self.multiplexed = False
         self.closing = False
+        self.codec_failed = False
+        self._never_read_well = False
         self._codec: ServerCodec | None = None
         self._peeked = b""
         self._streams: set[ActiveStream] = set()
@@ -94,6 +90,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         self._premature_resets = 0
         self._draining = False
         self._remote_closed = False
+        self._spoken: HttpProtocol | None = None  # what was, when the connection has ended
         self._connection_started = self.dispatcher.now()
         # Most connections need none of these but the idle timer.
         self._drain_timer = self._idle_timer = self._duration_timer = self._stall_timer = NO_TIMER
@@ -127,6 +124,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         try:
             codec.dispatch(data)
         except CodecProtocolError as error:
+            self._never_read_well = self.connection.bytes_received <= len(data) and self._accumulated_requests < 2
             self._on_codec_error(error)
 
     def on_eof(self) -> None:
@@ -150,6 +148,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
             self.end_stream(stream, reset=False)
         codec, self._codec = self._codec, None
         if codec is not None:
+            self._spoken = codec.protocol
             codec.reset_all_streams(StreamResetReason.CONNECTION_TERMINATION, "")
 
     def on_above_write_buffer_high_watermark(self) -> None:
@@ -189,6 +188,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         return Http2ServerCodec(self, self, self.settings.http2, self._context.http2_stats)
 
     def _on_codec_error(self, error: CodecProtocolError) -> None:
+        self.codec_failed = True
         stats = self.stats
         # A flood breaks no rule of the protocol, and has counters of its own.
         if not error.is_flood:
@@ -244,12 +244,13 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         if not (self.closing or self.connection.closed):
             self.on_data(b"")
 
-    # What streams ask for
+    @property
+    def protocol(self) -> HttpProtocol | None:
+        """What is spoken, for the listener's access log; None until something was read well."""
+        spoken = self._spoken if self._codec is None else self._codec.protocol
+        return None if self._never_read_well else spoken
 
-    def trusted_remote(self, host: str) -> Address | None:
-        """The address that logs show, from the trusted client's host."""
-        remote = self.connection.remote_address
-        return remote if remote is None or remote.host == host else Address(host, 0)
+    # What streams ask for
 
     def close_after_response(self) -> None:
         """The request was such that the connection is not to be used again (HTTP/1)."""
@@ -344,17 +345,19 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
     def check_for_deferred_close(self, skip_delay: bool = False) -> None:
         """Close when that was decided and no request is left."""
         if self.closing and not self._streams:
-            self.connection.close(CloseType.FLUSH_WRITE if skip_delay else CloseType.FLUSH_WRITE_AND_DELAY)
+            self.connection.close(
+                CloseType.FLUSH_WRITE if skip_delay else CloseType.FLUSH_WRITE_AND_DELAY, DEFERRED_CLOSE
+            )
 
-    def start_drain(self, timeout: float | None = None) -> None:
+    def start_drain(self, timeout: float | None = None, why: str = "") -> None:
         """Announce the end (GOAWAY), and end `timeout` seconds later (default: `drain_timeout`)."""
         if self._draining or self.closing:
             return
         self._draining = True
         if self._codec is None:
-            self.connection.close(CloseType.FLUSH_WRITE)
+            self.connection.close(CloseType.FLUSH_WRITE, why)
             return
-        if not self.multiplexed and not self._streams:
+        if not self.multiplexed and not self._streams and timeout is not None:
             self.connection.close(CloseType.FLUSH_WRITE_AND_DELAY)
             return
         self._codec.shutdown_notice()
@@ -369,7 +372,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
 
     def _on_idle_timeout(self) -> None:
         self.stats.downstream_cx_idle_timeout.inc()
-        self.start_drain()
+        self.start_drain(why="on_idle_timeout")
 
     def _on_stall_timeout(self) -> None:
         if self._codec is not None:

@@ -73,13 +73,13 @@ class HttpContext:
         self.listener_classes = response_class_counters(listener_stats)
         self.managers: set[ConnectionManager] = set()
 
-    def count_failed_handshake(self) -> None:
+    def count_failed_handshake(self, remote: bool) -> None:
         """A connection came and went before its TLS was agreed on: as in Envoy it counts as one of ours."""
         stats = self.stats
         stats.downstream_cx_total.inc()
         stats.downstream_cx_ssl_total.inc()
         stats.downstream_cx_destroy.inc()
-        stats.downstream_cx_destroy_remote.inc()
+        (stats.downstream_cx_destroy_remote if remote else stats.downstream_cx_destroy_local).inc()
 
     def sample_buffers(self) -> None:
         """Set the gauges of buffered bytes."""

@@ -10,7 +10,7 @@ It must not know of any protocol version, socket or setting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 HeaderField = tuple[bytes, bytes]
 
@@ -103,10 +103,15 @@ class HeaderMap:
 
     def byte_size(self) -> int:
         """Bytes of all names and values (Envoy's `HeaderMap::byteSize`, without pseudo-headers)."""
-        return sum(len(name) + len(value) for name, value in self.fields)
+        return weight(self.fields)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.fields!r}>"
+
+
+def weight(fields: Iterable[HeaderField]) -> int:
+    """Bytes of names and values."""
+    return sum([len(name) + len(value) for name, value in fields])
 
 
 class RequestHeaders(HeaderMap):

@@ -1,5 +1,6 @@
 """The timers of a request that are not there by default: `request_timeout`, `request_headers_timeout` and
-`max_stream_duration` of the connection manager. They end a stream with a local reply and decide nothing else.
+`max_stream_duration` of the connection manager, which end a stream with a local reply, and
+`access_log_flush_interval`, which writes to its logs. They decide nothing else.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from envoymesh.http.access_log import log_stream
 from envoymesh.network.api import Timer
 
 if TYPE_CHECKING:
@@ -14,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class RequestTimers:
-    """Runs those of the three that are configured, from the request's first byte."""
+    """Runs those of the four that are configured, from the request's first byte."""
 
-    __slots__ = ("_duration", "_headers", "_request", "_stream")
+    __slots__ = ("_duration", "_flush", "_headers", "_request", "_stream")
 
     def __init__(self, stream: ActiveStream) -> None:
         settings = stream.manager.settings
@@ -24,6 +26,7 @@ class RequestTimers:
         self._request = self._start(self._on_request_timeout, settings.request_timeout)
         self._headers = self._start(self._on_headers_timeout, settings.request_headers_timeout)
         self._duration = self._start(self._on_max_duration, settings.max_stream_duration)
+        self._flush = self._start(self._on_flush_interval, settings.access_log_flush_interval)
 
     def _start(self, callback: Callable[[], None], seconds: float) -> Timer | None:
         if not seconds:
@@ -44,7 +47,7 @@ class RequestTimers:
 
     def disable(self) -> None:
         """The stream is ending."""
-        for timer in (self._request, self._headers, self._duration):
+        for timer in (self._request, self._headers, self._duration, self._flush):
             if timer is not None:
                 timer.disable()
 
@@ -61,3 +64,10 @@ class RequestTimers:
         stream.manager.stats.downstream_rq_max_duration_reached.inc()
         status = 504 if stream.remote_complete else 408
         stream.time_out(status, b"downstream duration timeout", "max_duration_timeout")
+
+    def _on_flush_interval(self) -> None:
+        stream = self._stream
+        settings = stream.manager.settings
+        log_stream(settings.access_logs, stream, stream.dispatcher.now(), "DownstreamPeriodic")
+        if self._flush is not None:
+            self._flush.enable(settings.access_log_flush_interval)

@@ -16,6 +16,16 @@ from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.router.table import RouteTable
 
+DEFERRED_CLOSE = "deferred_close_on_drained_connection"
+"""Why a connection ends behind its last answer (%DOWNSTREAM_LOCAL_CLOSE_REASON%)."""
+
+PREMATURE_RESET_LIMIT = 500
+"""Requests of which half may be reset early (overload.premature_reset_total_stream_count)."""
+
+PREMATURE_RESET_SECONDS = 1.0
+"""A request reset within this time and before its response was reset early
+(overload.premature_reset_min_stream_lifetime_seconds)."""
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -56,6 +66,8 @@ class HttpConnectionManagerSettings:
     delayed_close_timeout: float = 1.0
     max_requests_per_connection: int = 0
     access_logs: Sequence[AccessLog] = ()
+    access_log_flush_interval: float = 0.0
+    flush_access_log_on_new_request: bool = False
     http1: Http1Settings = field(default_factory=Http1Settings)
     http2: Http2Settings = field(default_factory=Http2Settings)
 
@@ -68,7 +80,8 @@ class HttpConnectionManagerSettings:
     @property
     def has_request_timeouts(self) -> bool:
         """Whether a request needs timers besides the idle timer."""
-        return bool(self.request_timeout or self.request_headers_timeout or self.max_stream_duration)
+        seconds = (self.request_timeout, self.request_headers_timeout, self.max_stream_duration)
+        return bool(self.access_log_flush_interval or any(seconds))
 
     def is_internal(self, host: str) -> bool:
         """Whether `internal_address_config` counts an IP address as internal (default: none)."""

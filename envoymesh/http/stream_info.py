@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from envoymesh.http.codec import HttpProtocol
+    from envoymesh.http.codec import BytesMeter, HttpProtocol
     from envoymesh.network.api import Address, Connection
 
 
@@ -59,18 +59,24 @@ FLAG_NAMES: Final = (
 
 
 class StreamInfo:
-    """One request's facts. Times are monotonic seconds of the dispatcher, 0.0 where it has not happened."""
+    """One request's facts, or a connection's, whose protocol may be unknown.
+
+    Times are monotonic seconds of the dispatcher, 0.0 where it has not happened.
+    """
 
     __slots__ = (
         "attempt_count",
         "bytes_received",
         "bytes_sent",
         "downstream",
+        "downstream_meter",
+        "earlier_tries",
         "end_time",
         "first_downstream_tx",
         "first_upstream_rx",
         "first_upstream_tx",
         "flags",
+        "interim_code",
         "last_downstream_rx",
         "last_downstream_tx",
         "last_upstream_rx",
@@ -89,19 +95,27 @@ class StreamInfo:
         "upstream_failure_reason",
         "upstream_host",
         "upstream_host_name",
+        "upstream_meter",
         "upstream_protocol",
     )
 
     def __init__(
-        self, downstream: Connection, protocol: HttpProtocol, start_time: float, start_wall_time: float, stream_id: int
+        self,
+        downstream: Connection,
+        protocol: HttpProtocol | None,
+        start_time: float,
+        start_wall_time: float,
+        stream_id: int,
     ) -> None:
         self.downstream = downstream
+        self.downstream_meter: BytesMeter | None = None
         self.protocol = protocol
         self.start_time = start_time
         self.start_wall_time = start_wall_time
         self.stream_id = stream_id
         self.trusted_remote: Address | None = downstream.remote_address
         self.response_code: int | None = None
+        self.interim_code = 0
         self.response_code_details = ""
         self.termination_details = ""
         self.flags = 0
@@ -115,6 +129,8 @@ class StreamInfo:
         self.upstream_connection: Connection | None = None
         self.upstream_protocol: HttpProtocol | None = None
         self.upstream_failure_reason = ""
+        self.upstream_meter: BytesMeter | None = None
+        self.earlier_tries: list[BytesMeter] | None = None
         self.last_downstream_rx = 0.0
         self.first_upstream_tx = 0.0
         self.last_upstream_tx = 0.0
@@ -123,6 +139,25 @@ class StreamInfo:
         self.first_downstream_tx = 0.0
         self.last_downstream_tx = 0.0
         self.end_time = 0.0
+
+    def begin_another_try(self) -> None:
+        """The upstream's facts are the last try's; only bytes on the wire add up (as in Envoy)."""
+        if self.upstream_meter is not None:
+            self.earlier_tries = [*(self.earlier_tries or ()), self.upstream_meter]
+        self.upstream_meter = None
+        self.upstream_connection = None
+        self.upstream_protocol = None
+
+    @property
+    def upstream_meters(self) -> list[BytesMeter]:
+        """The meters of all tries that had a stream."""
+        last = self.upstream_meter
+        return [*(self.earlier_tries or ()), *(() if last is None else (last,))]
+
+    @property
+    def logged_code(self) -> int:
+        """The response's status, before there is one that of an interim response, 0 before that."""
+        return self.response_code or self.interim_code
 
     def flag_names(self) -> str:
         """Short names of the set flags joined with commas, or ``-``."""

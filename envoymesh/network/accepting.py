@@ -22,13 +22,21 @@ class Accepting(Protocol):
 
     settings: ListenerSettings
     stats: ListenerStats
-    on_handshake_failed: Callable[[FilterChainSettings], None]
+    on_handshake_failed: Callable[[FilterChainSettings, bool], None]
 
     def admit(self, transport: asyncio.Transport) -> asyncio.Protocol | None:
         """A connection was accepted."""
 
-    def begin(self, transport: asyncio.Transport, hello: ClientHello | None) -> TcpConnection | None:
-        """Its first bytes are known."""
+    def begin(
+        self, transport: asyncio.Transport, hello: ClientHello | None, accepted: float | None = None
+    ) -> TcpConnection | None:
+        """Its first bytes are known; it was accepted at `accepted`, by default just now."""
+
+    def accepted(self) -> float:
+        """The time now."""
+
+    def gone(self, transport: asyncio.Transport, accepted: float, hello: ClientHello | None) -> None:
+        """It never got a filter chain."""
 
     def hand_over(self, connection: TcpConnection, chain: FilterChainSettings) -> None:
         """It is usable."""
@@ -70,12 +78,13 @@ class Inspector(asyncio.Protocol):
         transport: the connection's.
     """
 
-    __slots__ = ("_data", "_listener", "_timer", "_transport")
+    __slots__ = ("_accepted", "_data", "_listener", "_timer", "_transport")
 
     def __init__(self, listener: Accepting, transport: asyncio.Transport) -> None:
         self._listener = listener
         self._transport: asyncio.Transport | None = transport
         self._data = bytearray()
+        self._accepted = listener.accepted()
         listener.stats.downstream_pre_cx_active.inc()
         self._timer = listener.limit_inspection(self._timed_out)
         transport.set_protocol(self)
@@ -97,7 +106,7 @@ class Inspector(asyncio.Protocol):
         """The peer left before it had shown itself."""
         if self._transport is not None:
             self._listener.stats.downstream_listener_filter_remote_close.inc()
-            self._done()
+            self._listener.gone(self._done(), self._accepted, None)
 
     def _timed_out(self) -> None:
         self._listener.stats.downstream_pre_cx_timeout.inc()
@@ -108,12 +117,13 @@ class Inspector(asyncio.Protocol):
 
     def _go_on(self, hello: ClientHello | None) -> None:
         transport = self._done()
-        connection = self._listener.begin(transport, hello)
+        connection = self._listener.begin(transport, hello, self._accepted)
         if connection is not None and self._data:
             connection.data_received(bytes(self._data))
 
     def _close(self) -> None:
         transport = self._done()
+        self._listener.gone(transport, self._accepted, None)
         if self._data:
             end_with_reset(transport)  # as where no chain matches
         transport.close()

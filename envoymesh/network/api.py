@@ -10,6 +10,7 @@ import enum
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Protocol
 
 from mypy_extensions import trait
@@ -48,6 +49,35 @@ class ConnectionEvent(enum.Enum):
     LOCAL_CLOSE = "local"
 
 
+class CertificateInfo(Protocol):
+    """Facts of a certificate. Names are in RFC 2253's form, digests and the serial number hex, times in UTC."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def issuer(self) -> str: ...
+    @property
+    def serial_number(self) -> str: ...
+    @property
+    def dns_sans(self) -> tuple[str, ...]: ...
+    @property
+    def uri_sans(self) -> tuple[str, ...]: ...
+    @property
+    def email_sans(self) -> tuple[str, ...]: ...
+    @property
+    def ip_sans(self) -> tuple[str, ...]: ...
+    @property
+    def valid_from(self) -> datetime: ...
+    @property
+    def expiration_time(self) -> datetime: ...
+    @property
+    def sha1(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def pem(self) -> str: ...
+
+
 class TlsInfo(Protocol):
     """Facts of a finished TLS handshake; strings are empty when unknown."""
 
@@ -57,11 +87,8 @@ class TlsInfo(Protocol):
     sni: str  # requested server name
     peer_certificate_presented: bool
     peer_certificate_validated: bool
-    subject_peer: str  # RFC 2253
-    subject_local: str
-    uri_sans_peer: tuple[str, ...]
-    dns_sans_peer: tuple[str, ...]
-    sha256_peer_digest: str  # hex
+    peer: CertificateInfo | None
+    local: CertificateInfo | None
 
 
 @trait
@@ -107,10 +134,13 @@ class Connection:
     tls: TlsInfo | None
     requested_server_name: str
     filter_chain_name: str  # of an accepted connection; "" where the chain has none
+    listener_name: str  # of an accepted connection
     failure_reason: str  # transport failure text, as Envoy's %UPSTREAM_TRANSPORT_FAILURE_REASON%, "" when none
     bytes_received: int
     bytes_sent: int
     closed: bool
+    reset_by_peer: bool  # the peer's RST ended it
+    close_details: str  # why it was closed from here, as far as anybody said
     delayed_close_timed_out: bool  # the peer did not close within delayed_close_timeout
 
     @property
@@ -138,6 +168,20 @@ class Connection:
     @abstractmethod
     def set_delayed_close_timeout(self, seconds: float) -> None:
         """How long FLUSH_WRITE_AND_DELAY waits for the peer after the flush (default 1 s); 0 closes at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedConnection:
+    """A connection that is no more, for the listener's access log.
+
+    Args:
+        accepted: monotonic seconds.
+        unmatched: no filter chain was found for it. One that left before that was tried has no `id` either.
+    """
+
+    connection: Connection
+    accepted: float
+    unmatched: bool = False
 
 
 @trait

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """One certificate. `serial_number` is hex as admin's /certs shows it, hashes are of SHA-256: hex and base64."""
+    """One certificate. `serial_number` and digests are hex, as admin's /certs has them; `spki`'s SHA-256 is base64."""
 
     subject: str
     issuer: str
@@ -30,8 +30,10 @@ class CertificateFacts:
     ip_sans: tuple[str, ...]
     valid_from: datetime
     expiration_time: datetime
+    sha1: str
     sha256: str
     spki: str
+    pem: str
 
     @property
     def all_sans(self) -> tuple[str, ...]:
@@ -89,6 +91,7 @@ def _facts(certificate: x509.Certificate) -> CertificateFacts:
         names = ()
     names = list(names)
     spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    der = certificate.public_bytes(Encoding.DER)
     serial = f"{certificate.serial_number:x}"
     return CertificateFacts(
         subject=certificate.subject.rfc4514_string(),
@@ -100,6 +103,8 @@ def _facts(certificate: x509.Certificate) -> CertificateFacts:
         ip_sans=tuple(str(name.value) for name in names if isinstance(name, x509.IPAddress)),
         valid_from=certificate.not_valid_before_utc,
         expiration_time=certificate.not_valid_after_utc,
-        sha256=hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest(),
+        sha1=hashlib.sha1(der, usedforsecurity=False).hexdigest(),
+        sha256=hashlib.sha256(der).hexdigest(),
         spki=base64.b64encode(hashlib.sha256(spki).digest()).decode(),
+        pem=certificate.public_bytes(Encoding.PEM).decode(),
     )

@@ -14,12 +14,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent, ConnectionHandler, Timer, TlsInfo
 from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.network.no_handler import NO_HANDLER
-from envoymesh.network.sockets import Bytes, end_with_reset, write_at_once
+from envoymesh.network.sockets import Bytes, address_of, end_with_reset, write_at_once
 
 FLUSH_NOW = 65536
 """Bytes that may be collected in one turn of the loop before they are written at once."""
@@ -37,14 +37,6 @@ _ids = itertools.count(1)
 
 def _discard(_data: Bytes) -> None:
     """Reads and writes of a connection that is closing."""
-
-
-def address_of(name: Any) -> Address | None:
-    """An Address of what a socket calls its name; IPv4-mapped IPv6 addresses are IPv4, as in Envoy."""
-    if not isinstance(name, tuple) or len(name) < 2:
-        return None
-    host = name[0].removeprefix("::ffff:") if "." in name[0] else name[0]
-    return Address(host, name[1])
 
 
 def as_protocol(connection: TcpConnection) -> asyncio.Protocol:
@@ -87,10 +79,12 @@ class TcpConnection(Connection):
         "failure_reason",
         "filter_chain_name",
         "id",
+        "listener_name",
         "local_address",
         "on_closed",
         "remote_address",
         "requested_server_name",
+        "reset_by_peer",
         "tls",
     )
 
@@ -106,9 +100,11 @@ class TcpConnection(Connection):
         self.closed = False
         self.close_details = ""
         self.delayed_close_timed_out = False
+        self.reset_by_peer = False
         self.filter_chain_name = ""
+        self.listener_name = ""
         self.established = False
-        # Called once at the end of the connection, before the handler hears of it: the listener's book-keeping.
+        # Called once at the end of the connection, after the handler: the listener's book-keeping.
         self.on_closed: Callable[[TcpConnection], None] | None = None
         # Ends the attempt to connect, while there is one.
         self.abandon: Callable[[], object] | None = None
@@ -215,6 +211,7 @@ class TcpConnection(Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
         local = self._closing is not None and exc is None
+        self.reset_by_peer = isinstance(exc, ConnectionResetError)
         self._finish(ConnectionEvent.LOCAL_CLOSE if local else ConnectionEvent.REMOTE_CLOSE)
 
     def pause_writing(self) -> None:
@@ -365,11 +362,11 @@ class TcpConnection(Connection):
         handler, self._handler = self._handler, NO_HANDLER
         on_closed, self.on_closed = self.on_closed, None
         try:
-            if on_closed is not None:
-                on_closed(self)
             handler.on_event(event)
         except Exception as error:  # noqa: BLE001 the connection is gone already
             self._dispatcher.report(f"{self!r}: on_event of {handler!r}", error)
+        if on_closed is not None:
+            on_closed(self)
 
     def _event(self, event: ConnectionEvent) -> None:
         try:

@@ -34,4 +34,4 @@ class Handshaking(NoHandler):
         if event is ConnectionEvent.CONNECTED:
             self._listener.hand_over(self._connection, self._chain)
         else:
-            self._listener.on_handshake_failed(self._chain)
+            self._listener.on_handshake_failed(self._chain, event is ConnectionEvent.REMOTE_CLOSE)

@@ -13,14 +13,14 @@ from collections.abc import Callable, Sequence
 
 from envoymesh.errors import BindError
 from envoymesh.network.accepting import Accepted, Inspector
-from envoymesh.network.api import Address, CloseType, Timer
+from envoymesh.network.api import Address, CloseType, EndedConnection, Timer
 from envoymesh.network.client_hello import NOT_TLS, ClientHello
-from envoymesh.network.connection import TcpConnection, address_of, as_protocol
+from envoymesh.network.connection import TcpConnection, as_protocol
 from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.network.filter_chain_match import ConnectionFacts, find_filter_chain
 from envoymesh.network.handshaking import Handshaking
 from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings
-from envoymesh.network.sockets import end_with_reset, listening_socket
+from envoymesh.network.sockets import address_of, end_with_reset, listening_socket
 from envoymesh.network.stats import ListenerStats, SslStats, TlsInspectorStats
 from envoymesh.network.tls import TlsContext, downstream_context
 from envoymesh.network.tls_connection import TlsConnection
@@ -64,6 +64,7 @@ class TcpListener:
         "addresses",
         "connection_limit",
         "global_limit_reached",
+        "on_ended",
         "on_handshake_failed",
         "settings",
         "stats",
@@ -85,8 +86,10 @@ class TcpListener:
         # Asked for each new connection: envoy.resource_limits.listener.NAME.connection_limit, or None.
         self.connection_limit: Callable[[], int | None] = _no_limit
         self.global_limit_reached: Callable[[], bool] = lambda: False
-        # Hears of a connection that ended before its TLS was agreed on; nobody was given it.
-        self.on_handshake_failed: Callable[[FilterChainSettings], None] = lambda chain: None
+        # Hears of a connection that ended (by the peer's doing, or not) before its TLS was agreed on.
+        self.on_handshake_failed: Callable[[FilterChainSettings, bool], None] = lambda chain, remote: None
+        # Hears of each connection's end.
+        self.on_ended: Callable[[EndedConnection], None] | None = None
         self._dispatcher = dispatcher
         self._on_accept = on_accept
         self._inspector_stats = inspector_stats
@@ -198,11 +201,19 @@ class TcpListener:
         transport.close()
         return None
 
-    def begin(self, transport: asyncio.Transport, hello: ClientHello | None) -> TcpConnection | None:
+    def accepted(self) -> float:
+        """The time now."""
+        return self._dispatcher.now()
+
+    def begin(
+        self, transport: asyncio.Transport, hello: ClientHello | None, accepted: float | None = None
+    ) -> TcpConnection | None:
         """Choose the filter chain and make the connection; None, and the transport is closed, if no chain matches."""
+        accepted = self.accepted() if accepted is None else accepted
         chain = self._unconditional or self._find_chain(transport, hello)
         if chain is None:
             self.stats.no_filter_chain_match.inc()
+            self.gone(transport, accepted, hello, unmatched=True)
             if hello is not None:
                 end_with_reset(transport)  # Envoy's inspector only peeks: bytes that nobody read make RST of a close
             transport.close()
@@ -217,9 +228,10 @@ class TcpListener:
             self._limit_handshake(connection, chain)
             connection.set_handler(Handshaking(self, connection, chain))
         connection.filter_chain_name = chain.name
+        connection.listener_name = self.settings.name
         if hello is not None:
             connection.requested_server_name = hello.server_name
-        self._count_open(connection)
+        self._count_open(connection, accepted)
         transport.set_protocol(as_protocol(connection))
         connection.connection_made(transport)
         if context is None:
@@ -269,7 +281,7 @@ class TcpListener:
         return timer
 
     def _find_chain(self, transport: asyncio.Transport, hello: ClientHello | None) -> FilterChainSettings | None:
-        local, remote = (address_of(transport.get_extra_info(name)) for name in ("sockname", "peername"))
+        local, remote = _addresses_of(transport)
         if local is None or remote is None:
             return None
         protocol = "" if hello is None else "tls" if hello.is_tls else "raw_buffer"
@@ -277,13 +289,27 @@ class TcpListener:
         facts = ConnectionFacts(local, remote, known.server_name, protocol, known.application_protocols)
         return find_filter_chain(self.settings.filter_chains, self.settings.default_filter_chain, facts)
 
-    def _count_open(self, connection: TcpConnection) -> None:
+    def gone(
+        self, transport: asyncio.Transport, accepted: float, hello: ClientHello | None, unmatched: bool = False
+    ) -> None:
+        """A connection that never got a filter chain is over: tell who logs."""
+        if self.on_ended is None:
+            return
+        connection = TcpConnection(self._dispatcher, 0)
+        connection.id = 0
+        connection.listener_name = self.settings.name
+        connection.local_address, connection.remote_address = _addresses_of(transport)
+        if hello is not None:
+            connection.requested_server_name = hello.server_name
+        self.on_ended(EndedConnection(connection, accepted, unmatched))
+
+    def _count_open(self, connection: TcpConnection, accepted: float) -> None:
         stats = self.stats
         stats.downstream_cx_total.inc()
         stats.downstream_cx_active.inc()
         stats.worker.downstream_cx_total.inc()
         stats.worker.downstream_cx_active.inc()
-        self._open[connection] = self._dispatcher.now()
+        self._open[connection] = accepted
         connection.on_closed = self._count_closed
 
     def _count_closed(self, connection: TcpConnection) -> None:
@@ -293,6 +319,12 @@ class TcpListener:
         stats.worker.downstream_cx_active.dec()
         opened = self._open.pop(connection)
         stats.downstream_cx_length_ms.record(int((self._dispatcher.now() - opened) * 1000))
+        if self.on_ended is not None:
+            self.on_ended(EndedConnection(connection, opened))
 
     def __repr__(self) -> str:
         return f"TcpListener({self.settings.name} at {', '.join(map(str, self.addresses))}, {len(self._open)} open)"
+
+
+def _addresses_of(transport: asyncio.Transport) -> tuple[Address | None, Address | None]:
+    return address_of(transport.get_extra_info("sockname")), address_of(transport.get_extra_info("peername"))

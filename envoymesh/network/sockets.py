@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 from envoymesh.errors import BindError
 from envoymesh.network.api import Address
@@ -64,3 +65,11 @@ def write_at_once(transport: asyncio.Transport, data: Sequence[Bytes]) -> None:
 def end_with_reset(transport: asyncio.Transport) -> None:
     """The close that follows sends RST in place of FIN."""
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def address_of(name: Any) -> Address | None:
+    """An Address of what a socket calls its name; IPv4-mapped IPv6 addresses are IPv4, as in Envoy."""
+    if not isinstance(name, tuple) or len(name) < 2:
+        return None
+    host = name[0].removeprefix("::ffff:") if "." in name[0] else name[0]
+    return Address(host, name[1])

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from envoymesh.errors import ConfigError
+from envoymesh.network.api import CertificateInfo
 from envoymesh.network.certificates import CertificateFacts, facts_of_der, facts_of_pem, key_kind
 from envoymesh.network.server_flight import read_server_flight
 from envoymesh.network.settings import (
@@ -59,11 +60,8 @@ class Handshake:
     sni: str
     peer_certificate_presented: bool
     peer_certificate_validated: bool
-    subject_peer: str
-    subject_local: str
-    uri_sans_peer: tuple[str, ...]
-    dns_sans_peer: tuple[str, ...]
-    sha256_peer_digest: str
+    peer: CertificateInfo | None
+    local: CertificateInfo | None
     session_reused: bool
 
 
@@ -115,7 +113,7 @@ class TlsContext:
         self._resume = resume
         self._session: ssl.SSLSession | None = None
         chain = self.certificate_chain()
-        self._local = chain[0][1].subject if chain else ""
+        self._local = chain[0][1] if chain else None
         if stats is not None:
             own, authorities = (
                 [facts.expiration_time for _, facts in each] for each in (chain, self.ca_certificates())
@@ -154,11 +152,8 @@ class TlsContext:
             sni=sni,
             peer_certificate_presented=der is not None,
             peer_certificate_validated=validated,
-            subject_peer=facts.subject if facts else "",
-            subject_local=self._local,
-            uri_sans_peer=facts.uri_sans if facts else (),
-            dns_sans_peer=facts.dns_sans if facts else (),
-            sha256_peer_digest=facts.sha256 if facts else "",
+            peer=facts,
+            local=self._local,
             session_reused=bool(tls.session_reused),
         )
         self._count(handshake, flight)

@@ -119,8 +119,9 @@ def _read_header_to_add(reader: Reader) -> HeaderToAdd:
 
 
 def _read_header_text(header: Reader) -> bytes | Formatter:
-    raw = header.bytes_("raw_value").decode("utf-8", "replace")
-    text = header.string("value") or raw
+    # As in Envoy, which adds the header of a raw_value alone without one.
+    header.accept("raw_value")
+    text = header.string("value")
     try:
         formatter = Formatter(text, omit_empty_values=True)
     except ValueError as error:

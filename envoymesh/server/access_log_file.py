@@ -30,6 +30,7 @@ class BufferedLogFile:
         self._flush_interval = flush_interval
         self._pending: list[bytes] = []
         self._size = 0
+        self._reopen_wanted = False
         self._timer = dispatcher.create_timer(self._on_timer)
         self._descriptor = self._open()
 
@@ -62,6 +63,8 @@ class BufferedLogFile:
         """Write what is buffered."""
         if not self._pending:
             return
+        if self._reopen_wanted:
+            self._try_reopening()
         data = b"".join(self._pending)
         self._pending.clear()
         self._stats.write_total_buffered.sub(self._size)
@@ -74,13 +77,21 @@ class BufferedLogFile:
             self._stats.write_failed.inc()
 
     def reopen(self) -> None:
-        """Write what is buffered, then open the path anew."""
+        """Write what is buffered, then open the path anew: now, or else before each next write.
+
+        Until that is done the old file gets the lines, which Envoy would drop.
+        """
         self.flush()
+        self._try_reopening()
+
+    def _try_reopening(self) -> None:
+        self._reopen_wanted = True
         try:
             descriptor = self._open()
         except ConfigError:
             self._stats.reopen_failed.inc()
             return
+        self._reopen_wanted = False
         os.close(self._descriptor)
         self._descriptor = descriptor
 

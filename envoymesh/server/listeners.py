@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from envoymesh.config.reader import Reader
 from envoymesh.filters.registry import FILTERS, TERMINAL_FILTERS, FilterContext
+from envoymesh.http.access_log.config import read_access_log
+from envoymesh.http.access_log.connection_log import ConnectionLog
 from envoymesh.http.config import HttpConfigContext, read_connection_manager
 from envoymesh.http.connection_manager import ConnectionManager
 from envoymesh.http.context import HttpContext
@@ -161,9 +163,15 @@ def make_listener(
     is_admin = stat_name == ADMIN_STAT_NAME
     made = {key: contexts.make(each, scope, drains=not is_admin) for key, each in http.items()}
     buffer_limit = settings.per_connection_buffer_limit_bytes
+    readers = settings.access_log
+    logs = [read_access_log(each, parts.http_config.access_logs) for each in readers]
+    log = ConnectionLog(logs, parts.dispatcher) if logs else None
 
     def on_accept(connection: Connection, chain: FilterChainSettings) -> None:
-        connection.set_handler(ConnectionManager(made[id(chain)], connection, buffer_limit))
+        manager = ConnectionManager(made[id(chain)], connection, buffer_limit)
+        if log is not None:
+            log.on_accept(connection, manager)
+        connection.set_handler(manager)
 
     chains = [*settings.filter_chains, *filter(None, [settings.default_filter_chain])]
     has_tls = any(chain.tls is not None for chain in chains)
@@ -179,7 +187,8 @@ def make_listener(
         UnusedListenerStats.create(scope)
         for each in http.values():
             UnusedTracingStats.create(parts.store.scope(f"http.{sanitize(each.stat_prefix)}.tracing."))
-    listener.on_handshake_failed = lambda chain: made[id(chain)].count_failed_handshake()
+    listener.on_handshake_failed = lambda chain, remote: made[id(chain)].count_failed_handshake(remote)
+    listener.on_ended = None if log is None else log.on_ended
     limit_key = f"envoy.resource_limits.listener.{settings.name}.connection_limit"
     listener.connection_limit = lambda: parts.runtime.integer(limit_key)
     return listener

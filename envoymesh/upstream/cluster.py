@@ -131,7 +131,7 @@ class Cluster:
     # Streams
 
     def new_stream(
-        self, host: Host, decoder: ResponseDecoder, callbacks: PoolCallbacks, downstream_protocol: HttpProtocol
+        self, host: Host, decoder: ResponseDecoder, callbacks: PoolCallbacks, downstream_protocol: HttpProtocol | None
     ) -> Cancellable | None:
         """A stream to a host: called back before this returns (and None is given) when a connection is ready."""
         kind = self._kind

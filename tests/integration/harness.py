@@ -28,7 +28,7 @@ from urllib.request import urlopen
 
 HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
-START_LIMIT = 20.0
+START_LIMIT = 60.0
 
 Address = tuple[str, int]
 

@@ -32,6 +32,7 @@ class Case:
         listener: a listener of the configuration, or ``admin``.
         quiet: seconds of silence to watch for, where the case is about a timer; 0 lets agreement decide.
         show: bytes from the proxy -> text to compare.
+        lines: how many lines of the access log to wait for, where it is not one for each request.
         bytes_counted: whether counters of bytes on the wire are determined (not where HPACK or TLS packs them).
     """
 
@@ -43,6 +44,7 @@ class Case:
     show: Show = shown
     tls: Tls | None = None
     bytes_counted: bool = True
+    lines: int | None = None
 
     @property
     def id(self) -> str:

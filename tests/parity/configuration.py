@@ -10,8 +10,8 @@ from typing import Any
 
 from tests.integration import exchanges
 from tests.integration.harness import Address, http_listener, static_cluster, to_cluster
+from tests.parity.log_listeners import FILE_LOG, log_listeners, mutation_routes
 
-FILE_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 INSPECTOR = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
 PROTOCOL_OPTIONS = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -29,6 +29,14 @@ LOG_FORMAT = LOG_SEPARATOR.join(
         "route": "ROUTE_NAME", "remote": "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
         "local": "DOWNSTREAM_LOCAL_ADDRESS", "sni": "REQUESTED_SERVER_NAME", "agent": "REQ(USER-AGENT):5",
         "type": "RESP(CONTENT-TYPE)", "status": "RESP(:STATUS)", "trailer": "TRAILER(X-T)",
+        "tried": "UPSTREAM_HOSTS_ATTEMPTED", "down-rx": "DOWNSTREAM_WIRE_BYTES_RECEIVED",
+        "down-tx": "DOWNSTREAM_WIRE_BYTES_SENT", "down-head-rx": "DOWNSTREAM_HEADER_BYTES_RECEIVED",
+        "down-head-tx": "DOWNSTREAM_HEADER_BYTES_SENT",
+        "down-plain-rx": "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
+        "down-plain-tx": "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", "up-rx": "UPSTREAM_WIRE_BYTES_RECEIVED",
+        "up-tx": "UPSTREAM_WIRE_BYTES_SENT", "up-head-rx": "UPSTREAM_HEADER_BYTES_RECEIVED",
+        "up-head-tx": "UPSTREAM_HEADER_BYTES_SENT", "up-plain-rx": "UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
+        "up-plain-tx": "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
     }.items()
 )  # fmt: skip
 
@@ -103,20 +111,30 @@ def configuration(http1: Address, http2: Address, refused: Address, log: Path, c
     resources["listeners"] += [http_listener(name, route_config, **fields) for name, fields in LISTENERS.items()]
     resources["listeners"] += [_secure(name, route_config, certificates) for name in SECURE]
     resources["listeners"] += [_by_name(route_config, certificates)]
+    sockets = [_socket(certificates, "a.example.com", SECURE[each]) for each in ("tls", "tls-optional")]
+    own = log_listeners(log, _with_more_routes(route_config), *sockets)
+    mutated = {"mutated": False, "mutated-specific": True}
+    resources["listeners"] += [http_listener(name, mutation_routes(each)) for name, each in mutated.items()]
     for listener in resources["listeners"]:
         for chain in listener["filter_chains"]:
             _complete(chain["filters"][0]["typed_config"], log)
+    resources["listeners"] += own
     return made
 
 
 def _complete(manager: dict[str, Any], log: Path) -> None:
-    first, *others = manager["route_config"]["virtual_hosts"]
-    hosts = [{**first, "routes": [*ROUTES, *first["routes"]]}, *others]
-    manager["route_config"] = {**manager["route_config"], "virtual_hosts": hosts}
+    if manager["route_config"].get("name") != "mutations":
+        manager["route_config"] = _with_more_routes(manager["route_config"])
     text = {"text_format_source": {"inline_string": LOG_FORMAT + "\n"}}
     config = {"@type": FILE_LOG, "path": str(log), "log_format": text}
     manager["access_log"] = [{"name": "envoy.access_loggers.file", "typed_config": config}]
     manager["delayed_close_timeout"] = "0.05s"
+
+
+def _with_more_routes(route_config: dict[str, Any]) -> dict[str, Any]:
+    first, *others = route_config["virtual_hosts"]
+    hosts = [{**first, "routes": [*ROUTES, *first["routes"]]}, *others]
+    return {**route_config, "virtual_hosts": hosts}
 
 
 def _http2_cluster(name: str, address: Address) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from tests.parity.case import Case
 from tests.parity.client import LIMIT, Client
+from tests.parity.configuration import LOG_SEPARATOR
 from tests.parity.side import Side
 
 AGREED = 0.16
@@ -28,6 +29,7 @@ Outcome = dict[str, Any]
 _SERVICE_TIME = re.compile(rb"x-envoy-upstream-service-time: (\d+)\r\n")
 # What HPACK, TLS records and frames weigh is the implementation's; in HTTP/1 without TLS every byte is determined.
 _HTTP2_BYTES = re.compile(r"^cluster\.http2.*_bytes_total")
+_WIRE_FIELD = re.compile(r"(down|up)-(head-|plain-)?(rx|tx)=")
 _BYTES = re.compile(r"_bytes_(total|wire|received|sent)|_wire_bytes|cx_[rt]x_bytes")
 
 
@@ -80,10 +82,16 @@ class Pair:
 
     def _outcomes(self, case: Case, clients: list[Client]) -> list[Outcome]:
         list(self._both.map(lambda side: side.settle(), self.sides))
+        # A duration of more digits than one makes the response of that side longer.
+        slow = any(_extra_digits(client) for client in clients)
         deadline = time.monotonic() + LATE_LINES
         while True:
             outcomes = [
-                {"response": side.named(client.text), "end": client.end, **_determined(case, client, side.collect())}
+                {
+                    "response": side.named(client.text),
+                    "end": client.end,
+                    **_determined(case, client, side.collect(case.lines), slow),
+                }
                 for side, client in zip(self.sides, clients, strict=True)
             ]
             if outcomes[0] == outcomes[1] or time.monotonic() > deadline:
@@ -105,16 +113,35 @@ def _wait_for_end(case: Case, clients: list[Client], sides: tuple[Side, Side]) -
         time.sleep(0.02)
 
 
-def _determined(case: Case, client: Client, left: Outcome) -> Outcome:
+def _extra_digits(client: Client) -> int:
+    return sum(len(digits) - 1 for digits in _SERVICE_TIME.findall(bytes(client.received)))
+
+
+def _determined(case: Case, client: Client, left: Outcome, slow: bool) -> Outcome:
     """Without bytes that are not determined: all of them, or the digits of a duration beyond the first."""
     counters = left["counters"]
+    left["log"] = [_determined_line(case, line, slow) for line in left["log"]]
     if not case.bytes_counted:
         left["counters"] = {name: value for name, value in counters.items() if not _BYTES.search(name)}
         return left
     counters = {name: value for name, value in counters.items() if not _HTTP2_BYTES.search(name)}
     left["counters"] = counters
-    extra = sum(len(digits) - 1 for digits in _SERVICE_TIME.findall(bytes(client.received)))
+    extra = _extra_digits(client)
     for name in counters:
         if extra and name.endswith("downstream_cx_tx_bytes_total"):
             counters[name] -= extra
     return left
+
+
+def _determined_line(case: Case, line: str, slow: bool) -> str:
+    """A log line without fields of bytes on the wire that are not determined, as counters are."""
+    upstream_too = " | cluster=http2" in line
+    kept = []
+    for part in line.split(LOG_SEPARATOR):
+        field = _WIRE_FIELD.match(part)
+        if field is not None and field[1] == "down":
+            keep = not (slow and field[3] == "tx") if case.bytes_counted else field[0] == "down-plain-rx="
+        else:
+            keep = field is None or field[2] == "plain-" or not upstream_too
+        kept += [part] if keep else []
+    return LOG_SEPARATOR.join(kept)

@@ -100,13 +100,14 @@ class Side:
         self.http2.drop()
         self._until(lambda: not self._gauges(OPEN))
 
-    def collect(self) -> dict[str, Any]:
-        """Counters' increments, lines of the access log, and what upstreams got."""
+    def collect(self, lines: int | None) -> dict[str, Any]:
+        """Counters' increments, lines of the access log (`lines` are waited for), and what upstreams got."""
         now = self._counters()
         grown = {name: value - self._counted.get(name, 0) for name, value in now.items()}
         counters = {name: value for name, value in grown.items() if value}
         self._counted_next = now
-        self._until(lambda: len(self._log_lines()) >= counters.get("http.test.downstream_rq_total", 0))
+        wanted = counters.get("http.test.downstream_rq_total", 0) if lines is None else lines
+        self._until(lambda: len(self._log_lines()) >= wanted)
         return {
             "upstream": [self.named(each) for each in [*self.http1.seen, *self.http2.seen]],
             "log": [self.named(line) for line in self._log_lines()],

@@ -131,6 +131,8 @@ class FakeConnection:
         self.delayed_close_timeout = 1.0
         self.delayed_close_timed_out = False
         self.filter_chain_name = ""
+        self.listener_name = ""
+        self.reset_by_peer = False
         self.buffered = (0, 0)
         self.events: list[ConnectionEvent] = []
         self._unread: list[bytes] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from envoymesh.formatter import FormatterContext
@@ -10,6 +11,25 @@ from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.stream_info import StreamInfo
 from envoymesh.network.api import Address
 from tests.support.fakes import FakeConnection
+
+
+class FakeCertificate:
+    """Facts of a certificate."""
+
+    issuer = "CN=ca"
+    serial_number = "0a"
+    email_sans = ("a@peer.example",)
+    ip_sans = ("10.0.0.1", "::1")
+    uri_sans: tuple[str, ...] = ("spiffe://a", "spiffe://b")
+    dns_sans: tuple[str, ...] = ("peer.example",)
+    valid_from = datetime(2020, 7, 6, tzinfo=UTC)
+    expiration_time = datetime(2021, 7, 6, tzinfo=UTC)
+    sha1 = "cd" * 20
+    sha256 = "ab" * 32
+    pem = "-----BEGIN CERTIFICATE-----\nAB+/=\n-----END CERTIFICATE-----\n"
+
+    def __init__(self, subject: str) -> None:
+        self.subject = subject
 
 
 class FakeTls:
@@ -21,11 +41,8 @@ class FakeTls:
     sni = "sni"
     peer_certificate_presented = True
     peer_certificate_validated = True
-    subject_peer = "CN=peer"
-    subject_local = "CN=local"
-    uri_sans_peer = ("spiffe://a", "spiffe://b")
-    dns_sans_peer = ("peer.example",)
-    sha256_peer_digest = "ab" * 32
+    peer = FakeCertificate("CN=peer")
+    local = FakeCertificate("CN=local")
 
 
 def request(*fields: tuple[bytes, bytes], path: bytes = b"/x?y=1&z=%20") -> RequestHeaders:

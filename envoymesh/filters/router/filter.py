@@ -13,11 +13,7 @@ from __future__ import annotations
 
 from envoymesh.filters.router import errors, outcome
 from envoymesh.filters.router.errors import UpstreamFailure
-from envoymesh.filters.router.headers import (
-    finalize_request_headers,
-    finalize_response_headers,
-    rewrite_path_header,
-)
+from envoymesh.filters.router.headers import finalize_request_headers, finalize_response_headers, rewrite_path_header
 from envoymesh.filters.router.retry_state import RetryState
 from envoymesh.filters.router.settings import RouterFilterConfig
 from envoymesh.filters.router.timeouts import Timeouts, final_timeouts, set_expected_timeout
@@ -160,6 +156,8 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
         if host is None:
             self._fail(errors.NO_HEALTHY_UPSTREAM, None)
             return
+        if info.attempt_count > 1:
+            info.begin_another_try()
         # Logged even if no connection to it comes about in time.
         info.upstream_host = host.address
         request = self._request = UpstreamRequest(self, host, headers, self._end_stream)
@@ -282,8 +280,8 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
     def _on_upstream_complete(self, request: UpstreamRequest) -> None:
         self.info.last_upstream_rx = now = self.dispatcher.now()
         if self.request_complete:
-            milliseconds = int((now - self._downstream_complete_at) * 1000)
-            self.cluster.code_stats.record_time(milliseconds, self._is_internal())
+            took = now - self._downstream_complete_at
+            self.cluster.code_stats.record_time(int(took * 1000), self._is_internal())
         self._request = None
         self._clean_up()
         request.reset()

@@ -80,7 +80,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
     def __repr__(self) -> str:
         return f"<UpstreamRequest {self.host!r} done={self.done}>"
 
-    def start(self, host: Host, downstream_protocol: HttpProtocol) -> None:
+    def start(self, host: Host, downstream_protocol: HttpProtocol | None) -> None:
         """Ask the pool for a stream; it may come, or fail, before this returns."""
         self._cancellable = self._router.cluster.new_stream(host, self, self, downstream_protocol)
 
@@ -137,6 +137,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         info.upstream_host = host.address
         info.upstream_host_name = host.hostname
         info.upstream_connection = connection
+        info.upstream_meter = encoder
         info.upstream_protocol = protocol
         info.first_upstream_tx = router.dispatcher.now()
         encoder.set_callbacks(self)

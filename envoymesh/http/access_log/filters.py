@@ -44,7 +44,7 @@ class RuntimeValue:
 def status_code_filter(comparison: str, value: RuntimeValue) -> LogFilter:
     """`status_code_filter`; a request without a response compares as 0."""
     compare = COMPARISONS[comparison]
-    return lambda context: compare(context.info.response_code or 0, value.current())
+    return lambda context: compare(context.info.logged_code, value.current())
 
 
 def duration_filter(comparison: str, value: RuntimeValue) -> LogFilter:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from envoymesh.formatter import FormatterContext
 from envoymesh.http.access_log.filters import LogFilter
+from envoymesh.router.table import ClusterAction
 
 if TYPE_CHECKING:
     from envoymesh.http.active_stream import ActiveStream
@@ -65,3 +66,14 @@ def log_stream(access_logs: Iterable[AccessLog], stream: ActiveStream, now: floa
     )
     for access_log in access_logs:
         access_log.log(context)
+
+
+def log_new_request(stream: ActiveStream) -> None:
+    """`flush_access_log_on_new_request`: the line of a request that is about to meet its first filter.
+
+    As in Envoy it has its route already, and that one's cluster.
+    """
+    route = stream.route
+    if route is not None and isinstance(route.action, ClusterAction):
+        stream.info.upstream_cluster = route.action.cluster
+    log_stream(stream.manager.settings.access_logs, stream, stream.dispatcher.now(), "DownstreamStart")

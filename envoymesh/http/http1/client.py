@@ -169,6 +169,9 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
             return
         if head.version not in ("1.1", "1.0") or head.status < 100:
             raise CodecProtocolError(CODEC_ERROR)
+        if stream.head:
+            stream.count_interim_head()
+        stream.head = head.raw
         names = index_of(head.fields)
         fields = head.fields
         headers = ResponseHeaders(head.status, fields, names if len(names) == len(fields) else None)

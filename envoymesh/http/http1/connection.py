@@ -45,6 +45,7 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
         "_state",
         "_stream",
         "above_high_watermark",
+        "arrived",
         "enable_trailers",
         "proper_case_words",
         "protocol",
@@ -63,6 +64,8 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
         self._state = HEAD
         self._left = 0
         self._chunks: ChunkedDecoder | None = None
+        # Bytes since the last stream ended, for whom they are.
+        self.arrived = 0
         self.enable_trailers = settings.enable_trailers
         self.proper_case_words = settings.proper_case_words
         self.above_high_watermark = False
@@ -76,6 +79,7 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
         """Take bytes from the peer. Raises CodecProtocolError when the connection must be closed."""
         try:
             pos, size = 0, len(data)
+            self.arrived += size
             while pos < size:
                 pos = self._receive(data, pos)
         except CodecProtocolError as error:
@@ -161,6 +165,9 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
         """A malformed message: answer if that is the role's, and give up."""
 
     def _forget_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.received = self.arrived
+            self.arrived = 0
         self._stream = None
         self._decoder = None
 
@@ -179,6 +186,7 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
             return
         self._end_message(stream, more)
         if trailers and self.enable_trailers:
+            stream.count_trailers(trailers)
             if data:
                 decoder.decode_data(data, False)
             if not stream.closed:

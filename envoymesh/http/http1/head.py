@@ -41,7 +41,7 @@ def _lower(name: bytes) -> bytes:
 
 
 class HeadParser:
-    """Collects one head after another; `complete` tells when one has ended.
+    """Collects one head after another; `complete` tells when one has ended, and `raw` then has its bytes.
 
     Args:
         make_parser: httptools' HttpRequestParser or HttpResponseParser.
@@ -56,10 +56,12 @@ class HeadParser:
         "_max_bytes",
         "_max_count",
         "_parser",
+        "_pieces",
         "_tail",
         "complete",
         "fields",
         "method",
+        "raw",
         "size",
         "status",
         "url",
@@ -74,7 +76,9 @@ class HeadParser:
         self._max_count = max_count
         self._allow_chunked_length = allow_chunked_length
         self._parser: Any = None
+        self._pieces: list[bytes] = []
         self._tail = b""
+        self.raw = b""
         self.complete = False
         self.fields: list[HeaderField] = []
         self.size = 0
@@ -116,6 +120,7 @@ class HeadParser:
             self._finish(piece, bool(tail))
         elif end == _NOT_FOUND:
             self._tail = (tail + piece)[-3:]
+            self._pieces.append(piece)
         else:
             self._skip_empty_lines(piece)
         return stop
@@ -145,11 +150,17 @@ class HeadParser:
         if piece.strip(b"\r\n"):
             raise CodecProtocolError(CODEC_ERROR)
         self._tail = b""
+        self._pieces.clear()
 
     def _finish(self, piece: bytes, in_parts: bool) -> None:
         parser = self._parser
         self._parser = None
         self._tail = b""
+        if in_parts:
+            self.raw = b"".join([*self._pieces, piece])
+            self._pieces.clear()
+        else:
+            self.raw = piece
         version = "" if in_parts else _version_of(piece)
         self.version = version or parser.get_http_version()
         if len(self.fields) > self._max_count:
@@ -185,6 +196,18 @@ def _version_of(head: bytes) -> str:
         return "1.1"
     end = head.find(b"\r\n")
     return "1.1" if end > 8 and head[end - 9 : end] == b" HTTP/1.1" else ""
+
+
+def field_bytes(raw: bytes) -> int:
+    """The fields of a head as Envoy counts received ones: names and values, and three bytes each.
+
+    A head without fields counts three as well.
+    """
+    total = 0
+    for line in raw.strip(b"\r\n").split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        total += len(name) + len(value.strip(b" \t")) + 3
+    return total or 3
 
 
 def refusal(reason: str) -> CodecProtocolError:

@@ -76,6 +76,7 @@ class Http1ResponseEncoder(Http1Stream, ResponseEncoder):
         if not (self.closed or self.started) and self.protocol is HttpProtocol.HTTP11:
             self._send_head(STATUS_LINES_11[headers.status], framing_fields_removed(headers.fields), False)
             self.started = False
+            self.count_interim_head_sent()
 
     def encode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
         """The final response headers."""
@@ -161,6 +162,8 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], Se
 
     def _receive_head(self, data: bytes, pos: int) -> int:
         start, pos = pos, self._head.feed(data, pos)
+        if not self.arrived:
+            self.arrived = len(data) - start  # pipelined: what came with the request before is for this one too
         if self._head.complete:
             self._on_head()
         elif self._stream is None and data[start:].strip(b"\r\n"):
@@ -175,6 +178,7 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], Se
         stream = self._stream
         if stream is None:
             self._stream = stream = Http1ResponseEncoder(self)
+        stream.head = head.raw
         names = self._check_head(head, stream)
         headers = self._make_headers(head, names)
         end_stream = self._frame(headers, names, stream)

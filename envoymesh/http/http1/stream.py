@@ -14,6 +14,7 @@ from mypy_extensions import trait
 
 from envoymesh.http.codec import StreamCallbacks, StreamEncoder, StreamResetReason
 from envoymesh.http.headers import HeaderField, HeaderMap
+from envoymesh.http.http1.head import field_bytes
 
 CHUNKED_FIELD = (b"transfer-encoding", b"chunked")
 NO_CONTENT_FIELD = (b"content-length", b"0")
@@ -31,6 +32,7 @@ class StreamOwner:
         proper_case_words: whether names are written as `Proper-Case`.
         enable_trailers: whether trailers are written.
         above_high_watermark: whether the connection's write buffer is full now.
+        arrived: bytes that have come since the last stream ended.
     """
 
     __slots__ = ()
@@ -38,6 +40,7 @@ class StreamOwner:
     proper_case_words: bool
     enable_trailers: bool
     above_high_watermark: bool
+    arrived: int
 
     @abstractmethod
     def write(self, data: bytes) -> None:
@@ -56,6 +59,19 @@ class StreamOwner:
         """The stream was given up: the connection is of no more use."""
 
 
+class RareBytes:
+    """Header bytes of what few messages have: interim responses and trailers."""
+
+    __slots__ = ("again_received", "early_received", "sent", "trailers_received")
+
+    def __init__(self) -> None:
+        self.sent = 0  # of interim heads and trailers
+        self.early_received = 0  # of interim heads
+        self.trailers_received = 0
+        # Decompressed bytes are counted at each head, of all heads until then (as in Envoy): what that adds.
+        self.again_received = 0
+
+
 class Http1Stream(StreamEncoder):
     """A StreamEncoder.
 
@@ -64,6 +80,9 @@ class Http1Stream(StreamEncoder):
         remote_done: nothing more will come.
         closed: ended, regularly or by a reset; no call does anything any more.
         started: the final headers are out.
+        head, head_sent: the message heads on the wire: looked at again only where a log asks for their bytes.
+        received: bytes that came for a stream that is no more; negative before.
+        rest_sent: bytes that were written besides `head_sent`.
     """
 
     __slots__ = (
@@ -71,11 +90,16 @@ class Http1Stream(StreamEncoder):
         "_chunked",
         "_content_left",
         "_owner",
+        "_rare",
         "_read_disabled",
         "_silent",
         "closed",
+        "head",
+        "head_sent",
         "local_done",
+        "received",
         "remote_done",
+        "rest_sent",
         "started",
     )
 
@@ -86,6 +110,11 @@ class Http1Stream(StreamEncoder):
         self._silent = False
         self._content_left = UNBOUNDED
         self._read_disabled = 0
+        self._rare: RareBytes | None = None
+        self.head = b""
+        self.received = -1
+        self.head_sent = b""
+        self.rest_sent = 0
         self.local_done = False
         self.remote_done = False
         self.closed = False
@@ -109,6 +138,7 @@ class Http1Stream(StreamEncoder):
             if self._chunked:
                 data = self._chunk(data, end_stream)
             if data:
+                self.rest_sent += len(data)
                 self._owner.write(data)
         if end_stream:
             self._end_local()
@@ -125,7 +155,10 @@ class Http1Stream(StreamEncoder):
         if not (self._chunked and self._owner.enable_trailers and trailers.fields):
             self.encode_data(b"", True)
         elif not (self.local_done or self.closed):
-            self._owner.write(head_bytes(b"0\r\n", trailers.fields, self._owner.proper_case_words))
+            lines = head_bytes(b"0\r\n", trailers.fields, self._owner.proper_case_words)
+            self.rest_sent += len(lines)
+            self.rare.sent += len(lines) - 5
+            self._owner.write(lines)
             self._end_local()
 
     def reset_stream(self, reason: StreamResetReason) -> None:
@@ -145,6 +178,66 @@ class Http1Stream(StreamEncoder):
         self._callbacks = callbacks
         if callbacks is not None and self._owner.above_high_watermark:
             callbacks.on_above_write_buffer_high_watermark()
+
+    # BytesMeter
+
+    @property
+    def wire_bytes_received(self) -> int:
+        """All bytes that came while it was this stream's turn, as in Envoy: pipelined ones count at each turn."""
+        return self._owner.arrived if self.received < 0 else self.received
+
+    @property
+    def header_bytes_received(self) -> int:
+        """Of headers and trailers."""
+        rare = self._rare
+        extra = 0 if rare is None else rare.early_received + rare.trailers_received
+        return extra + (field_bytes(self.head) if self.head else 0)
+
+    @property
+    def decompressed_header_bytes_received(self) -> int:
+        """Of headers; those of interim responses count again at the next head."""
+        rare = self._rare
+        extra = 0 if rare is None else rare.early_received + rare.again_received
+        return extra + (field_bytes(self.head) if self.head else 0)
+
+    @property
+    def wire_bytes_sent(self) -> int:
+        """All bytes that were written."""
+        return len(self.head_sent) + self.rest_sent
+
+    @property
+    def header_bytes_sent(self) -> int:
+        """Of headers and trailers: their lines, without the start line and the empty line."""
+        rare = 0 if self._rare is None else self._rare.sent
+        return rare + max(len(self.head_sent) - self.head_sent.find(b"\n") - 3, 0)
+
+    @property
+    def decompressed_header_bytes_sent(self) -> int:
+        """The same: HTTP/1 does not compress."""
+        return self.header_bytes_sent
+
+    @property
+    def rare(self) -> RareBytes:
+        """To count interim responses and trailers in."""
+        if self._rare is None:
+            self._rare = RareBytes()
+        return self._rare
+
+    def count_interim_head_sent(self) -> None:
+        """The head that was sent is that of an interim response; another will take its place."""
+        self.rare.sent = self.header_bytes_sent
+        self.rest_sent = self.wire_bytes_sent
+        self.head_sent = b""
+
+    def count_interim_head(self) -> None:
+        """The head that came before was that of an interim response."""
+        rare = self.rare
+        rare.early_received += field_bytes(self.head)
+        rare.again_received += rare.early_received
+
+    def count_trailers(self, trailers: Iterable[HeaderField]) -> None:
+        """Trailers have come, and count."""
+        self.rare.trailers_received += sum(len(name) + len(value) + 3 for name, value in trailers)
 
     # For the codec
 
@@ -176,7 +269,8 @@ class Http1Stream(StreamEncoder):
 
     def _send_head(self, start: bytes, fields: list[HeaderField], end_stream: bool) -> None:
         self.started = True
-        self._owner.write(head_bytes(start, fields, self._owner.proper_case_words))
+        head = self.head_sent = head_bytes(start, fields, self._owner.proper_case_words)
+        self._owner.write(head)
         if end_stream:
             if self._content_left > 0 and not self._silent:
                 self.reset_stream(StreamResetReason.PROTOCOL_ERROR)

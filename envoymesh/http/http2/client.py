@@ -21,7 +21,7 @@ from envoymesh.http.codec import (
     ResponseDecoder,
     StreamResetReason,
 )
-from envoymesh.http.headers import HeaderField, RequestHeaders
+from envoymesh.http.headers import HeaderField, RequestHeaders, weight
 from envoymesh.http.http2.connection import Http2Codec
 from envoymesh.http.http2.frames import MAX_STREAM_ID, PREFACE, ErrorCode, Http2StreamError, Setting
 from envoymesh.http.http2.messages import NO_BODY_YET, NO_LENGTH, VIOLATION, MalformedMessageError
@@ -56,7 +56,8 @@ class ClientStream(Http2Stream, RequestEncoder):
             return
         self.method = headers.method
         self._client.open(self)
-        self._client.write_headers(self.id, _request_fields(headers), end_stream)
+        fields = self.fields_sent = _request_fields(headers)
+        self.header_frames_sent += self._client.write_headers(self.id, fields, end_stream)
         if end_stream:
             self.local_closed()
 
@@ -215,6 +216,8 @@ class Http2ClientCodec(Http2Codec, ClientCodec):
     def _decode_response(
         self, stream: ClientStream, fields: Sequence[HeaderField], too_large: str, end_stream: bool
     ) -> None:
+        stream.header_frames_received += self.block_size
+        stream.fields_received = fields
         if too_large:
             self.refuse_large(stream.id, too_large)
         try:
@@ -224,6 +227,8 @@ class Http2ClientCodec(Http2Codec, ClientCodec):
         except MalformedMessageError as error:
             raise self.malformed(stream.id, error) from None
         if response.status < 200:
+            stream.trailers_received += weight(fields)
+            stream.fields_received = ()
             stream.response_decoder.decode_1xx_headers(response)
             return
         stream.answered = True

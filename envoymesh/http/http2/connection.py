@@ -18,10 +18,11 @@ from contextlib import suppress
 
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.codec import Codec, CodecConnection, HttpProtocol, StreamResetReason
-from envoymesh.http.headers import HeaderField
+from envoymesh.http.headers import HeaderField, weight
 from envoymesh.http.http2.frame_reader import invalid_frame, protocol_error
 from envoymesh.http.http2.frames import (
     MAX_STREAM_ID,
+    SMALL_FRAME,
     ErrorCode,
     Http2ConnectionError,
     Http2StreamError,
@@ -119,17 +120,20 @@ class Http2Codec(Session, Codec):
 
     # What streams ask for
 
-    def write_headers(self, stream_id: int, fields: list[HeaderField], end_stream: bool) -> None:
-        """Encode a header list and send it."""
+    def write_headers(self, stream_id: int, fields: list[HeaderField], end_stream: bool) -> int:
+        """Encode a header list and send it; returns the bytes that its frames take."""
         if self.above_high_watermark:
             self.guard.count_frame()
         block = self.encoder.encode(fields)
-        self.connection.write(headers_frames(stream_id, block, end_stream, self.max_frame_size))
+        frames = headers_frames(stream_id, block, end_stream, self.max_frame_size)
+        self.connection.write(frames)
+        return len(frames)
 
     def send_reset(self, stream: Http2Stream, code: int) -> None:
         """RST_STREAM, and forget the stream."""
         if stream.id in self.streams:
             self.write_reset(stream.id, code)
+            stream.other_bytes_sent += SMALL_FRAME
         self._forget(stream)
         self.on_stream_reset(stream)
 
@@ -211,6 +215,7 @@ class Http2Codec(Session, Codec):
         """A header list after the message's headers."""
         if stream.state & REMOTE_CLOSED:
             self.refuse_frame(stream, stream.id, "HEADERS")
+        stream.header_frames_received += self.block_size
         if too_large:
             self.refuse_large(stream.id, too_large)
         try:
@@ -219,6 +224,7 @@ class Http2Codec(Session, Codec):
             trailers = self._reader.trailers(fields)
         except MalformedMessageError as error:
             raise self.malformed(stream.id, error) from None
+        stream.trailers_received += weight(fields)
         stream.take_content(0, True)
         stream.state |= REMOTE_CLOSED
         stream.decoder.decode_trailers(trailers)
@@ -246,6 +252,7 @@ class Http2Codec(Session, Codec):
         if stream is None:
             return
         self.stats.rx_reset.inc()
+        stream.other_bytes_received += SMALL_FRAME
         self._remember_reset(stream_id, by_us=False)
         self._forget(stream)
         if code == ErrorCode.REFUSED_STREAM:
@@ -263,6 +270,7 @@ class Http2Codec(Session, Codec):
         stream = self.streams.get(error.stream_id)
         self.write_reset(error.stream_id, error.code)
         if stream is not None:
+            stream.other_bytes_sent += SMALL_FRAME
             self._forget(stream)
             # What the limits refuse looks above as if the peer had given it up, as in Envoy.
             refused = error.code == ErrorCode.INTERNAL_ERROR

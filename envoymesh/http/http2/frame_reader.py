@@ -68,6 +68,7 @@ class FrameReader(ABC):
 
     Attributes:
         failed: nothing more is read.
+        block_size: bytes that the frames of the header block took which is being delivered.
     """
 
     __slots__ = (
@@ -78,6 +79,7 @@ class FrameReader(ABC):
         "_block_id",
         "_partial",
         "_settings_received",
+        "block_size",
         "failed",
         "guard",
     )
@@ -85,6 +87,7 @@ class FrameReader(ABC):
     def __init__(self, guard: FloodGuard) -> None:
         self.guard = guard
         self.failed = False
+        self.block_size = 0
         self._partial = b""
         self._settings_received = False
         # SETTINGS have come, and no header block is unfinished: the usual state, in which all frames may come.
@@ -212,6 +215,7 @@ class FrameReader(ABC):
     def _on_headers(self, flags: int, stream_id: int, data: bytes, start: int, stop: int) -> None:
         if not stream_id:
             raise invalid_frame("HEADERS: stream_id == 0")  # section 6.2
+        self.block_size = HEADER_LENGTH + stop - start
         if flags & (Flag.PADDED | Flag.PRIORITY):
             start, stop = self._strip_headers(flags, stream_id, data, start, stop)
         end_stream = flags & Flag.END_STREAM != 0
@@ -246,6 +250,7 @@ class FrameReader(ABC):
         if self._block is None:
             raise protocol_error("CONTINUATION: unexpected")  # section 6.10
         self._block_continuations += 1
+        self.block_size += HEADER_LENGTH + len(payload)
         self.guard.on_continuation(self._block_continuations)
         if payload:
             self.guard.empty_frames = 0

@@ -12,7 +12,13 @@ from typing import Final
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What a client sends first (section 3.4)."""
 
+HTTP2_PREFACE_START: Final = b"PRI * HTTP/2"
+"""Enough of it to tell HTTP/2 from HTTP/1."""
+
 HEADER_LENGTH: Final = 9
+SMALL_FRAME: Final = HEADER_LENGTH + 4
+"""Bytes of a whole RST_STREAM or WINDOW_UPDATE."""
+
 HEADER: Final = struct.Struct(">HBBBL")
 """Length (16 and 8 bits), type, flags, stream id (section 4.1)."""
 

@@ -21,7 +21,7 @@ from envoymesh.http.codec import (
     ServerCodec,
     ServerCodecCallbacks,
 )
-from envoymesh.http.headers import HeaderField, ResponseHeaders
+from envoymesh.http.headers import HeaderField, ResponseHeaders, weight
 from envoymesh.http.http2.connection import Http2Codec
 from envoymesh.http.http2.frame_reader import invalid_frame, protocol_error
 from envoymesh.http.http2.frames import PREFACE, ErrorCode, FrameType, Http2StreamError, Setting
@@ -51,13 +51,16 @@ class ServerStream(Http2Stream, ResponseEncoder):
     def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response."""
         if not self.gone:
-            self.codec.write_headers(self.id, [_STATUS_FIELDS[headers.status], *headers.fields], False)
+            fields = [_STATUS_FIELDS[headers.status], *headers.fields]
+            self.trailers_sent += weight(fields)
+            self.header_frames_sent += self.codec.write_headers(self.id, fields, False)
 
     def encode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
         """The final response headers."""
         if self.gone:
             return
-        self.codec.write_headers(self.id, [_STATUS_FIELDS[headers.status], *headers.fields], end_stream)
+        fields = self.fields_sent = [_STATUS_FIELDS[headers.status], *headers.fields]
+        self.header_frames_sent += self.codec.write_headers(self.id, fields, end_stream)
         if end_stream:
             self.local_closed()
 
@@ -192,6 +195,8 @@ class Http2ServerCodec(Http2Codec, ServerCodec):
     def _take_request(
         self, stream: ServerStream, fields: Sequence[HeaderField], too_large: str, end_stream: bool
     ) -> None:
+        stream.header_frames_received = self.block_size
+        stream.fields_received = fields
         if too_large:
             self.refuse_large(stream.id, too_large)
         reader = self._reader

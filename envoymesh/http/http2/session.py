@@ -23,6 +23,7 @@ from envoymesh.http.http2.frames import (
     LARGEST_MAX_FRAME_SIZE,
     MAX_WINDOW,
     SETTINGS_ACK,
+    SMALL_FRAME,
     ErrorCode,
     Flag,
     FrameType,
@@ -199,6 +200,7 @@ class Session(FrameReader):
         stream = self.streams.get(stream_id)
         if stream is None:
             return
+        stream.other_bytes_received += SMALL_FRAME
         if not increment:
             raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE: increment 0")
         if stream.send_window + increment > MAX_WINDOW:

@@ -15,14 +15,17 @@ It must not parse, nor decide about other streams: that is the codec's.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from envoymesh.http.codec import StreamCallbacks, StreamDecoder, StreamEncoder, StreamResetReason
-from envoymesh.http.headers import HeaderField, HeaderMap
+from envoymesh.http.headers import HeaderField, HeaderMap, weight
+from envoymesh.http.http2 import frames
 from envoymesh.http.http2.flow import Sender
 from envoymesh.http.http2.frame_reader import protocol_error
-from envoymesh.http.http2.frames import HEADER, ErrorCode, Http2StreamError, window_update_frame
+from envoymesh.http.http2.frames import HEADER_LENGTH, ErrorCode, Http2StreamError
 from envoymesh.http.http2.messages import NO_BODY_YET, NO_LENGTH
+from envoymesh.http.http2.meter import StreamMeter
+from envoymesh.http.http2.no_decoder import NO_DECODER
 
 if TYPE_CHECKING:
     from envoymesh.http.http2.connection import Http2Codec
@@ -41,22 +44,7 @@ DATA_COST = 64
 """Bytes that a waiting piece of data counts at least, so that a pile of tiny ones is a pile too."""
 
 
-class NoDecoder(StreamDecoder):
-    """The decoder of a stream whose owner is gone."""
-
-    __slots__ = ()
-
-    def decode_data(self, data: bytes, end_stream: bool) -> None:
-        """Nobody wants it."""
-
-    def decode_trailers(self, trailers: HeaderMap) -> None:
-        """Nobody wants them."""
-
-
-NO_DECODER: Final[StreamDecoder] = NoDecoder()
-
-
-class Http2Stream(StreamEncoder, Sender):
+class Http2Stream(StreamMeter, StreamEncoder, Sender):
     """A stream of either role, and its StreamEncoder.
 
     Attributes:
@@ -96,6 +84,7 @@ class Http2Stream(StreamEncoder, Sender):
     decoder: StreamDecoder
 
     def __init__(self, codec: Http2Codec, stream_id: int) -> None:
+        super().__init__()
         self.codec = codec
         self.id = stream_id
         self.state = OPEN
@@ -201,6 +190,7 @@ class Http2Stream(StreamEncoder, Sender):
         if flow_length > self.receive_window:
             raise Http2StreamError(self.id, ErrorCode.FLOW_CONTROL_ERROR, "http2.flow_control_error")  # section 6.9.1
         self.receive_window -= flow_length
+        self.other_bytes_received += HEADER_LENGTH + flow_length
         self.take_content(len(data), end_stream)
         if end_stream:
             self.state |= REMOTE_CLOSED
@@ -234,7 +224,8 @@ class Http2Stream(StreamEncoder, Sender):
         codec.consume(length)
         unannounced = self._unannounced + length
         if unannounced * 2 >= codec.receive_initial_window and not self.state & REMOTE_CLOSED:
-            codec.connection.write(window_update_frame(self.id, unannounced))
+            codec.connection.write(frames.window_update_frame(self.id, unannounced))
+            self.other_bytes_sent += frames.SMALL_FRAME
             self.receive_window += unannounced
             unannounced = 0
         self._unannounced = unannounced
@@ -281,9 +272,10 @@ class Http2Stream(StreamEncoder, Sender):
     def _write_data(self, data: bytes | memoryview, length: int, end_stream: bool) -> None:
         codec = self.codec
         codec.guard.data_frames_sent += 1
+        self.other_bytes_sent += HEADER_LENGTH + length
         if codec.above_high_watermark:
             codec.guard.count_frame()
-        codec.connection.write(HEADER.pack(length >> 8, length & 0xFF, 0, end_stream, self.id) + data)
+        codec.connection.write(frames.HEADER.pack(length >> 8, length & 0xFF, 0, end_stream, self.id) + data)
 
     def _enqueue(self, data: bytes) -> None:
         pending = self._pending
@@ -323,7 +315,8 @@ class Http2Stream(StreamEncoder, Sender):
             self._callbacks.on_response_held()
 
     def _send_trailers(self, fields: list[HeaderField]) -> None:
-        self.codec.write_headers(self.id, fields, True)
+        self.trailers_sent += weight(fields)
+        self.header_frames_sent += self.codec.write_headers(self.id, fields, True)
         self.local_closed()
 
     def local_closed(self) -> None:

@@ -242,17 +242,19 @@ def test_a_route_may_set_the_idle_timeout() -> None:
 
 
 def test_an_idle_connection_is_closed() -> None:
-    edge = Edge(idle_timeout=10.0)
+    edge = Edge(idle_timeout=10.0, drain_timeout=2.0)
     edge.dispatcher.advance(9)
     edge.receive(GET)
     edge.dispatcher.advance(20)
     assert not edge.connection.closed
     edge.upstream.answer(b"hi")
     edge.dispatcher.advance(9.9)
-    assert not edge.connection.closed
+    assert edge.stats.downstream_cx_idle_timeout.value == 0
     edge.dispatcher.advance(0.2)
-    assert edge.connection.closed
     assert edge.stats.downstream_cx_idle_timeout.value == 1
+    assert not edge.connection.closed  # a request may be on its way: it drains first
+    edge.dispatcher.advance(2.0)
+    assert edge.connection.closed
 
 
 def test_a_connection_has_its_time() -> None:
@@ -449,3 +451,51 @@ def test_a_drain_waits_for_a_response_that_waits() -> None:
     assert not edge.connection.closed
     edge.receive(windows)
     assert edge.connection.closed
+
+
+def typed(edge: Edge) -> list[bytes]:
+    """The lines so far, of a log that shows their type."""
+    lines, edge.lines = edge.lines, []
+    return lines
+
+
+def test_a_new_request_can_be_logged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "LOG", "%ACCESS_LOG_TYPE% %REQ(:PATH)% %RESPONSE_CODE%")
+    edge = Edge(flush_access_log_on_new_request=True)
+    edge.receive(GET)
+    assert typed(edge) == [b"DownstreamStart /x 0"]
+    edge.upstream.answer(b"hi")
+    assert typed(edge) == [b"DownstreamEnd /x 200"]
+    edge.receive(b"GET /x HTTP/1.1\r\n\r\n")
+    assert typed(edge) == [b"DownstreamEnd /x 400"]
+
+
+def test_a_request_can_be_logged_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "LOG", "%ACCESS_LOG_TYPE% %DURATION%")
+    edge = Edge(access_log_flush_interval=2.0)
+    edge.receive(GET[:10])
+    edge.dispatcher.advance(2.5)
+    edge.receive(GET[10:])
+    edge.dispatcher.advance(2.0)
+    assert typed(edge) == [b"DownstreamPeriodic 2000", b"DownstreamPeriodic 4000"]
+    edge.upstream.answer(b"hi")
+    edge.dispatcher.advance(10.0)
+    assert typed(edge) == [b"DownstreamEnd 4500"]
+
+
+@pytest.mark.parametrize(
+    ("data", "protocol", "failed"),
+    [
+        ([GET], "HTTP/1.1", False),
+        ([b"GET\r\n\r\n"], None, True),
+        ([GET[:5], b"\r\n\r\n"], "HTTP/1.1", True),
+        ([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], "HTTP/2", False),
+    ],
+)
+def test_the_protocol_is_known_when_something_was_read_well(
+    data: list[bytes], protocol: str | None, failed: bool
+) -> None:
+    edge = Edge()
+    for piece in data:
+        edge.receive(piece)
+    assert (edge.manager.protocol and edge.manager.protocol.value, edge.manager.codec_failed) == (protocol, failed)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from envoymesh.network.api import CloseType, ConnectionEvent
-from envoymesh.network.connection import address_of
 from envoymesh.network.settings import CertificateSettings, CommonTlsSettings, UpstreamTlsSettings
+from envoymesh.network.sockets import address_of
 from envoymesh.network.tls import upstream_context
 from tests.support.network import Net, Watcher, plain_listener, tls_chain
 from tests.unit.network.conftest import Run

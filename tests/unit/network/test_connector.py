@@ -200,7 +200,7 @@ def test_a_verified_server(run: Run, ca: Any, certificate: CertificateSettings) 
         client, handler, stats = await try_tls(net, validated(ca, san_matchers=(matcher,)), certificate)
         assert handler.events == [CONNECTED]
         assert client.tls.peer_certificate_validated
-        assert client.tls.dns_sans_peer == ("a.test",)
+        assert client.tls.peer.dns_sans == ("a.test",)
         assert client.tls.version == "TLSv1.2"
         assert client.tls.sni == "a.test"
         assert stats.counters.handshake.value == 1
@@ -293,7 +293,7 @@ def test_client_certificate_alpn_and_resumption(run: Run, ca: Any, certificate: 
             at_server = await net.next_accepted()
             assert client.tls.alpn == "h2"
             seen = at_server.connection.tls
-            assert (seen.alpn, seen.sni, seen.dns_sans_peer) == ("h2", "a.test", ("client.test",))
+            assert (seen.alpn, seen.sni, seen.peer.dns_sans) == ("h2", "a.test", ("client.test",))
             assert seen.peer_certificate_validated
         assert stats.counters.session_reused.value == 1
 

@@ -207,7 +207,7 @@ def test_the_inspector_chooses_by_sni(
         await handler.until_event(ConnectionEvent.CONNECTED)
         server = await net.next_accepted()
         assert (server.chain.name, server.connection.filter_chain_name) == (chain, chain)
-        assert client.tls.dns_sans_peer == (name.replace("x.", "*."),)
+        assert client.tls.peer.dns_sans == (name.replace("x.", "*."),)
         assert server.connection.requested_server_name == name
         client.write(b"hi")
         await server.until(lambda: server.data == b"hi")
@@ -338,5 +338,26 @@ def test_a_chain_whose_tls_is_broken_is_a_config_error(run: Run) -> None:
         chain = tls_chain(CertificateSettings(b"no pem", b"no key", chain_path="x.pem"))
         with pytest.raises(ConfigError, match=r"Failed to load certificate chain from x\.pem"):
             await net.listen(plain_listener(filter_chains=(chain,)))
+
+    run(main)
+
+
+def test_who_logs_hears_of_each_connection_at_its_end(run: Run) -> None:
+    async def main(net: Net) -> None:
+        nowhere = raw_chain("nowhere", source_ports=(1,))
+        listener = await net.listen(plain_listener(filter_chains=(nowhere,), name="log"))
+        ended: list[Any] = []
+        listener.on_ended = ended.append
+        assert await closes(listener.addresses[0])
+        (first,) = ended
+        assert (first.unmatched, first.connection.id, first.connection.listener_name) == (True, 0, "log")
+        assert first.connection.remote_address.host == "127.0.0.1"
+        ended.clear()
+        listener = await net.listen(plain_listener())
+        listener.on_ended = lambda each: ended.append((each.connection, each.unmatched, at_server.events[-1]))
+        net.connect(listener.addresses[0])
+        at_server = await net.next_accepted()
+        at_server.connection.close(CloseType.NO_FLUSH)
+        assert ended == [(at_server.connection, False, LOCAL)]  # its handler knew already
 
     run(main)

@@ -98,3 +98,20 @@ def test_standard_output_is_not_closed(capfd: pytest.CaptureFixture[str]) -> Non
     logs.files.close()
     os.fstat(1)
     assert capfd.readouterr() == ("out\n", "err\n")
+
+
+def test_a_failed_reopening_is_tried_again_at_each_write(tmp_path: Path) -> None:
+    folder, moved = tmp_path / "folder", tmp_path / "moved"
+    folder.mkdir()
+    logs = Logs()
+    file = logs.files.open(str(folder / "log"))
+    folder.rename(moved)
+    logs.files.reopen()
+    file.write(b"one\n")
+    logs.dispatcher.advance(10.0)
+    assert logs.stats.reopen_failed.value == 2
+    folder.mkdir()
+    file.write(b"two\n")
+    logs.files.close()
+    assert logs.stats.reopen_failed.value == 2
+    assert ((moved / "log").read_bytes(), (folder / "log").read_bytes()) == (b"one\n", b"two\n")
