@@ -52,7 +52,7 @@ def _thresholds(settings: ThresholdSettings) -> Thresholds:
 
 
 def _host_status(host: Host, has_metadata: bool) -> HostStatus:
-    figures = [getattr(host.stats, name) for name in host.stats.__slots__]
+    figures = host.stats.all()
     endpoint = host.endpoint
     return HostStatus(
         address=SocketAddress(host.address.host, host.address.port),

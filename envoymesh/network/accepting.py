@@ -102,6 +102,11 @@ class Inspector(asyncio.Protocol):
             return
         self._go_on(hello)
 
+    def eof_received(self) -> None:
+        """The peer will not send the rest; the loop closes the transport."""
+        if self._data and self._transport is not None:
+            end_with_reset(self._transport)  # as where no chain matches
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer left before it had shown itself."""
         if self._transport is not None:

@@ -36,6 +36,19 @@ class HostStats:
         self.rq_timeout = Counter("rq_timeout")
         self.rq_total = Counter("rq_total")
 
+    def all(self) -> tuple[Counter | Gauge, ...]:
+        """All of them, in the order of their names."""
+        connections = self.cx_active, self.cx_connect_fail, self.cx_total
+        return (
+            *connections,
+            self.rq_active,
+            self.rq_error,
+            self.rq_pending_active,
+            self.rq_success,
+            self.rq_timeout,
+            self.rq_total,
+        )
+
 
 class ResponseCodeStats:
     """``upstream_rq_<code>``, ``upstream_rq_<class>`` and ``upstream_rq_completed``, as they come to be needed.

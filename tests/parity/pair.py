@@ -26,7 +26,7 @@ LATE_LINES = 0.2
 
 Outcome = dict[str, Any]
 
-_SERVICE_TIME = re.compile(rb"x-envoy-upstream-service-time: (\d+)\r\n")
+_SERVICE_TIME = re.compile(rb"(?i)x-envoy-upstream-service-time: (\d+)\r\n")
 # What HPACK, TLS records and frames weigh is the implementation's; in HTTP/1 without TLS every byte is determined.
 _HTTP2_BYTES = re.compile(r"^cluster\.http2.*_bytes_total")
 _WIRE_FIELD = re.compile(r"(down|up)-(head-|plain-)?(rx|tx)=")

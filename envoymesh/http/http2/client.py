@@ -12,6 +12,7 @@ It must not know which request is for whom.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from envoymesh.http.codec import (
     ClientCodec,
@@ -34,18 +35,16 @@ class ClientStream(Http2Stream, RequestEncoder):
     """A request and its response; the RequestEncoder.
 
     Attributes:
-        response_decoder: `decoder`, as what it is.
         method: of the request, once sent.
         answered: the final response headers are here.
     """
 
-    __slots__ = ("_client", "answered", "method", "response_decoder")
+    __slots__ = ("_client", "answered", "method")
 
     def __init__(self, client: Http2ClientCodec, decoder: ResponseDecoder) -> None:
         super().__init__(client, 0)
         self._client = client
         self.decoder = decoder
-        self.response_decoder = decoder
         self.content_left = NO_BODY_YET
         self.method = b""
         self.answered = False
@@ -229,13 +228,13 @@ class Http2ClientCodec(Http2Codec, ClientCodec):
         if response.status < 200:
             stream.trailers_received += weight(fields)
             stream.fields_received = ()
-            stream.response_decoder.decode_1xx_headers(response)
+            cast(ResponseDecoder, stream.decoder).decode_1xx_headers(response)
             return
         stream.answered = True
         stream.content_left = self._expected_content(stream, response.status, end_stream)
         if end_stream:
             stream.state |= REMOTE_CLOSED
-        stream.response_decoder.decode_headers(response, end_stream)
+        cast(ResponseDecoder, stream.decoder).decode_headers(response, end_stream)
         stream.finish_if_closed()
 
     def _expected_content(self, stream: ClientStream, status: int, end_stream: bool) -> int:

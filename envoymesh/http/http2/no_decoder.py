@@ -1,17 +1,26 @@
-"""The decoder of a stream that has none yet. It must not know streams."""
+"""The decoder of a stream that has none yet or no more. It must not know streams."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from envoymesh.http.codec import StreamDecoder
+from envoymesh.http.codec import RequestDecoder, ResponseDecoder
 from envoymesh.http.headers import HeaderMap
 
 
-class NoDecoder(StreamDecoder):
-    """The decoder of a stream whose owner is gone."""
+class NoDecoder(RequestDecoder, ResponseDecoder):
+    """Takes messages of both directions, for nobody."""
 
     __slots__ = ()
+
+    def decode_1xx_headers(self, headers: HeaderMap) -> None:
+        """Nobody wants them."""
+
+    def decode_headers(self, headers: HeaderMap, end_stream: bool) -> None:
+        """Nobody wants them."""
+
+    def send_local_reply(self, status: int, body: bytes, details: str) -> None:
+        """Nobody would hear it."""
 
     def decode_data(self, data: bytes, end_stream: bool) -> None:
         """Nobody wants it."""
@@ -20,4 +29,4 @@ class NoDecoder(StreamDecoder):
         """Nobody wants them."""
 
 
-NO_DECODER: Final[StreamDecoder] = NoDecoder()
+NO_DECODER: Final = NoDecoder()

@@ -11,7 +11,7 @@ It must not know what a request is for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from envoymesh.http.codec import (
     CodecConnection,
@@ -36,11 +36,9 @@ _TYPE_AT: Final = 3  # in a frame
 
 
 class ServerStream(Http2Stream, ResponseEncoder):
-    """A request and its response; the ResponseEncoder. `request` is the decoder, as what it is."""
+    """A request and its response; the ResponseEncoder."""
 
-    __slots__ = ("close_connection_after_response", "protocol", "request")
-
-    request: RequestDecoder
+    __slots__ = ("close_connection_after_response", "protocol")
 
     def __init__(self, codec: Http2Codec, stream_id: int) -> None:
         super().__init__(codec, stream_id)
@@ -189,7 +187,7 @@ class Http2ServerCodec(Http2Codec, ServerCodec):
         stream = ServerStream(self, stream_id)
         self.streams[stream_id] = stream
         self.stats.streams_active.inc()
-        stream.decoder = stream.request = self._callbacks.new_stream(stream)
+        stream.decoder = self._callbacks.new_stream(stream)
         return stream
 
     def _take_request(
@@ -212,7 +210,7 @@ class Http2ServerCodec(Http2Codec, ServerCodec):
                 raise self.malformed(stream.id, MalformedMessageError(VIOLATION))
         if end_stream:
             stream.state |= REMOTE_CLOSED
-        stream.request.decode_headers(request, end_stream)
+        cast(RequestDecoder, stream.decoder).decode_headers(request, end_stream)
 
     def _count_dropped(self, count: int) -> None:
         for _ in range(count):

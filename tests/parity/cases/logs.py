@@ -138,7 +138,7 @@ _CONNECTIONS = [
     connection("half a head", "log-connection", b"GET / HT", Wait(0.1), ShutdownWrite()),
     connection("old version", "log-connection", get("/tea", version="HTTP/1.0")),
     connection("client gone", "log-connection", get("/p/slow"), Wait(0.1), ShutdownWrite()),
-    connection("no chain", "log-no-chain", get("/tea")),
+    connection("no chain", "log-no-chain", Wait(0.1)),
     secure("no name", "log-sni", get("/tea")),
     secure("other name", "log-sni", HELLO),
     secure("half a hello", "log-sni", HELLO[:60], Wait(0.05), ShutdownWrite()),
