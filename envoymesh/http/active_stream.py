@@ -8,7 +8,7 @@ protocol details; what the connection as a whole decides is in `connection_manag
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from envoymesh.http.access_log import log_new_request
 from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, StreamCallbacks, StreamResetReason
@@ -28,9 +28,9 @@ from envoymesh.router.table import ClusterAction, Route
 if TYPE_CHECKING:
     from envoymesh.http.connection_manager import ConnectionManager
 
-_UNMATCHED = object()
-TIMER_RESOLUTION = 0.001
-_CONTINUE = ResponseHeaders(100)
+_UNMATCHED: Final = object()
+TIMER_RESOLUTION: Final = 0.001
+_CONTINUE: Final = ResponseHeaders(100)
 
 
 class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):

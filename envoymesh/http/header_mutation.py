@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from typing import Final
 
 from envoymesh.http.codec import HttpProtocol
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
@@ -15,10 +16,10 @@ from envoymesh.http.request_id import RequestIdGenerator
 from envoymesh.http.settings import HttpConnectionManagerSettings
 from envoymesh.network.api import Connection
 
-HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
+HOP_BY_HOP: Final = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 """RFC 9110 section 7.6.1; `te` is treated apart, trailers are announced end to end."""
 
-INTERNAL_HEADERS = frozenset(
+INTERNAL_HEADERS: Final = frozenset(
     b"x-envoy-" + name
     for name in (
         b"retriable-status-codes", b"retriable-header-names", b"retry-on", b"retry-grpc-on", b"max-retries",
@@ -29,15 +30,15 @@ INTERNAL_HEADERS = frozenset(
 )  # fmt: skip
 """Removed from requests that are not internal (`cleanInternalHeaders`)."""
 
-EDGE_HEADERS = frozenset(
+EDGE_HEADERS: Final = frozenset(
     b"x-envoy-" + name
     for name in (b"decorator-operation", b"downstream-service-cluster", b"downstream-service-node", b"original-path")
 )
 """Removed as well from external requests at the edge, where `use_remote_address` is set."""
 
 _REQUEST_SPECIAL = HOP_BY_HOP | INTERNAL_HEADERS | {b"te"}
-_RESPONSE_SPECIAL = tuple(sorted(HOP_BY_HOP))
-_SCHEMES = (b"http", b"https")
+_RESPONSE_SPECIAL: Final = tuple(sorted(HOP_BY_HOP))
+_SCHEMES: Final = (b"http", b"https")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ It must not know of any protocol version, socket or setting.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from typing import Final
 
 HeaderField = tuple[bytes, bytes]
 
@@ -182,7 +183,7 @@ class ResponseHeaders(HeaderMap):
 
 Trailers = HeaderMap
 
-PSEUDO_HEADERS: dict[bytes, Callable[[RequestHeaders], bytes | None]] = {
+PSEUDO_HEADERS: Final[dict[bytes, Callable[[RequestHeaders], bytes | None]]] = {
     b":method": lambda h: h.method or None,
     b":path": lambda h: h.path or None,
     b":authority": lambda h: h.authority,

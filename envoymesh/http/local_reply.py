@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from envoymesh.formatter import FormatterContext
 from envoymesh.http.headers import RequestHeaders, ResponseHeaders, is_grpc
@@ -12,10 +12,10 @@ from envoymesh.router.table import ClusterAction, Route
 if TYPE_CHECKING:
     from envoymesh.http.active_stream import ActiveStream
 
-_GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+_GRPC_STATUS: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 """HTTP status to gRPC status (grpc/doc/http-grpc-status-mapping.md); others are UNKNOWN (2)."""
 
-_GRPC_MESSAGE_SAFE = frozenset(range(0x20, 0x7F)) - {ord("%")}
+_GRPC_MESSAGE_SAFE: Final = frozenset(range(0x20, 0x7F)) - {ord("%")}
 
 
 def make_local_reply(

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
-_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
-_TO_ESCAPE = re.compile(rb"[\x01-\x20\"<>^`{|}\x7f-\xff]")
-_ESCAPED_SLASH = re.compile(rb"%(2[fF]|5[cC])")
-_SLASHES = re.compile(rb"/{2,}")
-_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+_TO_ESCAPE: Final = re.compile(rb"[\x01-\x20\"<>^`{|}\x7f-\xff]")
+_ESCAPED_SLASH: Final = re.compile(rb"%(2[fF]|5[cC])")
+_SLASHES: Final = re.compile(rb"/{2,}")
+_UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
 def split_query(path: bytes) -> tuple[bytes, bytes]:

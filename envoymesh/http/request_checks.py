@@ -7,6 +7,7 @@ Envoy's checks of `ActiveStream::decodeHeaders`, in its order, and the nominatio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from envoymesh.http import path as paths
 from envoymesh.http.codec import HttpProtocol
@@ -17,8 +18,8 @@ from envoymesh.http.stats import HttpConnectionManagerStats
 from envoymesh.network.api import Address
 from envoymesh.router.table import split_port
 
-NOMINATION_LIMIT = 10
-NEVER_NOMINATED = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
+NOMINATION_LIMIT: Final = 10
+NEVER_NOMINATED: Final = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,12 @@ class Refusal:
     malformed: bool = False
 
 
-LOW_VERSION = Refusal(426, b"Upgrade Required", "low_version", malformed=True)
-BAD_NOMINATION = Refusal(400, b"Bad Request", "http1.connection_header_rejected", malformed=True)
-MISSING_HOST = Refusal(400, b"", "missing_host_header")
-MISSING_PATH = Refusal(404, b"", "missing_path_rejected", close=False)
-ABSOLUTE_PATH = Refusal(404, b"", "absolute_path_rejected", close=False)
-BAD_PATH = Refusal(400, b"", "path_normalization_failed")
+LOW_VERSION: Final = Refusal(426, b"Upgrade Required", "low_version", malformed=True)
+BAD_NOMINATION: Final = Refusal(400, b"Bad Request", "http1.connection_header_rejected", malformed=True)
+MISSING_HOST: Final = Refusal(400, b"", "missing_host_header")
+MISSING_PATH: Final = Refusal(404, b"", "missing_path_rejected", close=False)
+ABSOLUTE_PATH: Final = Refusal(404, b"", "absolute_path_rejected", close=False)
+BAD_PATH: Final = Refusal(400, b"", "path_normalization_failed")
 
 
 def check_request(

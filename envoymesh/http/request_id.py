@@ -6,9 +6,10 @@ A system call and a UUID object for each request would cost more than the rest o
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
-_IDS_A_BLOCK = 256
-_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+_IDS_A_BLOCK: Final = 256
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class RequestIdGenerator:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from envoymesh.http.access_log import AccessLog
 from envoymesh.http.filter import FilterFactory
@@ -16,13 +17,13 @@ from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.router.table import RouteTable
 
-DEFERRED_CLOSE = "deferred_close_on_drained_connection"
+DEFERRED_CLOSE: Final = "deferred_close_on_drained_connection"
 """Why a connection ends behind its last answer (%DOWNSTREAM_LOCAL_CLOSE_REASON%)."""
 
-PREMATURE_RESET_LIMIT = 500
+PREMATURE_RESET_LIMIT: Final = 500
 """Requests of which half may be reset early (overload.premature_reset_total_stream_count)."""
 
-PREMATURE_RESET_SECONDS = 1.0
+PREMATURE_RESET_SECONDS: Final = 1.0
 """A request reset within this time and before its response was reset early
 (overload.premature_reset_min_stream_lifetime_seconds)."""
 

@@ -46,15 +46,14 @@ def compile_package() -> int:
     sys.stdout.write(
         f"compiling {len(MODULES)} modules for Python {sysconfig.get_python_version()}; takes a minute or two\n"
     )
+    sys.stdout.flush()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="envoymesh-compile-") as folder:
         made = Path(folder) / "out"
         print_of_sources = fingerprint()
         failure = _run(Path(folder), made)
         if failure:
-            sys.stderr.write(
-                f"{failure}\nenvoymesh compile: the compiler's last words stand above; running from source\n"
-            )
+            sys.stderr.write(f"{failure}\nenvoymesh compile: failed; the compiler's last words stand above\n")
             return 1
         _keep(made, print_of_sources)
     sys.stdout.write(f"compiled in {time.monotonic() - began:.0f} s; `envoymesh proxy` uses it from now on\n")
@@ -69,7 +68,7 @@ def _missing() -> str:
     if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
         return "Python's headers are not installed (on Debian or Ubuntu: apt-get install python3-dev)"
     check = subprocess.run([sys.executable, "-c", "import mypyc, setuptools"], capture_output=True, check=False)
-    return "" if check.returncode == 0 else "mypy and setuptools are not installed (pip install mypy setuptools)"
+    return "" if check.returncode == 0 else "mypy and setuptools are not installed (pip install 'envoymesh[native]')"
 
 
 def _run(folder: Path, made: Path) -> str:
@@ -95,5 +94,7 @@ def _keep(made: Path, print_of_sources: str) -> None:
         dotted = ".".join(file.relative_to(made).parts).removesuffix(suffix)
         modules[dotted] = dotted + suffix
         FOLDER.mkdir(exist_ok=True)
-        shutil.copyfile(file, FOLDER / modules[dotted])
+        # A new file in the old one's place: running processes keep theirs.
+        shutil.copyfile(file, FOLDER / "new")
+        os.replace(FOLDER / "new", FOLDER / modules[dotted])
     manifest.write_text(json.dumps({"fingerprint": print_of_sources, "modules": modules}, indent=1))

@@ -1,8 +1,7 @@
 """A TCP connection over one asyncio (or uvloop) transport, accepted or connecting.
 
 The rules:
-- What `write` and `data_received` do in each state is a function put in a slot when the state changes, so the hot path
-  tests nothing: before CONNECTED bytes wait, after a close they are dropped.
+- Bytes written before CONNECTED wait, bytes written or received once the close has begun are dropped.
 - The close event goes to the handler exactly once. Who began decides between LOCAL and REMOTE.
 - A handler's unexpected exception is reported with its traceback, and its connection is closed.
 
@@ -14,29 +13,25 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent, ConnectionHandler, Timer, TlsInfo
-from envoymesh.network.dispatcher import LoopDispatcher
+from envoymesh.network.dispatcher import Flushable, LoopDispatcher
 from envoymesh.network.no_handler import NO_HANDLER
 from envoymesh.network.sockets import Bytes, address_of, end_with_reset, write_at_once
 
-FLUSH_NOW = 65536
+FLUSH_NOW: Final = 65536
 """Bytes that may be collected in one turn of the loop before they are written at once."""
 
-LARGEST_JOIN = 8192
+LARGEST_JOIN: Final = 8192
 """Bytes up to which pieces are joined for one write; more leave as they are by one writev: a third less at 16 KiB."""
 
-DELAYED_CLOSE_TIMEOUT = 1.0
+DELAYED_CLOSE_TIMEOUT: Final = 1.0
 
-_NO_LIMIT = (1 << 31) - 1
+_NO_LIMIT: Final = (1 << 31) - 1
 """uvloop's watermarks are C ints."""
 
-_ids = itertools.count(1)
-
-
-def _discard(_data: Bytes) -> None:
-    """Reads and writes of a connection that is closing."""
+_ids: Final = itertools.count(1)
 
 
 def as_protocol(connection: TcpConnection) -> asyncio.Protocol:
@@ -44,7 +39,7 @@ def as_protocol(connection: TcpConnection) -> asyncio.Protocol:
     return cast(asyncio.Protocol, connection)
 
 
-class TcpConnection(Connection):
+class TcpConnection(Connection, Flushable):
     """Implements `envoymesh.network.api.Connection`, and the asyncio protocol of its transport.
 
     Args:
@@ -62,10 +57,10 @@ class TcpConnection(Connection):
         "_delayed_close_timeout",
         "_dispatcher",
         "_handler",
+        "_open",
         "_peer_ended",
         "_read_disabled",
-        "_send",
-        "_sink",
+        "_receiver",
         "_transport",
         "_unflushed",
         "_waiting",
@@ -112,8 +107,8 @@ class TcpConnection(Connection):
         self._buffer_limit = buffer_limit
         self._handler: ConnectionHandler = NO_HANDLER
         self._transport: asyncio.Transport | None = None
-        self._sink: Callable[[bytes], None] = NO_HANDLER.on_data
-        self._send: Callable[[Bytes], None] = self._wait
+        self._receiver: ConnectionHandler = NO_HANDLER
+        self._open = False
         self._waiting: list[Bytes] = []
         self._collected: list[Bytes] = []
         self._collected_size = 0
@@ -137,12 +132,15 @@ class TcpConnection(Connection):
         if not self.closed:
             self._handler = handler
             if self._closing is None:
-                self._sink = handler.on_data
+                self._receiver = handler
 
     def write(self, data: Bytes) -> None:
         """Queue bytes; batched into few system calls by the end of the loop turn."""
         self.bytes_sent += len(data)
-        self._send(data)
+        if self._open:
+            self._collect(data)
+        elif not (self.established or self.closed):
+            self._waiting.append(data)
 
     def read_disable(self, disable: bool) -> None:
         """Counted: True stops reading, as many False resume."""
@@ -195,7 +193,7 @@ class TcpConnection(Connection):
         """Bytes from the transport."""
         self.bytes_received += len(data)
         try:
-            self._sink(data)
+            self._receiver.on_data(data)
         except Exception as error:  # noqa: BLE001 whatever the handler did, the loop and the others go on
             self._handler_failed("on_data", error)
 
@@ -261,17 +259,14 @@ class TcpConnection(Connection):
         if self._read_disabled:
             transport.pause_reading()
         waiting, self._waiting = self._waiting, []
-        self._send = self._collect
+        self._open = True
         for data in waiting:
-            self._send(data)
+            self._collect(data)
         self._event(ConnectionEvent.CONNECTED)
-
-    def _wait(self, data: Bytes) -> None:
-        self._waiting.append(data)
 
     def _collect(self, data: Bytes) -> None:
         if not self._collected:
-            self._dispatcher.flush_later(self.flush)
+            self._dispatcher.flush_later(self)
         self._collected.append(data)
         self._collected_size += len(data)
         if self._collected_size > FLUSH_NOW:
@@ -305,7 +300,8 @@ class TcpConnection(Connection):
         if self.closed:
             return
         self._closing = how
-        self._send = self._sink = _discard
+        self._open = False
+        self._receiver = NO_HANDLER
         if how is CloseType.FLUSH_WRITE:
             transport.close()
         elif self._read_disabled:
@@ -355,7 +351,8 @@ class TcpConnection(Connection):
         if self.closed:
             return
         self.closed = True
-        self._send = self._sink = _discard
+        self._open = False
+        self._receiver = NO_HANDLER
         self._transport = None
         self._waiting = self._collected = []
         self._stop_timer()

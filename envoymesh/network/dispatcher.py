@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
+
+from mypy_extensions import trait
 
 from envoymesh.network.api import Dispatcher
 from envoymesh.network.timers import QueueTimer, TimerQueues
 
-_log = logging.getLogger("envoymesh.dispatcher")
+_log: Final = logging.getLogger("envoymesh.dispatcher")
 _monotonic: Final = time.monotonic
 _time: Final = time.time
 
@@ -26,6 +29,17 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
+
+
+@trait
+class Flushable:
+    """What collects bytes during a turn of the loop."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Write them. Must let no exception out."""
 
 
 class LoopDispatcher(Dispatcher):
@@ -40,7 +54,7 @@ class LoopDispatcher(Dispatcher):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.errors = 0
-        self._to_flush: list[Callable[[], None]] = []
+        self._to_flush: list[Flushable] = []
         self.on_error: Callable[[], None] | None = None
         self._timers = TimerQueues(time.monotonic, loop.call_later, self._run)
         loop.set_exception_handler(self._loop_exception)
@@ -61,20 +75,20 @@ class LoopDispatcher(Dispatcher):
         """Call soon, in a later turn of the loop."""
         self.loop.call_soon(callback)
 
-    def flush_later(self, flush: Callable[[], None]) -> None:
-        """Call at the end of this turn of the loop; `flush` must let no exception out.
+    def flush_later(self, connection: Flushable) -> None:
+        """Flush at the end of this turn of the loop.
 
         One call of the loop serves all connections: uvloop writes each piece at once, and a system call for a head and
         another one for its body cost 12% of a small exchange.
         """
         if not self._to_flush:
             self.loop.call_soon(self._flush_all)
-        self._to_flush.append(flush)
+        self._to_flush.append(connection)
 
     def _flush_all(self) -> None:
         to_flush, self._to_flush = self._to_flush, []
-        for flush in to_flush:
-            flush()
+        for connection in to_flush:
+            connection.flush()
 
     def report(self, what: str, error: BaseException | None) -> None:
         """An exception that nobody expected: log it with its traceback and count it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from envoymesh.network.api import ConnectionEvent, ConnectionHandler
 
 
@@ -24,4 +26,4 @@ class NoHandler(ConnectionHandler):
         """Nobody wants it."""
 
 
-NO_HANDLER = NoHandler()
+NO_HANDLER: Final = NoHandler()

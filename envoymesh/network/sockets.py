@@ -7,14 +7,14 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from envoymesh.errors import BindError
 from envoymesh.network.api import Address
 
 Bytes = bytes | bytearray | memoryview
 
-_IP_FREEBIND = 15
+_IP_FREEBIND: Final = 15
 """Linux's IP_FREEBIND, which Python's socket module does not name."""
 
 

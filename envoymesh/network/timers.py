@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from envoymesh.network.api import Timer
 
-RESOLUTION = 0.001
+RESOLUTION: Final = 0.001
 """Seconds; what is due within half of it fires now."""
 
-MAX_IDLE_QUEUES = 64
+MAX_IDLE_QUEUES: Final = 64
 """Empty queues are kept for their next use up to this number of queues."""
 
-NEVER = math.inf
+NEVER: Final = math.inf
 
 
 class Armed(Protocol):
@@ -33,13 +33,14 @@ class Armed(Protocol):
         """Do not fire."""
 
 
-class _Queue(dict["QueueTimer", None]):
+class _Queue:
     """The enabled timers of one duration, in order of their deadlines (a dict keeps the order of insertion)."""
 
-    __slots__ = ("seconds",)
+    __slots__ = ("seconds", "timers")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
+        self.timers: dict[QueueTimer, None] = {}
 
 
 class QueueTimer(Timer):
@@ -56,12 +57,14 @@ class QueueTimer(Timer):
     def enable(self, seconds: float) -> None:
         """(Re)start: fires once, `seconds` from now (resolution 1 ms)."""
         if self._queue is not None:
-            del self._queue[self]
+            del self._queue.timers[self]
         timers = self._timers
-        queue = timers.queues.get(seconds) or timers.queue_for(seconds)
+        queue = timers.queues.get(seconds)
+        if queue is None:
+            queue = timers.queue_for(seconds)
         self._queue = queue
         self.deadline = deadline = timers.now() + queue.seconds
-        queue[self] = None
+        queue.timers[self] = None
         if deadline < timers.armed_for:
             timers.arm(deadline)
 
@@ -70,7 +73,7 @@ class QueueTimer(Timer):
         queue = self._queue
         if queue is not None:
             self._queue = None
-            del queue[self]
+            del queue.timers[self]
 
     @property
     def enabled(self) -> bool:
@@ -114,13 +117,11 @@ class TimerQueues:
         return QueueTimer(self, callback)
 
     def queue_for(self, seconds: float) -> _Queue:
-        """The queue of a duration, which may be new or empty."""
-        queue = self.queues.get(seconds)
+        """The queue of a duration that has none by its own name: that of whole milliseconds, which may be new."""
+        rounded = max(0.0, math.ceil(round(seconds / RESOLUTION, 6)) * RESOLUTION)
+        queue = self.queues.get(rounded)
         if queue is None:
-            rounded = max(0.0, math.ceil(round(seconds / RESOLUTION, 6)) * RESOLUTION)
-            queue = self.queues.get(rounded)
-            if queue is None:
-                queue = self.queues[rounded] = _Queue(rounded)
+            queue = self.queues[rounded] = _Queue(rounded)
         return queue
 
     def arm(self, deadline: float) -> None:
@@ -148,7 +149,7 @@ class TimerQueues:
     def _due(self, until: float) -> list[QueueTimer]:
         due = []
         for queue in self.queues.values():
-            for timer in queue:
+            for timer in queue.timers:
                 if timer.deadline > until:
                     break
                 due.append(timer)
@@ -156,8 +157,9 @@ class TimerQueues:
         return due
 
     def _earliest(self) -> float:
-        return min((next(iter(queue)).deadline for queue in self.queues.values() if queue), default=NEVER)
+        deadlines = [next(iter(queue.timers)).deadline for queue in self.queues.values() if queue.timers]
+        return min(deadlines, default=NEVER)
 
     def _drop_idle_queues(self) -> None:
         if len(self.queues) > MAX_IDLE_QUEUES:
-            self.queues = {seconds: queue for seconds, queue in self.queues.items() if queue}
+            self.queues = {seconds: queue for seconds, queue in self.queues.items() if queue.timers}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ssl
 from contextlib import suppress
+from typing import Final
 
 from envoymesh.network.api import ConnectionEvent
 from envoymesh.network.connection import TcpConnection
@@ -18,7 +19,7 @@ from envoymesh.network.sockets import Bytes
 from envoymesh.network.tls import TlsContext
 from envoymesh.network.tls_errors import PeerRejectedError, failure_reason, failure_stat
 
-_RECORD = 16384
+_RECORD: Final = 16384
 """Bytes of plain text in the largest record (RFC 8446 section 5.1): no read brings more, and no write joins more."""
 
 
@@ -163,7 +164,7 @@ class TlsConnection(TcpConnection):
                     self._peer_closed_tls()
                     break
                 self.bytes_received += len(data)
-                self._sink(data)
+                self._receiver.on_data(data)
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
@@ -191,4 +192,4 @@ class TlsConnection(TcpConnection):
     def _send_outgoing(self) -> None:
         """What OpenSSL itself has to say (handshake, session tickets, alerts) leaves at the end of the turn."""
         if self._outgoing.pending:
-            self._dispatcher.flush_later(self.flush)
+            self._dispatcher.flush_later(self)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import re2
 
 from envoymesh.http.headers import PSEUDO_HEADERS, RequestHeaders
 
-_REGEX_MEMORY = 8 << 20
+_REGEX_MEMORY: Final = 8 << 20
 """RE2's own limit, in bytes."""
-_PATTERN_MEMORY = 64 << 10
+_PATTERN_MEMORY: Final = 64 << 10
 """What each pattern of a large set adds to it."""
-_EVERYTHING = rb"(?s).*"
-NO_PLACES: list[int] = []
+_EVERYTHING: Final = rb"(?s).*"
+NO_PLACES: Final[list[int]] = []
 
 
 def request_header_value(headers: RequestHeaders, name: bytes) -> bytes | None:

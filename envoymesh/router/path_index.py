@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Final
 
 from envoymesh.router.matchers import RegexSet
 from envoymesh.router.paths import ExactPath, PathMatcher, PrefixPath, RegexPath
@@ -16,9 +17,9 @@ from envoymesh.router.paths import ExactPath, PathMatcher, PrefixPath, RegexPath
 Positions = Sequence[int]
 """Places in the virtual host's list of routes, in ascending order."""
 
-NOTHING: Positions = ()
+NOTHING: Final[Positions] = ()
 
-EVERY_PATH = PrefixPath(b"")
+EVERY_PATH: Final = PrefixPath(b"")
 
 
 class Run:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from envoymesh.http.headers import RequestHeaders, ResponseHeaders
 
-KNOWN_CONDITIONS = frozenset(
+KNOWN_CONDITIONS: Final = frozenset(
     {
         "5xx",
         "gateway-error",
@@ -24,7 +25,7 @@ KNOWN_CONDITIONS = frozenset(
 )
 """Values of `retry_on` that this table decides (others are refused where they are read)."""
 
-_WISHES = frozenset(
+_WISHES: Final = frozenset(
     (
         b"x-envoy-retry-on",
         b"x-envoy-max-retries",
@@ -35,7 +36,7 @@ _WISHES = frozenset(
     )
 )
 
-GATEWAY_ERRORS = frozenset({502, 503, 504})
+GATEWAY_ERRORS: Final = frozenset({502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from envoymesh.http.headers import RequestHeaders, is_grpc
 from envoymesh.router.header_parser import NO_HEADER_PARSERS, HeaderParser, HeaderParsers
@@ -84,7 +85,7 @@ class RedirectAction:
         return bare + mark + query
 
 
-INDEXED_FROM = 4
+INDEXED_FROM: Final = 4
 """Routes of a virtual host from which on they are looked up by path; fewer are asked one by one as fast."""
 
 Action = ClusterAction | DirectResponseAction | RedirectAction

@@ -10,14 +10,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
+from typing import Final
 
-QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.90, 0.95, 0.99, 0.995, 0.999, 1.0)
-BUCKETS = (
+QUANTILES: Final = (0.0, 0.25, 0.5, 0.75, 0.90, 0.95, 0.99, 0.995, 0.999, 1.0)
+BUCKETS: Final = (
     0.5, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0, 30000.0, 60000.0, 300000.0,
     600000.0, 1800000.0, 3600000.0,
 )  # fmt: skip
 # A percent is recorded as an integer of this many parts (Envoy's Histogram::PercentScale).
-PERCENT_SCALE = 1_000_000
+PERCENT_SCALE: Final = 1_000_000
 
 
 class Unit(StrEnum):
@@ -50,7 +51,7 @@ class Bucket:
         return f"Bucket({self.left}, {self.width})"
 
 
-ZERO = Bucket(0.0, 0.0)
+ZERO: Final = Bucket(0.0, 0.0)
 
 
 @lru_cache(maxsize=4096)

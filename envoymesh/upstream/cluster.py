@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Final
 
 from envoymesh.http.codec import ClientCodec, HttpProtocol, ResponseDecoder
 from envoymesh.http.http1 import Http1ClientCodec
@@ -28,7 +29,7 @@ from envoymesh.upstream.stats import (
     UnusedClusterStats,
 )
 
-_PROTOCOLS = {"HTTP1": HttpProtocol.HTTP11, "HTTP2": HttpProtocol.HTTP2, "ALPN": None}
+_PROTOCOLS: Final = {"HTTP1": HttpProtocol.HTTP11, "HTTP2": HttpProtocol.HTTP2, "ALPN": None}
 """What a pool's connections speak, by kind; None is agreed on with each peer."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from envoymesh.network.api import Address
 from envoymesh.upstream.request_stats import HostStats
@@ -11,7 +11,7 @@ from envoymesh.upstream.settings import EndpointSettings
 if TYPE_CHECKING:
     from envoymesh.upstream.pool.pool import ConnectionPool
 
-_HEALTHY = frozenset({"UNKNOWN", "HEALTHY"})
+_HEALTHY: Final = frozenset({"UNKNOWN", "HEALTHY"})
 
 
 class Host:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.stream_info import ResponseFlag
 
-_FLAGS = {
+_FLAGS: Final = {
     StreamResetReason.LOCAL_CONNECTION_FAILURE: ResponseFlag.UPSTREAM_CONNECTION_FAILURE,
     StreamResetReason.REMOTE_CONNECTION_FAILURE: ResponseFlag.UPSTREAM_CONNECTION_FAILURE,
     StreamResetReason.CONNECTION_TIMEOUT: ResponseFlag.UPSTREAM_CONNECTION_FAILURE,
@@ -21,7 +22,7 @@ _FLAGS = {
     StreamResetReason.CONNECT_ERROR: ResponseFlag.UPSTREAM_REMOTE_RESET,
 }
 
-_BEFORE = "upstream connect error or disconnect/reset before headers. "
+_BEFORE: Final = "upstream connect error or disconnect/reset before headers. "
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +52,16 @@ def failure_of_reset(
     return UpstreamFailure(status, body.encode(), _FLAGS[reason], details)
 
 
-NO_HEALTHY_UPSTREAM = UpstreamFailure(
+NO_HEALTHY_UPSTREAM: Final = UpstreamFailure(
     503, b"no healthy upstream", ResponseFlag.NO_HEALTHY_UPSTREAM, "no_healthy_upstream"
 )
-RESPONSE_TIMEOUT = UpstreamFailure(
+RESPONSE_TIMEOUT: Final = UpstreamFailure(
     504, b"upstream request timeout", ResponseFlag.UPSTREAM_REQUEST_TIMEOUT, "response_timeout"
 )
-PER_TRY_TIMEOUT = UpstreamFailure(
+PER_TRY_TIMEOUT: Final = UpstreamFailure(
     504, b"upstream request timeout", ResponseFlag.UPSTREAM_REQUEST_TIMEOUT, "upstream_per_try_timeout"
 )
-RETRY_BUFFER_EXCEEDED = UpstreamFailure(
+RETRY_BUFFER_EXCEEDED: Final = UpstreamFailure(
     507,
     b"exceeded request buffer limit while retrying upstream",
     0,

@@ -6,7 +6,7 @@ A gRPC response counts by its grpc-status, for its HTTP status is 200 even of fa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from envoymesh.filters.router.upstream_request import UpstreamRequest
     from envoymesh.upstream.host import Host
 
-_SERVER_ERRORS = frozenset({b"2", b"4", b"12", b"13", b"14", b"15"})
+_SERVER_ERRORS: Final = frozenset({b"2", b"4", b"12", b"13", b"14", b"15"})
 """Values of grpc-status that stand for a 5xx (Grpc::Utility::grpcToHttpStatus): UNKNOWN, DEADLINE_EXCEEDED,
 UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
 

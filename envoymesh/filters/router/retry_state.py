@@ -6,7 +6,7 @@ Decisions are `router.retry.RetryPolicy`'s; the cluster's retry circuit breaker 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from envoymesh.filters.router.upstream_request import UpstreamRequest
     from envoymesh.upstream.host import Host
 
-_CONNECT_FAILURES = frozenset(
+_CONNECT_FAILURES: Final = frozenset(
     {
         StreamResetReason.LOCAL_CONNECTION_FAILURE,
         StreamResetReason.REMOTE_CONNECTION_FAILURE,

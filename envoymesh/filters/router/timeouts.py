@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.router.retry import RetryPolicy
 from envoymesh.router.table import ClusterAction
 
-_OVERRIDES = frozenset(
+_OVERRIDES: Final = frozenset(
     {
         b"x-envoy-expected-rq-timeout-ms",
         b"x-envoy-upstream-rq-timeout-ms",
@@ -57,7 +58,7 @@ def _overridden(headers: RequestHeaders, overall: float, per_try: float, respect
 
 
 # Few pairs come up, and a frozen dataclass costs a microsecond to make.
-_timeouts = lru_cache(maxsize=256)(Timeouts)
+_timeouts: Final = lru_cache(maxsize=256)(Timeouts)
 
 
 def _milliseconds(text: bytes | None, otherwise: float) -> float:

@@ -7,7 +7,7 @@ not decide about retries or answers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from envoymesh.http.codec import HttpProtocol, RequestEncoder, ResponseDecoder, StreamCallbacks, StreamResetReason
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from envoymesh.filters.router.filter import RouterFilter
     from envoymesh.upstream.host import Host
 
-_FAILURE_REASONS = {
+_FAILURE_REASONS: Final = {
     PoolFailureReason.OVERFLOW: StreamResetReason.OVERFLOW,
     PoolFailureReason.TIMEOUT: StreamResetReason.CONNECTION_TIMEOUT,
     PoolFailureReason.LOCAL_CONNECTION_FAILURE: StreamResetReason.LOCAL_CONNECTION_FAILURE,

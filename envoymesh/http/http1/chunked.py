@@ -6,16 +6,17 @@ This module must not know of streams, and keeps no more than one unfinished line
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.headers import HeaderField
 from envoymesh.http.http1.head import CODEC_ERROR, parse_trailers
 
-MAX_CHUNK_LINE = 4096
+MAX_CHUNK_LINE: Final = 4096
 """Bytes of a chunk's first line, extensions and CRLF included."""
 
 # At most 15 digits: no size reaches 2^63. White space before an extension is nobody's need and an old smuggling trick.
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 
 
 class ChunkedDecoder:

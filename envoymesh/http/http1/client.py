@@ -6,6 +6,8 @@ unusable: it could be taken for the next one's answer. This module must not deci
 
 from __future__ import annotations
 
+from typing import Final
+
 import httptools
 
 from envoymesh.errors import CodecProtocolError
@@ -42,7 +44,7 @@ from envoymesh.http.http1.stream import (
 )
 
 # RFC 9110 section 9.3: content has no meaning in these, so none is not announced (requestShouldHaveNoBody).
-_BODILESS_METHODS = frozenset({b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"})
+_BODILESS_METHODS: Final = frozenset({b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"})
 
 
 class Http1RequestEncoder(Http1Stream, RequestEncoder):

@@ -14,17 +14,17 @@ import httptools
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.headers import HeaderField
 
-HEAD_END = b"\r\n\r\n"
-CODEC_ERROR = "http1.codec_error"
-INVALID_TRANSFER_ENCODING = "http1.invalid_transfer_encoding"
-LOW_VERSION = "low_version"
+HEAD_END: Final = b"\r\n\r\n"
+CODEC_ERROR: Final = "http1.codec_error"
+INVALID_TRANSFER_ENCODING: Final = "http1.invalid_transfer_encoding"
+LOW_VERSION: Final = "low_version"
 
 _NOT_FOUND: Final = -1
 _REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 64
-_TRAILER_PREFIX = b"GET / HTTP/1.1\r\n"
+_TRAILER_PREFIX: Final = b"GET / HTTP/1.1\r\n"
 # Fields that say how a message is framed or routed mean nothing, or harm, behind it (RFC 9110 section 6.5.1).
-_NEVER_TRAILERS = frozenset({b"content-length", b"host", b"transfer-encoding"})
+_NEVER_TRAILERS: Final = frozenset({b"content-length", b"host", b"transfer-encoding"})
 
 
 _lower_names: Final[dict[bytes, bytes]] = {}

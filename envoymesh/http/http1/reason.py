@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-_PHRASES = {
+from typing import Final
+
+_PHRASES: Final = {
     100: "Continue",
     101: "Switching Protocols",
     102: "Processing",
@@ -75,5 +77,5 @@ def _lines(version: str) -> dict[int, bytes]:
     return {status: f"{version} {status} {reason_phrase(status)}\r\n".encode() for status in range(100, 1000)}
 
 
-STATUS_LINES_11 = _lines("HTTP/1.1")
-STATUS_LINES_10 = _lines("HTTP/1.0")
+STATUS_LINES_11: Final = _lines("HTTP/1.1")
+STATUS_LINES_10: Final = _lines("HTTP/1.0")

@@ -7,6 +7,8 @@ logged and counted as any other. This module must not decide what a request is a
 
 from __future__ import annotations
 
+from typing import Final
+
 import httptools
 
 from envoymesh.errors import CodecProtocolError
@@ -45,7 +47,7 @@ from envoymesh.http.http1.stream import (
 from envoymesh.http.http1.target import is_valid_authority, parse_target
 
 # llhttp knows more methods than Envoy lets in.
-_METHODS = frozenset(
+_METHODS: Final = frozenset(
     b"ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE M-SEARCH "
     b"NOTIFY OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND "
     b"UNLINK UNLOCK UNSUBSCRIBE".split()

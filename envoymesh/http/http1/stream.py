@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from mypy_extensions import trait
 
@@ -16,12 +16,12 @@ from envoymesh.http.codec import StreamCallbacks, StreamEncoder, StreamResetReas
 from envoymesh.http.headers import HeaderField, HeaderMap
 from envoymesh.http.http1.head import field_bytes
 
-CHUNKED_FIELD = (b"transfer-encoding", b"chunked")
-NO_CONTENT_FIELD = (b"content-length", b"0")
-LAST_CHUNK = b"0\r\n\r\n"
-UNBOUNDED = -1
+CHUNKED_FIELD: Final = (b"transfer-encoding", b"chunked")
+NO_CONTENT_FIELD: Final = (b"content-length", b"0")
+LAST_CHUNK: Final = b"0\r\n\r\n"
+UNBOUNDED: Final = -1
 
-_LINE_BREAKS = bytes.maketrans(b"\r\n\0", b"   ")
+_LINE_BREAKS: Final = bytes.maketrans(b"\r\n\0", b"   ")
 
 
 @trait

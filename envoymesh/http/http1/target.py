@@ -6,16 +6,16 @@ Pure functions. This module must not know of headers or connections.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from envoymesh.errors import CodecProtocolError
 
-INVALID_URL = "http1.invalid_url"
+INVALID_URL: Final = "http1.invalid_url"
 
 # What Envoy lets pass in a Host field.
-_AUTHORITY = re.compile(rb"[A-Za-z0-9!$%&'()*+,\-.:;=@\[\]_~]*")
-_ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)([^#]*)")
-_HOST_PORT = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
+_AUTHORITY: Final = re.compile(rb"[A-Za-z0-9!$%&'()*+,\-.:;=@\[\]_~]*")
+_ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)([^#]*)")
+_HOST_PORT: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
 
 
 class Target(NamedTuple):

@@ -15,6 +15,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.codec import Codec, CodecConnection, HttpProtocol, StreamResetReason
@@ -36,7 +37,7 @@ from envoymesh.http.http2.settings import Http2Settings
 from envoymesh.http.http2.stats import Http2Stats
 from envoymesh.http.http2.stream import REMOTE_CLOSED, Http2Stream
 
-_REMEMBERED_RESETS = 1000
+_REMEMBERED_RESETS: Final = 1000
 
 
 class Http2Codec(Session, Codec):

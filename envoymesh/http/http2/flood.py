@@ -15,7 +15,7 @@ from envoymesh.http.http2.frames import ErrorCode, Http2ConnectionError
 from envoymesh.http.http2.settings import Http2Settings
 from envoymesh.http.http2.stats import Http2Stats
 
-MIN_CONTINUATIONS = 8
+MIN_CONTINUATIONS: Final = 8
 """CONTINUATION frames of one header block that are always taken; a larger limit of headers allows for more."""
 
 _OUTBOUND: Final = {

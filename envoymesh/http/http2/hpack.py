@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Final
 
 from hpack.exceptions import HPACKDecodingError
 from hpack.huffman_table import decode_huffman
@@ -30,25 +31,25 @@ except ImportError:  # jh2 is built for many platforms, not for all
 
 HeaderField = tuple[bytes, bytes]
 
-DEFAULT_TABLE_SIZE = 4096
+DEFAULT_TABLE_SIZE: Final = 4096
 """SETTINGS_HEADER_TABLE_SIZE until the peer says otherwise (RFC 9113 section 6.5.2)."""
 
-ENTRY_OVERHEAD = 32
+ENTRY_OVERHEAD: Final = 32
 """What an entry counts beyond its bytes (RFC 7541 section 4.1)."""
 
-UNINDEXED_NAMES = frozenset((b"x-request-id", b"etag", b"set-cookie", b"location"))
+UNINDEXED_NAMES: Final = frozenset((b"x-request-id", b"etag", b"set-cookie", b"location"))
 """Names whose values hardly repeat: kept out of the table, where they would push out what does."""
 
-NEVER_INDEXED_NAMES = frozenset((b"authorization", b"proxy-authorization", b"cookie"))
+NEVER_INDEXED_NAMES: Final = frozenset((b"authorization", b"proxy-authorization", b"cookie"))
 """Secrets (section 7.1.3): no intermediary may put them into a table, where they can be probed for."""
 
-_STATIC_COUNT = len(STATIC_TABLE)
-_STATIC = ((b"", b""), *STATIC_TABLE)
-_STATIC_FIELDS = {field: -index for index, field in reversed(list(enumerate(STATIC_TABLE, 1)))}
-_STATIC_NAMES = {field[0]: index for index, field in reversed(list(enumerate(STATIC_TABLE, 1)))}
-_MAX_INTEGER = 1 << 28
-_REMEMBERED_BLOCKS = 32
-_LONGEST_REMEMBERED = 64
+_STATIC_COUNT: Final = len(STATIC_TABLE)
+_STATIC: Final = ((b"", b""), *STATIC_TABLE)
+_STATIC_FIELDS: Final = {field: -index for index, field in reversed(list(enumerate(STATIC_TABLE, 1)))}
+_STATIC_NAMES: Final = {field[0]: index for index, field in reversed(list(enumerate(STATIC_TABLE, 1)))}
+_MAX_INTEGER: Final = 1 << 28
+_REMEMBERED_BLOCKS: Final = 32
+_LONGEST_REMEMBERED: Final = 64
 
 
 class HpackError(Exception):
@@ -81,7 +82,7 @@ def pure_huffman_decode(data: bytes) -> bytes:
 
 
 HuffmanDecode = Callable[[bytes], bytes]
-default_huffman_decode: HuffmanDecode = pure_huffman_decode if _hazmat is None else rust_huffman_decode
+default_huffman_decode: Final[HuffmanDecode] = pure_huffman_decode if _hazmat is None else rust_huffman_decode
 
 
 def _huffman_string(decode: HuffmanDecode, data: bytes) -> bytes:
@@ -96,7 +97,7 @@ def _huffman_string(decode: HuffmanDecode, data: bytes) -> bytes:
 
 
 # Peers that index little (nginx) send the same few strings again and again: 7 us each otherwise.
-_remembered_string = lru_cache(maxsize=1024)(_huffman_string)
+_remembered_string: Final = lru_cache(maxsize=1024)(_huffman_string)
 
 
 class Decoder:
@@ -156,22 +157,21 @@ class Decoder:
         position = 0
         end = len(block)
         table = self._table
-        append = fields.append
         while position < end:
             byte = block[position]
             position += 1
             if byte >= 0xBE:  # section 6.1, the dynamic table
                 if byte < 0xFF:
-                    append(table[byte - 0xBE])
+                    fields.append(table[byte - 0xBE])
                 else:
                     index, position = _integer(block, position, 0x7F)
-                    append(table[index - _STATIC_COUNT - 1])
+                    fields.append(table[index - _STATIC_COUNT - 1])
             elif byte > 0x80:  # section 6.1, the static table
-                append(_STATIC[byte - 0x80])
+                fields.append(_STATIC[byte - 0x80])
             elif byte & 0x40:  # section 6.2.1
                 field, position = self._literal(block, position, byte & 0x3F, 0x3F)
                 self._insert(field)
-                append(field)
+                fields.append(field)
             elif byte & 0x20:  # section 6.3
                 size = byte & 0x1F
                 if size == 0x1F:
@@ -181,7 +181,7 @@ class Decoder:
                 raise HpackError("index 0")
             else:  # sections 6.2.2 and 6.2.3
                 field, position = self._literal(block, position, byte & 0x0F, 0x0F)
-                append(field)
+                fields.append(field)
 
     def _literal(self, block: bytes, position: int, index: int, prefix: int) -> tuple[HeaderField, int]:
         if index:
@@ -282,18 +282,16 @@ class Encoder:
         out = bytearray()
         if self._pending_minimum is not None:
             self._announce_size(out)
-        append = out.append
-        lookup = self._index.get
         newest = self._inserted + _STATIC_COUNT
         for field in fields:
-            number = lookup(field)
+            number = self._index.get(field)
             if number is None:
                 self._append_literal(out, field)
                 newest = self._inserted + _STATIC_COUNT
             elif number < 0:
-                append(0x80 - number)
+                out.append(0x80 - number)
             elif newest - number < 0x7F:
-                append(0x80 + newest - number)
+                out.append(0x80 + newest - number)
             else:
                 _append_integer(out, newest - number, 0x7F, 0x80)
         return bytes(out)

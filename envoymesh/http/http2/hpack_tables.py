@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-STATIC_TABLE: tuple[tuple[bytes, bytes], ...] = (
+from typing import Final
+
+STATIC_TABLE: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b":authority", b""),
     (b":method", b"GET"),
     (b":method", b"POST"),
@@ -67,7 +69,7 @@ STATIC_TABLE: tuple[tuple[bytes, bytes], ...] = (
 )
 """RFC 7541 appendix A: index 1 is the first entry here."""
 
-HUFFMAN_CODE_BITS = bytes.fromhex(
+HUFFMAN_CODE_BITS: Final = bytes.fromhex(
     "0d171c1c1c1c1c1c1c181e1c1c1e1c1c1c1c1c1c1c1c1e1c1c1c1c1c1c1c1c1c"
     "060a0a0c0d06080b0a0a080b080606060505050606060606060607080f060c0a"
     "0d06070707070707070707070707070707070707070707070807080d130d0e06"

@@ -13,29 +13,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from envoymesh.http.headers import HeaderField, HeaderMap, Http2RequestHeaders, ResponseHeaders
 
-VIOLATION = "http2.violation.of.messaging.rule"
+VIOLATION: Final = "http2.violation.of.messaging.rule"
 """Envoy's response_code_details for a list that as a whole breaks a rule of section 8."""
 
-INVALID_FIELD = "http2.invalid.header.field"
+INVALID_FIELD: Final = "http2.invalid.header.field"
 """Envoy's response_code_details for a field that such a list may not have."""
 
-UNDERSCORE = "http2.unexpected_underscore"
+UNDERSCORE: Final = "http2.unexpected_underscore"
 
-ORDINARY, FORBIDDEN, METHOD, SCHEME, AUTHORITY, PATH, PROTOCOL, STATUS = range(8)
-HOST, COOKIE, CONTENT_LENGTH, UNDERSCORED = range(8, 12)
+ORDINARY: Final = 0
+FORBIDDEN: Final = 1
+METHOD: Final = 2
+SCHEME: Final = 3
+AUTHORITY: Final = 4
+PATH: Final = 5
+PROTOCOL: Final = 6
+STATUS: Final = 7
+HOST: Final = 8
+COOKIE: Final = 9
+CONTENT_LENGTH: Final = 10
+UNDERSCORED: Final = 11
 """Kinds of fields. Pseudo-headers are METHOD to STATUS."""
 
-NO_LENGTH = -1
+NO_LENGTH: Final = -1
 """A message without content-length."""
 
-NO_BODY_YET = -2
+NO_BODY_YET: Final = -2
 """A message whose headers are not here: any body is out of place."""
 
-_KINDS_BY_NAME = {
+_KINDS_BY_NAME: Final = {
     b":method": METHOD,
     b":scheme": SCHEME,
     b":authority": AUTHORITY,
@@ -52,22 +62,22 @@ _KINDS_BY_NAME = {
     b"transfer-encoding": FORBIDDEN,
     b"upgrade": FORBIDDEN,
 }
-_REMEMBERED = 512
-_LONGEST_REMEMBERED = 128
-_REMEMBERED_BLOCKS = 32
+_REMEMBERED: Final = 512
+_LONGEST_REMEMBERED: Final = 128
+_REMEMBERED_BLOCKS: Final = 32
 
 # Section 8.2.1, and RFC 9110 section 5.6.2 for what a name may be: a token, in lower case.
-_is_name = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
-_is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_has_bad_byte = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
-_is_scheme = re.compile(rb"[A-Za-z][A-Za-z0-9+\-.]*").fullmatch
+_is_name: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
+_is_token: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_has_bad_byte: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
+_is_scheme: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+\-.]*").fullmatch
 # What the real Envoy takes: no user information (RFC 9113 section 8.3.1), no space.
-_is_authority = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]+").fullmatch
-_is_path = re.compile(rb"[^\x00-\x20\x7f]+").fullmatch
-_is_status = re.compile(rb"[1-9][0-9]{2}").fullmatch
-_is_digits = re.compile(rb"[0-9]{1,18}").fullmatch
+_is_authority: Final = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]+").fullmatch
+_is_path: Final = re.compile(rb"[^\x00-\x20\x7f]+").fullmatch
+_is_status: Final = re.compile(rb"[1-9][0-9]{2}").fullmatch
+_is_digits: Final = re.compile(rb"[0-9]{1,18}").fullmatch
 
-_VALUE_CHECKS = {
+_VALUE_CHECKS: Final = {
     METHOD: _is_token,
     SCHEME: _is_scheme,
     AUTHORITY: _is_authority,
@@ -199,23 +209,22 @@ class MessageReader:
         self.dropped_underscores = 0
         crumbs = self._crumbs = []
         fields: list[HeaderField] = []
-        append = fields.append
-        known = self._known.get
+        known = self._known
         for field in block:
-            kind = known(field)
+            kind = known.get(field)
             if kind is None:
                 kind = self._classify(field)
             if kind == ORDINARY:
-                append(field)
+                fields.append(field)
             elif kind <= STATUS:
                 # Section 8.3: before all other fields, and only once.
                 if fields or crumbs or pseudo[HOST] is not None or pseudo[kind] is not None:
                     raise MalformedMessageError(INVALID_FIELD)
                 pseudo[kind] = field[1]
             elif self._keeps_special(kind, field[1], pseudo):
-                append(field)
+                fields.append(field)
         if crumbs:
-            append((b"cookie", b"; ".join(crumbs)))
+            fields.append((b"cookie", b"; ".join(crumbs)))
         return fields, pseudo
 
     def _keeps_special(self, kind: int, value: bytes, pseudo: list[bytes | None]) -> bool:

@@ -30,8 +30,8 @@ from envoymesh.http.http2.settings import Http2Settings
 from envoymesh.http.http2.stats import Http2Stats
 from envoymesh.http.http2.stream import REMOTE_CLOSED, Http2Stream
 
-_STATUS_FIELDS = [(b":status", b"%03d" % status) for status in range(1000)]
-_REMEMBERED_GAPS = 32
+_STATUS_FIELDS: Final = [(b":status", b"%03d" % status) for status in range(1000)]
+_REMEMBERED_GAPS: Final = 32
 _TYPE_AT: Final = 3  # in a frame
 
 

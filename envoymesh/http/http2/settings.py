@@ -7,8 +7,9 @@ must not know where the values come from.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-MIB = 1024 * 1024
+MIB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ It must not parse, nor decide about other streams: that is the codec's.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from envoymesh.http.codec import StreamCallbacks, StreamDecoder, StreamEncoder, StreamResetReason
 from envoymesh.http.headers import HeaderField, HeaderMap, weight
@@ -30,17 +30,20 @@ from envoymesh.http.http2.no_decoder import NO_DECODER
 if TYPE_CHECKING:
     from envoymesh.http.http2.connection import Http2Codec
 
-OPEN, LOCAL_CLOSED, REMOTE_CLOSED, CLOSED = range(4)
+OPEN: Final = 0
+LOCAL_CLOSED: Final = 1
+REMOTE_CLOSED: Final = 2
+CLOSED: Final = 3
 """Bits of `Http2Stream.state`; LOCAL_CLOSED alone is "half-closed (local)", and so on."""
 
-_RESET_CODES = {
+_RESET_CODES: Final = {
     StreamResetReason.LOCAL_REFUSED_STREAM_RESET: ErrorCode.REFUSED_STREAM,
     StreamResetReason.CONNECT_ERROR: ErrorCode.CONNECT_ERROR,
     StreamResetReason.PROTOCOL_ERROR: ErrorCode.PROTOCOL_ERROR,
 }
 """What RST_STREAM says for a reason; all others say INTERNAL_ERROR, as Envoy 1.40 does."""
 
-DATA_COST = 64
+DATA_COST: Final = 64
 """Bytes that a waiting piece of data counts at least, so that a pile of tiny ones is a pile too."""
 
 

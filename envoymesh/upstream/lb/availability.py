@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from envoymesh.upstream.host import Host
 
-OVERPROVISIONING = 140
+OVERPROVISIONING: Final = 140
 """Percent (`ClusterLoadAssignment.policy.overprovisioning_factor`)."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.codec import ClientCodec, ClientCodecCallbacks, CodecConnection, HttpProtocol, StreamResetReason
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from envoymesh.upstream.pool.pool import ConnectionPool
 
 
-UNLIMITED = sys.maxsize
+UNLIMITED: Final = sys.maxsize
 
 
 class State(enum.Enum):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Final
 
 from envoymesh.http.codec import ClientCodec, HttpProtocol, ResponseDecoder
 from envoymesh.network.api import ClientTls, Connector, Dispatcher
@@ -25,7 +26,7 @@ from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings
 from envoymesh.upstream.stats import ClusterStats
 
-CONNECTIONS_AT_ONCE = 3
+CONNECTIONS_AT_ONCE: Final = 3
 """Connections begun in one go (`ConnPoolImplBase::tryCreateNewConnections`)."""
 
 CodecFactory = Callable[[UpstreamConnection], tuple[ClientCodec, HttpProtocol]]
