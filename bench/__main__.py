@@ -127,6 +127,13 @@ def draw(outcomes: Sequence[Outcome], output: Path) -> str | None:
     return picture.name
 
 
+def _data_path() -> str:
+    """What our proxy runs, compiled modules or their source; asked of a process of its own, as each proxy is one."""
+    script = "from envoymesh.native.loader import activate; print(activate())"
+    asked = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=ROOT.parent)
+    return asked.stdout.strip()
+
+
 def conditions(options: argparse.Namespace) -> list[tuple[str, str]]:
     """What was run on what."""
     model = next(
@@ -144,6 +151,7 @@ def conditions(options: argparse.Namespace) -> list[tuple[str, str]]:
         ("when", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {revision.stdout.strip() or 'unknown'}"),
         ("machine", f"{model}, {cores} cores: one for the subject, the others for load and upstream"),
         ("software", f"CPython {platform.python_version()}, Linux {platform.release()}"),
+        ("envoymesh", f"data path: {_data_path()}"),
         ("command", "python -m bench " + " ".join(sys.argv[1:])),
     ]
 

@@ -64,8 +64,7 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
     )
 
     def __init__(self, manager: ConnectionManager, encoder: ResponseEncoder, stream_id: int) -> None:
-        settings = manager.settings
-        dispatcher = manager.dispatcher
+        settings, dispatcher = manager.settings, manager.dispatcher
         self.manager = manager
         self.encoder = encoder
         self.connection = manager.connection
@@ -262,8 +261,9 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
             self.destroy_filters()
 
     def on_response_sent(self) -> None:
-        """What was held is out."""
-        self.manager.end_stream(self)
+        """All of the response is out. Where nothing was held back, `write_data` and the others end the stream."""
+        if self.destroyed == HELD:
+            self.manager.end_stream(self)
 
     # FilterChainStream: what filters ask for
 

@@ -50,12 +50,11 @@ def compile_package() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="envoymesh-compile-") as folder:
         made = Path(folder) / "out"
-        print_of_sources = fingerprint()
         failure = _run(Path(folder), made)
         if failure:
             sys.stderr.write(f"{failure}\nenvoymesh compile: failed; the compiler's last words stand above\n")
             return 1
-        _keep(made, print_of_sources)
+        _keep(made, fingerprint(Path(folder) / PACKAGE.name))
     sys.stdout.write(f"compiled in {time.monotonic() - began:.0f} s; `envoymesh proxy` uses it from now on\n")
     return 0
 
@@ -94,7 +93,12 @@ def _keep(made: Path, print_of_sources: str) -> None:
         dotted = ".".join(file.relative_to(made).parts).removesuffix(suffix)
         modules[dotted] = dotted + suffix
         FOLDER.mkdir(exist_ok=True)
-        # A new file in the old one's place: running processes keep theirs.
-        shutil.copyfile(file, FOLDER / "new")
-        os.replace(FOLDER / "new", FOLDER / modules[dotted])
-    manifest.write_text(json.dumps({"fingerprint": print_of_sources, "modules": modules}, indent=1))
+        _replace(FOLDER / modules[dotted], file.read_bytes())
+    _replace(manifest, json.dumps({"fingerprint": print_of_sources, "modules": modules}, indent=1).encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put a whole new file in the old one's place: running processes keep theirs."""
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new.write_bytes(content)
+    os.replace(new, path)

@@ -17,6 +17,10 @@ PACKAGE = Path(__file__).resolve().parents[1]
 FOLDER = Path(__file__).resolve().parent / "built"
 """Where compiled modules are kept, beside a manifest for each kind of Python."""
 
+_ROOMS = ("stats", "network", "http", "formatter", "router", "upstream", "filters", "native")
+ROOMS = ("errors.py", *(f"{room}/**/*.py" for room in _ROOMS))
+"""Where compiled modules are, and all that they may import (ARCHITECTURE.md)."""
+
 GROUP = "envoymesh"
 """What the one library of all modules is called, as `envoymesh__mypyc`."""
 
@@ -121,21 +125,24 @@ def source_of(module: str) -> Path:
     return PACKAGE / (module.replace(".", "/") + ".py")
 
 
-def fingerprint() -> str:
-    """What compiled modules must have been made from to be used: these sources, for this kind of Python."""
+def fingerprint(package: Path = PACKAGE) -> str:
+    """What compiled modules must have been made from to be used: these sources, for this kind of Python.
+
+    Types of modules that are not compiled are in the machine code too, so all count that compiled ones may import.
+    """
     digest = hashlib.sha256(str(sysconfig.get_config_var("SOABI")).encode())
-    for module in MODULES:
-        digest.update(module.encode() + b"\0" + source_of(module).read_bytes() + b"\0")
+    for file in sorted(file for room in ROOMS for file in package.glob(room)):
+        digest.update(str(file.relative_to(package)).encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
 def read_manifest() -> Manifest | None:
-    """The manifest for this kind of Python, or None where nothing was compiled for it."""
+    """The manifest for this kind of Python, or None where nothing was compiled for it, or not to the end."""
     try:
         manifest: Manifest = json.loads(manifest_file().read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
-    return manifest
+    return manifest if all((FOLDER / file).is_file() for file in manifest["modules"].values()) else None
 
 
 def manifest_file() -> Path:

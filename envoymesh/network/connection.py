@@ -362,8 +362,11 @@ class TcpConnection(Connection, Flushable):
             handler.on_event(event)
         except Exception as error:  # noqa: BLE001 the connection is gone already
             self._dispatcher.report(f"{self!r}: on_event of {handler!r}", error)
-        if on_closed is not None:
-            on_closed(self)
+        try:
+            if on_closed is not None:
+                on_closed(self)
+        except Exception as error:  # noqa: BLE001 nor must a log stop those who close others
+            self._dispatcher.report(f"{self!r}: on_closed", error)
 
     def _event(self, event: ConnectionEvent) -> None:
         try:

@@ -301,7 +301,10 @@ class TcpListener:
         connection.local_address, connection.remote_address = _addresses_of(transport)
         if hello is not None:
             connection.requested_server_name = hello.server_name
-        self.on_ended(EndedConnection(connection, accepted, unmatched))
+        try:
+            self.on_ended(EndedConnection(connection, accepted, unmatched))
+        except Exception as error:  # noqa: BLE001 the transport is still to be closed
+            self._dispatcher.report(f"the access log of {self.settings.name}", error)
 
     def _count_open(self, connection: TcpConnection, accepted: float) -> None:
         stats = self.stats

@@ -394,9 +394,34 @@ class Received:
     port: int = 0
 
 
-def exchange(address: Address, steps: Sequence[Step], quiet: float = 0.6) -> Received:
-    """Do the steps on a new connection, then read until it ends or nothing has come for `quiet` seconds."""
+class PortsUsed:
+    """Pairs of ports that connections have had: logs tell connections apart by them, and systems use ports again."""
+
+    def __init__(self) -> None:
+        self._pairs: set[tuple[int, int]] = set()
+        self._lock = threading.Lock()
+
+    def is_new(self, client: socket.socket) -> bool:
+        """Whether no connection before had this one's ports; from now on one has."""
+        pair = (client.getsockname()[1], client.getpeername()[1])
+        with self._lock:
+            new = pair not in self._pairs
+            self._pairs.add(pair)
+            return new
+
+
+def _connect(address: Address, ports: PortsUsed | None) -> socket.socket:
     client = socket.create_connection(address, timeout=10)
+    if ports is None or ports.is_new(client):
+        return client
+    # While this one is open the system gives others other ports.
+    with client:
+        return _connect(address, ports)
+
+
+def exchange(address: Address, steps: Sequence[Step], quiet: float = 0.6, ports: PortsUsed | None = None) -> Received:
+    """Do the steps on a new connection, then read until it ends or nothing has come for `quiet` seconds."""
+    client = _connect(address, ports)
     port = client.getsockname()[1]
     received = bytearray()
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.exchanges import ANSWERS, CASES, Case, configuration
-from tests.integration.harness import Address, Proxy, Request, Step, Upstream, exchange, refused_address
+from tests.integration.harness import Address, PortsUsed, Proxy, Request, Step, Upstream, exchange, refused_address
 
 EXPECTED_PATH = Path(__file__).with_name("exchanges.json")
 AT_ONCE = 12
@@ -34,8 +34,9 @@ def run_all(make_proxy: Callable[..., Proxy], folder: Path) -> dict[str, Outcome
     with Upstream(ANSWERS) as upstream:
         config = configuration(upstream.address, refused_address(), log_path)
         with make_proxy(config, folder, "--file-flush-interval-msec", "50") as proxy:
+            ports = PortsUsed()
             with ThreadPoolExecutor(AT_ONCE) as pool:
-                runs = [pool.submit(run_one, proxy, upstream, index, each) for index, each in enumerate(CASES)]
+                runs = [pool.submit(run_one, proxy, upstream, ports, index, each) for index, each in enumerate(CASES)]
             assert proxy.process.poll() is None, f"the proxy died:\n{proxy.log}"
             assert "Traceback" not in proxy.log, proxy.log
             proxy.signal(signal.SIGTERM)
@@ -61,11 +62,11 @@ def _port(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
-def run_one(proxy: Proxy, upstream: Upstream, index: int, case: Case) -> Outcome:
+def run_one(proxy: Proxy, upstream: Upstream, ports: PortsUsed, index: int, case: Case) -> Outcome:
     """Do one case; its requests carry the number of the case, by which the upstream tells them apart."""
     mark = b"%d" % index
     address: Address = proxy.addresses[case.listener]
-    received = exchange(address, [marked(step, mark) for step in case.steps], case.quiet)
+    received = exchange(address, [marked(step, mark) for step in case.steps], case.quiet, ports)
     return {
         "response": shown(received.data),
         "end": received.end,

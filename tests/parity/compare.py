@@ -79,8 +79,9 @@ def _all(real: Outcome, ours: Outcome) -> Iterator[str]:
 
 
 def _text_differences(aspect: str, real: Sequence[str], ours: Sequence[str]) -> Iterator[str]:
-    for line in difflib.unified_diff(real, ours, n=0, lineterm=""):
-        if not line.startswith(("---", "+++", "@@")):
+    # Its first two lines are a heading.
+    for line in list(difflib.unified_diff(real, ours, n=0, lineterm=""))[2:]:
+        if not line.startswith("@@"):
             yield f"{aspect} {line[:SHOWN]}"
 
 

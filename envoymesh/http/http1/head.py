@@ -192,8 +192,8 @@ class HeadParser:
 
 def _version_of(head: bytes) -> str:
     """The version that a start line gives in its usual place; empty where it stands elsewhere, or is another."""
-    if head.startswith(b"HTTP/1.1 "):
-        return "1.1"
+    if head.startswith(b"HTTP/"):
+        return "1.1" if head.startswith(b"HTTP/1.1 ") else ""
     end = head.find(b"\r\n")
     return "1.1" if end > 8 and head[end - 9 : end] == b" HTTP/1.1" else ""
 

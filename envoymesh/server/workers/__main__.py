@@ -11,11 +11,11 @@ from envoymesh.server import collector
 def run() -> int:
     """Run until the parent says, or is gone; gives the exit code."""
     collector.hold()
-    activate()
+    running = activate()
     # Not at the top: what is compiled must be known before.
     from envoymesh.server.workers.worker import main
 
-    return main(int(sys.argv[1]))
+    return main(int(sys.argv[1]), running)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from envoymesh.config.load import LoadedBootstrap
 from envoymesh.config.messages import new_bootstrap
 from envoymesh.config.source import Source
 from envoymesh.errors import EnvoymeshError
+from envoymesh.native.loader import SOURCE, STALE
 from envoymesh.network.dispatcher import new_event_loop
 from envoymesh.network.listener import TcpListener
 from envoymesh.server import collector
@@ -148,22 +149,24 @@ def receive_start(sock: socket.socket) -> Start | None:
     return None
 
 
-def main(descriptor: int) -> int:
-    """Run a worker until it is told to stop. Gives the exit code."""
+def main(descriptor: int, running: str = SOURCE) -> int:
+    """Run a worker until it is told to stop. Gives the exit code. `running` is for the log, as the parent's."""
     for number in DIRECTED:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, DIRECTED)
     sock = socket.socket(fileno=descriptor)
     start = receive_start(sock)
-    return 0 if start is None else _run(start, sock)
+    return 0 if start is None else _run(start, sock, running)
 
 
-def _run(start: Start, sock: socket.socket) -> int:
+def _run(start: Start, sock: socket.socket, running: str) -> int:
     options = start.options
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         log = ProcessLog(options.log_level, options.component_log_level, options.log_format, options.log_path)
+        if running == STALE:
+            logging.getLogger("envoymesh.main").warning("data path: %s", running)
         worker = Worker(start, sock, log, loop)
         collector.release()
         loop.run_until_complete(worker.run())

@@ -499,3 +499,14 @@ def test_the_protocol_is_known_when_something_was_read_well(
     for piece in data:
         edge.receive(piece)
     assert (edge.manager.protocol and edge.manager.protocol.value, edge.manager.codec_failed) == (protocol, failed)
+
+
+def test_a_response_of_several_frames_that_nothing_holds_ends_as_any_other() -> None:
+    edge = Edge()
+    open_windows = b"\0\0\6\4\0\0\0\0\0" + b"\0\4\0\1\0\0" + b"\0\0\4\x08\0\0\0\0\0\0\1\0\0"
+    block = b"\x82\x86\x84\x41\x01a"
+    edge.receive(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + open_windows + b"\0\0\6\1\5\0\0\0\1" + block)
+    edge.upstream.answer(b"x" * 20000)
+    assert edge.lines == [b"/ 200 - via_upstream 0 20000 0\n"]
+    assert edge.stats.downstream_rq_rx_reset.value == 0
+    assert edge.stats.downstream_rq_active.value == 0

@@ -21,6 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def put_manifest(fingerprint: str) -> None:
+    (modules.FOLDER / "a.b.so").touch()
     modules.manifest_file().write_text(json.dumps({"fingerprint": fingerprint, "modules": {"a.b": "a.b.so"}}))
 
 
@@ -56,15 +57,23 @@ def test_one_insists(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         activate()
 
 
-def test_a_changed_source_is_another_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(modules, "PACKAGE", tmp_path)
-    monkeypatch.setattr(modules, "MODULES", ("a.b",))
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "b.py").write_text("x = 1")
-    before = modules.fingerprint()
-    assert modules.fingerprint() == before
-    (tmp_path / "a" / "b.py").write_text("x = 2")
-    assert modules.fingerprint() != before
+@pytest.mark.parametrize("changed", ["errors.py", "http/stats.py"])
+def test_a_changed_source_is_another_fingerprint(tmp_path: Path, changed: str) -> None:
+    (tmp_path / "http").mkdir()
+    for file in ("errors.py", "http/stats.py", "http/codec.py"):
+        (tmp_path / file).write_text("x = 1")
+    before = modules.fingerprint(tmp_path)
+    assert modules.fingerprint(tmp_path) == before
+    (tmp_path / changed).write_text("x = 2")
+    assert modules.fingerprint(tmp_path) != before
+
+
+def test_a_manifest_that_was_cut_or_names_what_is_not_there_does_not_count(folder: Path) -> None:
+    put_manifest(modules.fingerprint())
+    (folder / "a.b.so").unlink()
+    assert activate() == SOURCE
+    modules.manifest_file().write_text('{"fingerprint": ')
+    assert activate() == SOURCE
 
 
 def test_every_module_of_the_list_is_there() -> None:
