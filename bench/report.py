@@ -70,7 +70,7 @@ def markdown(outcomes: Sequence[Outcome], conditions: Sequence[tuple[str, str]],
     lines += [
         "Medians of all rounds, with the lowest and the highest. Each round loads the subjects one after the other, in",
         "turned order; ratios are taken within a round. CPU is user and system time of the subject's processes.",
-        "Written by `make bench`; bench/NOTES.md says what was tried, where the time goes, and what a second worker brings.",
+        "Written by `make bench`; bench/NOTES.md says what was tried, where time goes, what a second worker brings.",
         "",
         *(f"- {name}: {value}" for name, value in conditions),
         "",
