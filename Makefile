@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m compileall -q envoymesh
 	@touch $@
 
-native: $(STAMP) ## Compile the proxy's data path (needs a C compiler): a third of the CPU for each request
+native: $(STAMP) ## Compile the proxy's data path (needs a C compiler): less than half of the CPU for each request
 	$(BIN)/envoymesh compile
 
 run: $(STAMP) ## Run the mesh as local processes until Ctrl-C (installs first)
