@@ -16,7 +16,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from envoymesh.native.modules import FOLDER, GROUP, MODULES, PACKAGE, fingerprint, manifest_file, read_manifest
+from envoymesh.native.modules import (
+    FOLDER,
+    GROUP,
+    MODULES,
+    PACKAGE,
+    fingerprint,
+    manifest_file,
+    read_manifest,
+    source_of,
+)
 
 # Its own process: mypyc must be imported after setuptools, works in the current folder, and ends with sys.exit.
 _SCRIPT = """
@@ -73,7 +82,7 @@ def _missing() -> str:
 def _run(folder: Path, made: Path) -> str:
     """Compile a copy of the package in `folder`; the end of what was printed if that fails, else nothing."""
     shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", FOLDER.name))
-    files = [f"{PACKAGE.name}/{module.replace('.', '/')}.py" for module in MODULES]
+    files = [str(source_of(module).relative_to(PACKAGE.parent)) for module in MODULES]
     environment = {**os.environ, "MYPY_CACHE_DIR": str(folder / "cache")}
     done = subprocess.run(
         [sys.executable, "-c", _SCRIPT, GROUP, str(made), *files],

@@ -24,8 +24,6 @@ ROOMS = ("errors.py", *(f"{room}/**/*.py" for room in _ROOMS))
 GROUP = "envoymesh"
 """What the one library of all modules is called, as `envoymesh__mypyc`."""
 
-LIBRARY = f"{GROUP}__mypyc"
-
 MODULES = (
     "filters.router.errors",
     "filters.router.filter",
