@@ -43,7 +43,7 @@ class End:
     def ignore(self, *_: object) -> None:
         pass
 
-    on_codec_reset = on_stream_complete = on_stream_reset = on_held_data = on_go_away = on_settings = ignore
+    on_codec_reset = on_stream_complete = on_stream_reset = on_go_away = on_settings = ignore
     decode_headers = decode_data = decode_trailers = decode_1xx_headers = send_local_reply = ignore
 
 

@@ -32,6 +32,9 @@ _UNMATCHED: Final = object()
 TIMER_RESOLUTION: Final = 0.001
 _CONTINUE: Final = ResponseHeaders(100)
 
+UNEXPECTED_EXCEPTION: Final = "unexpected_exception"
+"""response_code_details of a stream that a fault in the proxy, or in a filter, has ended."""
+
 
 class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
     """A request and its response. Implements RequestDecoder, StreamCallbacks and FilterChainStream."""
@@ -92,7 +95,7 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         self._idle_timer: Timer | None = None
         self._request_timers: RequestTimers | None = None
         if settings.stream_idle_timeout:
-            self._idle_timer = dispatcher.create_timer(self._on_idle_timeout)
+            self._idle_timer = dispatcher.create_timer(self._on_idle_timeout, self)
             self._idle_timer.enable(settings.stream_idle_timeout)
         if manager.has_request_timeouts:
             self._request_timers = RequestTimers(self)
@@ -105,6 +108,12 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
 
     def decode_headers(self, headers: RequestHeaders, end_stream: bool) -> None:
         """Check, sanitise, make the filters, and start."""
+        try:
+            self._begin(headers, end_stream)
+        except Exception as error:  # noqa: BLE001 one stream's fault is one stream's
+            self.on_exception("a request's beginning", error)
+
+    def _begin(self, headers: RequestHeaders, end_stream: bool) -> None:
         self.request_headers = headers
         self.info.protocol = self.encoder.protocol
         if self._request_timers is not None:
@@ -163,7 +172,10 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
     def send_local_reply(self, status: int, body: bytes, details: str) -> None:
         """The codec refuses the request."""
         self.info.flags |= ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR
-        self.reply_locally(status, body, details)
+        try:
+            self.reply_locally(status, body, details)
+        except Exception as error:  # noqa: BLE001 one stream's fault is one stream's
+            self.on_exception("a local reply", error)
 
     def decode_data(self, data: bytes, end_stream: bool) -> None:
         """Part of the request body."""
@@ -199,7 +211,7 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         self._idle_timeout = seconds
         self._note_activity()
         if self._idle_timer is None and seconds:
-            self._idle_timer = self.dispatcher.create_timer(self._on_idle_timeout)
+            self._idle_timer = self.dispatcher.create_timer(self._on_idle_timeout, self)
         if self._idle_timer is not None:
             if seconds:
                 self._idle_timer.enable(seconds)
@@ -244,14 +256,20 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
     def on_above_write_buffer_high_watermark(self) -> None:
         """The downstream write buffer is full: hold the upstream."""
         self._high_watermark_calls += 1
-        for callbacks in self._watermark_callbacks:
-            callbacks.on_above_write_buffer_high_watermark()
+        try:
+            for callbacks in self._watermark_callbacks:
+                callbacks.on_above_write_buffer_high_watermark()
+        except Exception as error:  # noqa: BLE001 one stream's fault is one stream's
+            self.on_exception("a high watermark", error)
 
     def on_below_write_buffer_low_watermark(self) -> None:
         """The downstream write buffer has room."""
         self._high_watermark_calls -= 1
-        for callbacks in self._watermark_callbacks:
-            callbacks.on_below_write_buffer_low_watermark()
+        try:
+            for callbacks in self._watermark_callbacks:
+                callbacks.on_below_write_buffer_low_watermark()
+        except Exception as error:  # noqa: BLE001 one stream's fault is one stream's
+            self.on_exception("a low watermark", error)
 
     def on_response_held(self) -> None:
         """The response is complete above; the codec goes on with it."""
@@ -287,6 +305,20 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         self.reset_reason = reason
         self.manager.stats.downstream_rq_tx_reset.inc()
         self.manager.end_stream(self)
+
+    def on_exception(self, where: str, error: Exception) -> None:
+        """Something done for this stream raised: it ends with 500, or a reset where the response has begun.
+
+        The connection's other streams, and the upstream's, notice nothing.
+        """
+        self.dispatcher.report(f"{where} of {self!r}", error)
+        if self.destroyed:
+            return
+        try:
+            self.reply_locally(500, b"Internal Server Error", UNEXPECTED_EXCEPTION)
+        except Exception as again:  # noqa: BLE001 the answer itself may be what raises
+            self.dispatcher.report(f"the answer of {self!r}", again)
+            self.reset(StreamResetReason.LOCAL_RESET, UNEXPECTED_EXCEPTION)
 
     def request_read_disable(self, disable: bool) -> None:
         """Counted: stop and resume reading the request."""

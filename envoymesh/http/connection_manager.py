@@ -42,6 +42,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         "_ended_requests",
         "_idle_timer",
         "_never_read_well",
+        "_offered",
         "_peeked",
         "_premature_resets",
         "_remote_closed",
@@ -84,6 +85,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         self._never_read_well = False
         self._codec: ServerCodec | None = None
         self._peeked = b""
+        self._offered = 0  # bytes that have been counted, and come again
         self._streams: set[ActiveStream] = set()
         self._accumulated_requests = 0
         self._ended_requests = 0
@@ -109,23 +111,28 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
 
     # ConnectionHandler
 
-    def on_data(self, data: bytes) -> None:
-        """Bytes from the peer."""
-        self.stats.downstream_cx_rx_bytes_total.add(len(data))
+    def on_data(self, data: bytes) -> int:
+        """Bytes from the peer; returns how many were taken."""
+        size = len(data)
+        self.stats.downstream_cx_rx_bytes_total.add(size - self._offered)
+        self._offered = 0
         codec = self._codec
         if codec is None:
-            data = self._peeked + data
-            codec = self._choose_codec(data)
+            codec = self._choose_codec(self._peeked + data)
             if codec is None:
-                self._peeked = data
-                return
+                self._peeked += data
+                return size
+            data = self._peeked + data
             self._codec = codec
             self._peeked = b""
         try:
-            codec.dispatch(data)
+            left = len(data) - codec.dispatch(data)
         except CodecProtocolError as error:
             self._never_read_well = self.connection.bytes_received <= len(data) and self._accumulated_requests < 2
             self._on_codec_error(error)
+            return size
+        self._offered = left
+        return size - left
 
     def on_eof(self) -> None:
         """The peer will send no more: as in Envoy, the connection ends, and requests under way with it."""
@@ -236,14 +243,6 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
     def on_go_away(self, error_code: int) -> None:
         """The client will open no more streams; it closes when it has its answers."""
 
-    def on_held_data(self) -> None:
-        """A pipelined request waits in the codec: its turn comes when this one's stream is out of the way."""
-        self.dispatcher.post(self._dispatch_held)
-
-    def _dispatch_held(self) -> None:
-        if not (self.closing or self.connection.closed):
-            self.on_data(b"")
-
     @property
     def protocol(self) -> HttpProtocol | None:
         """What is spoken, for the listener's access log; None until something was read well."""
@@ -325,7 +324,13 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         if stream.local_complete:
             info.last_downstream_tx = info.end_time
         if self.settings.access_logs:
-            log_stream(self.settings.access_logs, stream, info.end_time, "DownstreamEnd")
+            self._log(stream, info.end_time)
+
+    def _log(self, stream: ActiveStream, now: float) -> None:
+        try:
+            log_stream(self.settings.access_logs, stream, now, "DownstreamEnd")
+        except Exception as error:  # noqa: BLE001 a log's fault is nobody else's
+            self.dispatcher.report(f"the access log of {stream!r}", error)
 
     def _resets_too_often(self, stream: ActiveStream) -> bool:
         """Close on a client that resets most of its requests at once (Envoy's answer to CVE-2023-44487)."""

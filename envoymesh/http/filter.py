@@ -20,10 +20,11 @@ from mypy_extensions import mypyc_attr, trait
 
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.network.api import ExceptionHandler
 
 if TYPE_CHECKING:
     from envoymesh.http.stream_info import StreamInfo
-    from envoymesh.network.api import Connection, Dispatcher
+    from envoymesh.network.api import Connection, Dispatcher, Timer
 
 
 class FilterHeadersStatus(enum.Enum):
@@ -66,8 +67,12 @@ class WatermarkCallbacks:
 
 
 @trait
-class StreamFilterCallbacks:
-    """What any filter may ask of its stream."""
+class StreamFilterCallbacks(ExceptionHandler):
+    """What any filter may ask of its stream.
+
+    What a filter raises in a step or in a timer's callback is caught, and ends the stream: with 500, or with a reset
+    where the response has begun. A filter that is called back from elsewhere passes what it catches to `on_exception`.
+    """
 
     __slots__ = ()
 
@@ -79,7 +84,11 @@ class StreamFilterCallbacks:
     @property
     @abstractmethod
     def dispatcher(self) -> Dispatcher:
-        """Time and timers."""
+        """Time and deferred calls."""
+
+    @abstractmethod
+    def create_timer(self, callback: Callable[[], None]) -> Timer:
+        """A disabled timer whose callback, if it raises, costs this stream only."""
 
     @property
     @abstractmethod

@@ -5,6 +5,8 @@ Rules:
 - A filter that stopped gets the data that follows, until it continues; what it asked to buffer is passed on
   to the filters behind it when it does, headers first, then data, then trailers.
 - After every call into a filter the stream may be gone: nothing is touched then.
+- What a filter raises is caught here, at the step that called it, and costs its stream (`on_exception`): what is above
+  belongs to other streams too, be it the client's connection or the upstream's.
 
 Each filter has a handle (`filter_handle.py`). This module knows no codec and no route.
 """
@@ -85,10 +87,16 @@ class FilterChain(FilterChainFactoryCallbacks, HandleOwner):
     def destroy(self) -> None:
         """Tell every filter that the stream is gone, and let go of them: they refer to their handles."""
         for handle in self.decoders:
-            handle.filter.on_destroy()
+            try:
+                handle.filter.on_destroy()
+            except Exception as error:  # noqa: BLE001 the others are still to be told
+                self.stream.on_exception("on_destroy", error)
             handle.filter = NO_DECODER_FILTER
         for encoder in self.encoders:
-            encoder.filter.on_destroy()
+            try:
+                encoder.filter.on_destroy()
+            except Exception as error:  # noqa: BLE001 as above
+                self.stream.on_exception("on_destroy", error)
             encoder.filter = NO_ENCODER_FILTER
         self.decoders.clear()
         self.encoders.clear()
@@ -99,44 +107,53 @@ class FilterChain(FilterChainFactoryCallbacks, HandleOwner):
     def decode_headers(self, headers: RequestHeaders, end_stream: bool, start: int = 0) -> None:
         """Pass request headers on, from the filter at `start`."""
         self._request_headers = headers
-        for handle in self.decoders[start:] if start else self.decoders:
-            status = handle.filter.decode_headers(headers, end_stream)
-            if self.stream.destroyed:
-                return
-            if status is not FilterHeadersStatus.CONTINUE:
-                handle.stopped = handle.headers_held = True
-                handle.end_held = end_stream
-                return
+        try:
+            for handle in self.decoders[start:] if start else self.decoders:
+                status = handle.filter.decode_headers(headers, end_stream)
+                if self.stream.destroyed:
+                    return
+                if status is not FilterHeadersStatus.CONTINUE:
+                    handle.stopped = handle.headers_held = True
+                    handle.end_held = end_stream
+                    return
+        except Exception as error:  # noqa: BLE001 one stream's fault is one stream's
+            self.stream.on_exception("decode_headers", error)
 
     def decode_data(self, data: bytes, end_stream: bool, start: int = 0) -> None:
         """Pass request data on, from the filter at `start`."""
-        for handle in self.decoders[start:] if start else self.decoders:
-            status = handle.filter.decode_data(data, end_stream)
-            if self.stream.destroyed:
+        try:
+            for handle in self.decoders[start:] if start else self.decoders:
+                status = handle.filter.decode_data(data, end_stream)
+                if self.stream.destroyed:
+                    return
+                if status is FilterDataStatus.CONTINUE and not handle.stopped:
+                    continue
+                handle.stopped = True
+                handle.end_held = end_stream
+                if status is not FilterDataStatus.STOP_NO_BUFFER:
+                    handle.keep(data, status is FilterDataStatus.STOP_AND_WATERMARK)
+                if status is FilterDataStatus.CONTINUE:
+                    self.continue_decoding(handle)
                 return
-            if status is FilterDataStatus.CONTINUE and not handle.stopped:
-                continue
-            handle.stopped = True
-            handle.end_held = end_stream
-            if status is not FilterDataStatus.STOP_NO_BUFFER:
-                handle.keep(data, status is FilterDataStatus.STOP_AND_WATERMARK)
-            if status is FilterDataStatus.CONTINUE:
-                self.continue_decoding(handle)
-            return
+        except Exception as error:  # noqa: BLE001 one stream's fault is one stream's
+            self.stream.on_exception("decode_data", error)
 
     def decode_trailers(self, trailers: HeaderMap, start: int = 0) -> None:
         """Pass request trailers on, from the filter at `start`."""
         self._request_trailers = trailers
-        for handle in self.decoders[start:] if start else self.decoders:
-            status = handle.filter.decode_trailers(trailers)
-            if self.stream.destroyed:
+        try:
+            for handle in self.decoders[start:] if start else self.decoders:
+                status = handle.filter.decode_trailers(trailers)
+                if self.stream.destroyed:
+                    return
+                if status is FilterTrailersStatus.CONTINUE and not handle.stopped:
+                    continue
+                handle.stopped = handle.trailers_held = True
+                if status is FilterTrailersStatus.CONTINUE:
+                    self.continue_decoding(handle)
                 return
-            if status is FilterTrailersStatus.CONTINUE and not handle.stopped:
-                continue
-            handle.stopped = handle.trailers_held = True
-            if status is FilterTrailersStatus.CONTINUE:
-                self.continue_decoding(handle)
-            return
+        except Exception as error:  # noqa: BLE001 one stream's fault is one stream's
+            self.stream.on_exception("decode_trailers", error)
 
     def continue_decoding(self, handle: DecoderHandle) -> None:
         """Resume behind a filter that stopped: headers, kept data, trailers, as far as each has come to it."""
@@ -163,32 +180,40 @@ class FilterChain(FilterChainFactoryCallbacks, HandleOwner):
         self._response_headers = headers
         if end_stream:
             self._response_ended = True
-        for handle in self.encoders[start:] if start else self.encoders:
-            status = handle.filter.encode_headers(headers, end_stream)
-            if self.stream.destroyed:
-                return
-            if status is not FilterHeadersStatus.CONTINUE:
-                handle.stopped = handle.headers_held = True
-                handle.end_held = end_stream
-                return
+        try:
+            for handle in self.encoders[start:] if start else self.encoders:
+                status = handle.filter.encode_headers(headers, end_stream)
+                if self.stream.destroyed:
+                    return
+                if status is not FilterHeadersStatus.CONTINUE:
+                    handle.stopped = handle.headers_held = True
+                    handle.end_held = end_stream
+                    return
+        except Exception as error:  # noqa: BLE001 one stream's fault is one stream's
+            self.stream.on_exception("encode_headers", error)
+            return
         self.stream.write_headers(headers, end_stream)
 
     def encode_data(self, data: bytes, end_stream: bool, start: int = 0) -> None:
         """Pass response data on, from the encoder filter at `start`, then to the stream."""
         if end_stream:
             self._response_ended = True
-        for handle in self.encoders[start:] if start else self.encoders:
-            status = handle.filter.encode_data(data, end_stream)
-            if self.stream.destroyed:
+        try:
+            for handle in self.encoders[start:] if start else self.encoders:
+                status = handle.filter.encode_data(data, end_stream)
+                if self.stream.destroyed:
+                    return
+                if status is FilterDataStatus.CONTINUE and not handle.stopped:
+                    continue
+                handle.stopped = True
+                handle.end_held = end_stream
+                if status is not FilterDataStatus.STOP_NO_BUFFER:
+                    handle.keep(data, status is FilterDataStatus.STOP_AND_WATERMARK)
+                if status is FilterDataStatus.CONTINUE:
+                    self.continue_encoding(handle)
                 return
-            if status is FilterDataStatus.CONTINUE and not handle.stopped:
-                continue
-            handle.stopped = True
-            handle.end_held = end_stream
-            if status is not FilterDataStatus.STOP_NO_BUFFER:
-                handle.keep(data, status is FilterDataStatus.STOP_AND_WATERMARK)
-            if status is FilterDataStatus.CONTINUE:
-                self.continue_encoding(handle)
+        except Exception as error:  # noqa: BLE001 one stream's fault is one stream's
+            self.stream.on_exception("encode_data", error)
             return
         self.stream.write_data(data, end_stream)
 
@@ -196,15 +221,19 @@ class FilterChain(FilterChainFactoryCallbacks, HandleOwner):
         """Pass response trailers on, from the encoder filter at `start`, then to the stream."""
         self._response_trailers = trailers
         self._response_ended = True
-        for handle in self.encoders[start:] if start else self.encoders:
-            status = handle.filter.encode_trailers(trailers)
-            if self.stream.destroyed:
+        try:
+            for handle in self.encoders[start:] if start else self.encoders:
+                status = handle.filter.encode_trailers(trailers)
+                if self.stream.destroyed:
+                    return
+                if status is FilterTrailersStatus.CONTINUE and not handle.stopped:
+                    continue
+                handle.stopped = handle.trailers_held = True
+                if status is FilterTrailersStatus.CONTINUE:
+                    self.continue_encoding(handle)
                 return
-            if status is FilterTrailersStatus.CONTINUE and not handle.stopped:
-                continue
-            handle.stopped = handle.trailers_held = True
-            if status is FilterTrailersStatus.CONTINUE:
-                self.continue_encoding(handle)
+        except Exception as error:  # noqa: BLE001 one stream's fault is one stream's
+            self.stream.on_exception("encode_trailers", error)
             return
         self.stream.write_trailers(trailers)
 

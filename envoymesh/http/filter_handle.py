@@ -22,15 +22,16 @@ from envoymesh.http.filter import (
     WatermarkCallbacks,
 )
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
+from envoymesh.network.api import ExceptionHandler
 
 if TYPE_CHECKING:
     from envoymesh.http.stream_info import StreamInfo
-    from envoymesh.network.api import Connection, Dispatcher
+    from envoymesh.network.api import Connection, Dispatcher, Timer
 
 
 @trait
-class FilterChainStream:
-    """The stream that a chain belongs to."""
+class FilterChainStream(ExceptionHandler):
+    """The stream that a chain belongs to, and that pays for what its filters raise."""
 
     __slots__ = ()
 
@@ -158,6 +159,12 @@ class _Handle(StreamFilterCallbacks):
     @property
     def dispatcher(self) -> Dispatcher:
         return self.stream.dispatcher
+
+    def create_timer(self, callback: Callable[[], None]) -> Timer:
+        return self.stream.dispatcher.create_timer(callback, self.stream)
+
+    def on_exception(self, where: str, error: Exception) -> None:
+        self.stream.on_exception(where, error)
 
     @property
     def stream_info(self) -> StreamInfo:

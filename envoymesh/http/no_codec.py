@@ -13,8 +13,9 @@ class NoCodec(ClientCodec):
     def __init__(self) -> None:
         self.protocol = HttpProtocol.HTTP11
 
-    def dispatch(self, data: bytes) -> None:
+    def dispatch(self, data: bytes) -> int:
         """Nobody sent it."""
+        return len(data)
 
     def on_eof(self) -> None:
         """Nothing was under way."""

@@ -31,7 +31,7 @@ class RequestTimers:
     def _start(self, callback: Callable[[], None], seconds: float) -> Timer | None:
         if not seconds:
             return None
-        timer = self._stream.dispatcher.create_timer(callback)
+        timer = self._stream.dispatcher.create_timer(callback, self._stream)
         timer.enable(seconds)
         return timer
 

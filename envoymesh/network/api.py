@@ -98,8 +98,13 @@ class ConnectionHandler:
     __slots__ = ()
 
     @abstractmethod
-    def on_data(self, data: bytes) -> None:
-        """Bytes from the peer, never empty."""
+    def on_data(self, data: bytes) -> int:
+        """Bytes from the peer, never empty; returns how many of them were taken.
+
+        The rest comes again, before anything new: in the next turn of the loop, or, where the handler has disabled
+        reading, after it was enabled. So a handler that has much to do does a bounded share of it in one call, and
+        lets the other connections have their turn. A call comes at most once in a turn.
+        """
 
     @abstractmethod
     def on_eof(self) -> None:
@@ -158,7 +163,9 @@ class Connection:
 
     @abstractmethod
     def read_disable(self, disable: bool) -> None:
-        """Counted: True stops reading, as many False resume. A peer's FIN may go unseen while disabled."""
+        """Counted: True stops reading, as many False resume. A peer's FIN may go unseen while disabled.
+
+        After the last False the handler gets data in a later turn of the loop, never from within."""
 
     @abstractmethod
     def close(self, how: CloseType, details: str = "") -> None:
@@ -182,6 +189,17 @@ class EndedConnection:
     connection: Connection
     accepted: float
     unmatched: bool = False
+
+
+@trait
+class ExceptionHandler:
+    """Who is to blame for an exception that nobody expected, and pays for it: one stream, not its connection."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def on_exception(self, where: str, error: Exception) -> None:
+        """Something done on its behalf raised; `where` says what, for the log."""
 
 
 @trait
@@ -239,12 +257,16 @@ class Dispatcher:
         """Seconds since the epoch."""
 
     @abstractmethod
-    def create_timer(self, callback: Callable[[], None]) -> Timer:
-        """A disabled timer."""
+    def create_timer(self, callback: Callable[[], None], owner: ExceptionHandler | None = None) -> Timer:
+        """A disabled timer. `owner` hears of what the callback raises; without one that is only reported."""
 
     @abstractmethod
     def post(self, callback: Callable[[], None]) -> None:
         """Call soon, in a later turn of the loop."""
+
+    @abstractmethod
+    def report(self, what: str, error: BaseException | None) -> None:
+        """An exception that nobody expected: log it with its traceback, and count it."""
 
 
 class ClientTls(Protocol):

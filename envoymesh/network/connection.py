@@ -4,6 +4,8 @@ The rules:
 - Bytes written before CONNECTED wait, bytes written or received once the close has begun are dropped.
 - The close event goes to the handler exactly once. Who began decides between LOCAL and REMOTE.
 - A handler's unexpected exception is reported with its traceback, and its connection is closed.
+- A connection gets a bounded share of a turn of the loop: its handler is called once in a turn, and what the handler
+  does not take waits here (`_unread`) for the next one, while the socket is not read.
 
 `TlsConnection` puts TLS between the transport and the handler. This module must not know what the bytes mean.
 """
@@ -25,6 +27,10 @@ FLUSH_NOW: Final = 65536
 
 LARGEST_JOIN: Final = 8192
 """Bytes up to which pieces are joined for one write; more leave as they are by one writev: a third less at 16 KiB."""
+
+READ_SHARE: Final = 131072
+"""Bytes that end a connection's share of a turn. uvloop reads up to 256,000 bytes at once and, where a read was full,
+again in the same turn, 32 times."""
 
 DELAYED_CLOSE_TIMEOUT: Final = 1.0
 
@@ -61,8 +67,11 @@ class TcpConnection(Connection, Flushable):
         "_peer_ended",
         "_read_disabled",
         "_receiver",
+        "_suspended",
         "_transport",
+        "_turn_posted",
         "_unflushed",
+        "_unread",
         "_waiting",
         "abandon",
         "bytes_received",
@@ -115,6 +124,10 @@ class TcpConnection(Connection, Flushable):
         self._read_disabled = 0
         self._closing: CloseType | None = None
         self._peer_ended = False
+        # The handler has had its share: the transport is paused until the next turn, or until it enables reading.
+        self._suspended = False
+        self._turn_posted = False
+        self._unread = b""
         self._delayed_close_timeout = DELAYED_CLOSE_TIMEOUT
         self._close_timer: Timer | None = None
         self._unflushed = 0
@@ -125,7 +138,8 @@ class TcpConnection(Connection, Flushable):
     def buffered(self) -> tuple[int, int]:
         """Bytes that wait: (received ones for the handler, written ones for the operating system)."""
         transport = self._transport
-        return 0, self._collected_size + (0 if transport is None else transport.get_write_buffer_size())
+        written = self._collected_size + (0 if transport is None else transport.get_write_buffer_size())
+        return len(self._unread), written
 
     def set_handler(self, handler: ConnectionHandler) -> None:
         """Who gets data and events."""
@@ -148,14 +162,17 @@ class TcpConnection(Connection, Flushable):
             return
         if disable:
             self._read_disabled += 1
-            if self._read_disabled == 1 and self._reading():
+            if self._read_disabled == 1 and self._reading() and not self._suspended:
                 cast(asyncio.Transport, self._transport).pause_reading()
             return
         if self._read_disabled == 0:
             raise AssertionError("read_disable(False) without its True")
         self._read_disabled -= 1
         if self._read_disabled == 0 and self._reading():
-            self._resume_reading()
+            if self._suspended:
+                self._post_turn()
+            else:
+                self._resume_reading()
 
     def set_delayed_close_timeout(self, seconds: float) -> None:
         """How long FLUSH_WRITE_AND_DELAY waits for the peer after the flush, and any flush for the peer to take
@@ -191,11 +208,11 @@ class TcpConnection(Connection, Flushable):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the transport."""
-        self.bytes_received += len(data)
-        try:
-            self._receiver.on_data(data)
-        except Exception as error:  # noqa: BLE001 whatever the handler did, the loop and the others go on
-            self._handler_failed("on_data", error)
+        size = len(data)
+        self.bytes_received += size
+        taken = self._deliver(data)
+        if taken < size or size >= READ_SHARE:
+            self._suspend(data[taken:])
 
     def eof_received(self) -> bool:
         """The peer sent FIN. True keeps the transport open for what is still to be sent."""
@@ -234,6 +251,46 @@ class TcpConnection(Connection, Flushable):
         self.failure_reason = reason
         self.abandon = None
         self._finish(ConnectionEvent.REMOTE_CLOSE)
+
+    # The share of a turn
+
+    def _deliver(self, data: bytes) -> int:
+        """Hand bytes to the handler; returns how many it took, or all where it is of no use to ask it again."""
+        try:
+            return self._receiver.on_data(data)
+        except Exception as error:  # noqa: BLE001 whatever the handler did, the loop and the others go on
+            self._handler_failed("on_data", error)
+            return len(data)
+
+    def _suspend(self, rest: bytes) -> None:
+        """The handler has had its share of this turn: `rest` waits, and the socket is not read."""
+        if self.closed or self._closing is not None:
+            return
+        self._unread = rest
+        if not self._suspended:
+            self._suspended = True
+            if not self._read_disabled:
+                cast(asyncio.Transport, self._transport).pause_reading()
+        if not self._read_disabled:
+            self._post_turn()
+
+    def _post_turn(self) -> None:
+        if not self._turn_posted:
+            self._turn_posted = True
+            self._dispatcher.post(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Go on where the last turn ended."""
+        self._turn_posted = False
+        if self.closed or self._closing is not None or self._read_disabled:
+            return  # over, or to be posted again when reading is enabled
+        data, self._unread = self._unread, b""
+        if data:
+            taken = self._deliver(data)
+            self._suspend(data[taken:])
+        elif self._reading():
+            self._suspended = False
+            self._resume_reading()
 
     # How it is done; TlsConnection overrides the first five.
 
@@ -304,8 +361,9 @@ class TcpConnection(Connection, Flushable):
         self._receiver = NO_HANDLER
         if how is CloseType.FLUSH_WRITE:
             transport.close()
-        elif self._read_disabled:
+        elif self._read_disabled or self._suspended:
             transport.resume_reading()
+        self._unread = b""
         if self._delayed_close_timeout:
             self._arm_close_timer()
 
@@ -355,6 +413,7 @@ class TcpConnection(Connection, Flushable):
         self._receiver = NO_HANDLER
         self._transport = None
         self._waiting = self._collected = []
+        self._unread = b""
         self._stop_timer()
         handler, self._handler = self._handler, NO_HANDLER
         on_closed, self.on_closed = self.on_closed, None

@@ -14,12 +14,17 @@ from typing import Any, Final
 
 from mypy_extensions import trait
 
-from envoymesh.network.api import Dispatcher
+from envoymesh.network.api import Dispatcher, ExceptionHandler
 from envoymesh.network.timers import QueueTimer, TimerQueues
 
 _log: Final = logging.getLogger("envoymesh.dispatcher")
 _monotonic: Final = time.monotonic
 _time: Final = time.time
+
+REPORT_INTERVAL: Final = 1.0
+"""Seconds for which an exception from one place in the code is logged once: peers may be able to cause it at will."""
+
+_REMEMBERED_REPORTS: Final = 256
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -49,13 +54,15 @@ class LoopDispatcher(Dispatcher):
         loop: the worker's loop; whoever made it runs and closes it.
     """
 
-    __slots__ = ("_timers", "_to_flush", "errors", "loop", "on_error")
+    __slots__ = ("_reported", "_timers", "_to_flush", "errors", "loop", "on_error")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.errors = 0
         self._to_flush: list[Flushable] = []
         self.on_error: Callable[[], None] | None = None
+        # When an exception was last logged, and how many of its kind were not since, by its place in the code.
+        self._reported: dict[str, tuple[float, int]] = {}
         self._timers = TimerQueues(time.monotonic, loop.call_later, self._run)
         loop.set_exception_handler(self._loop_exception)
 
@@ -67,9 +74,9 @@ class LoopDispatcher(Dispatcher):
         """Seconds since the epoch."""
         return _time()
 
-    def create_timer(self, callback: Callable[[], None]) -> QueueTimer:
-        """A disabled timer."""
-        return self._timers.create(callback)
+    def create_timer(self, callback: Callable[[], None], owner: ExceptionHandler | None = None) -> QueueTimer:
+        """A disabled timer; `owner` hears of what its callback raises."""
+        return self._timers.create(callback, owner)
 
     def post(self, callback: Callable[[], None]) -> None:
         """Call soon, in a later turn of the loop."""
@@ -91,20 +98,43 @@ class LoopDispatcher(Dispatcher):
             connection.flush()
 
     def report(self, what: str, error: BaseException | None) -> None:
-        """An exception that nobody expected: log it with its traceback and count it."""
+        """An exception that nobody expected: count it, and log it with its traceback, once in REPORT_INTERVAL."""
         self.errors += 1
-        _log.critical("unexpected exception in %s", what, exc_info=error)
+        place = _place_of(error)
+        now = _monotonic()
+        last, silent = self._reported.get(place, (-REPORT_INTERVAL, 0))
+        if now - last < REPORT_INTERVAL:
+            self._reported[place] = (last, silent + 1)
+        else:
+            if len(self._reported) >= _REMEMBERED_REPORTS:
+                self._reported.clear()
+            self._reported[place] = (now, 0)
+            again = f" (and {silent} times since it was last logged)" if silent else ""
+            _log.critical("unexpected exception in %s%s", what, again, exc_info=error)
         if self.on_error is not None:
             self.on_error()
 
-    def _run(self, callback: Callable[[], None]) -> None:
+    def _run(self, timer: QueueTimer) -> None:
         try:
-            callback()
+            timer.fire()
         except Exception as error:  # noqa: BLE001 one timer's mistake must not stop the others
-            self.report("a timer's callback", error)
+            if timer.owner is None:
+                self.report("a timer's callback", error)
+            else:
+                timer.owner.on_exception("a timer's callback", error)
 
     def _loop_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.report(str(context.get("message") or "the event loop"), context.get("exception"))
 
     def __repr__(self) -> str:
         return f"LoopDispatcher({type(self.loop).__module__}, errors={self.errors})"
+
+
+def _place_of(error: BaseException | None) -> str:
+    """The exception's kind, and the line that raised it."""
+    traceback = None if error is None else error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return type(error).__name__
+    return f"{type(error).__name__} {traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"

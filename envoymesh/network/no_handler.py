@@ -10,8 +10,9 @@ from envoymesh.network.api import ConnectionEvent, ConnectionHandler
 class NoHandler(ConnectionHandler):
     """Stands in until `set_handler`; a connection without a handler reads nothing."""
 
-    def on_data(self, data: bytes) -> None:
+    def on_data(self, data: bytes) -> int:
         """Nobody wants it."""
+        return len(data)
 
     def on_eof(self) -> None:
         """Nobody wants it."""

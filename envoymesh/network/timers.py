@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from envoymesh.network.api import Timer
+from envoymesh.network.api import ExceptionHandler, Timer
 
 RESOLUTION: Final = 0.001
 """Seconds; what is due within half of it fires now."""
@@ -46,11 +46,12 @@ class _Queue:
 class QueueTimer(Timer):
     """Implements `envoymesh.network.api.Timer`."""
 
-    __slots__ = ("_callback", "_queue", "_timers", "deadline")
+    __slots__ = ("_callback", "_queue", "_timers", "deadline", "owner")
 
-    def __init__(self, timers: TimerQueues, callback: Callable[[], None]) -> None:
+    def __init__(self, timers: TimerQueues, callback: Callable[[], None], owner: ExceptionHandler | None) -> None:
         self._timers = timers
         self._callback = callback
+        self.owner = owner
         self._queue: _Queue | None = None
         self.deadline = NEVER
 
@@ -94,7 +95,7 @@ class TimerQueues:
     Args:
         now: monotonic seconds.
         call_later: arms one timer of the loop: seconds, callback.
-        run: calls a timer's callback and lets no exception out.
+        run: fires a timer and lets no exception out.
     """
 
     __slots__ = ("_armed", "_call_later", "_run", "armed_for", "now", "queues")
@@ -103,7 +104,7 @@ class TimerQueues:
         self,
         now: Callable[[], float],
         call_later: Callable[[float, Callable[[], None]], Armed],
-        run: Callable[[Callable[[], None]], None],
+        run: Callable[[QueueTimer], None],
     ) -> None:
         self.now = now
         self._call_later = call_later
@@ -112,9 +113,9 @@ class TimerQueues:
         self.armed_for = NEVER
         self._armed: Armed | None = None
 
-    def create(self, callback: Callable[[], None]) -> QueueTimer:
+    def create(self, callback: Callable[[], None], owner: ExceptionHandler | None = None) -> QueueTimer:
         """A disabled timer."""
-        return QueueTimer(self, callback)
+        return QueueTimer(self, callback, owner)
 
     def queue_for(self, seconds: float) -> _Queue:
         """The queue of a duration that has none by its own name: that of whole milliseconds, which may be new."""
@@ -139,7 +140,7 @@ class TimerQueues:
             # An earlier callback may have disabled this one, or enabled it for later.
             if timer.enabled and timer.deadline <= self.now() + RESOLUTION / 2:
                 timer.disable()
-                self._run(timer.fire)
+                self._run(timer)
         self._drop_idle_queues()
         self.armed_for = NEVER
         deadline = self._earliest()

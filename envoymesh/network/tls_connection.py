@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Final
 
 from envoymesh.network.api import ConnectionEvent
-from envoymesh.network.connection import TcpConnection
+from envoymesh.network.connection import READ_SHARE, TcpConnection
 from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.network.sockets import Bytes
 from envoymesh.network.tls import TlsContext
@@ -21,6 +21,9 @@ from envoymesh.network.tls_errors import PeerRejectedError, failure_reason, fail
 
 _RECORD: Final = 16384
 """Bytes of plain text in the largest record (RFC 8446 section 5.1): no read brings more, and no write joins more."""
+
+_RECORDS_SHARE: Final = 64
+"""Records that are decrypted in one turn of the loop: a peer may put one byte in each."""
 
 
 class TlsConnection(TcpConnection):
@@ -33,7 +36,7 @@ class TlsConnection(TcpConnection):
         server_name: what the ClientHello asks for, on the upstream side.
     """
 
-    __slots__ = ("_asked", "_flight", "_incoming", "_outgoing", "_tls_context", "_tls_object")
+    __slots__ = ("_asked", "_end", "_flight", "_incoming", "_more", "_outgoing", "_tls_context", "_tls_object")
 
     def __init__(
         self, dispatcher: LoopDispatcher, buffer_limit: int, context: TlsContext, server_name: str = ""
@@ -42,6 +45,10 @@ class TlsConnection(TcpConnection):
         self._asked = server_name
         # What the server has sent in the handshake.
         self._flight = b""
+        # What ended the peer's side, once it was met; it counts when all before it was delivered.
+        self._end: ssl.SSLError | None = None
+        # Whether the last decryption stopped because it had done its share.
+        self._more = False
         self._tls_context = context
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -50,7 +57,8 @@ class TlsConnection(TcpConnection):
     @property
     def buffered(self) -> tuple[int, int]:
         """As TcpConnection's; what is received waits encrypted."""
-        return self._incoming.pending, super().buffered[1]
+        received, written = super().buffered
+        return received + self._incoming.pending, written
 
     def data_received(self, data: bytes) -> None:
         """Encrypted bytes from the transport."""
@@ -90,7 +98,8 @@ class TlsConnection(TcpConnection):
 
     def _resume_reading(self) -> None:
         super()._resume_reading()
-        self._dispatcher.post(self._pump)
+        if self._incoming.pending or self._more or self._end is not None:
+            self._post_turn()
 
     def _end_output(self) -> None:
         # The peer's close_notify has not come yet, so unwrap raises; ours is in the BIO, which is all that is wanted.
@@ -154,26 +163,60 @@ class TlsConnection(TcpConnection):
                 if left:
                     data = memoryview(data)[written:]
 
-    def _pump(self) -> None:
-        """Decrypt and deliver, one record at a time, for as long as the handler reads."""
+    def _take_turn(self) -> None:
+        self._turn_posted = False
+        if self.closed or self._closing is not None or self._read_disabled:
+            return  # as in TcpConnection
+        unread, self._unread = self._unread, b""
+        if unread:
+            taken = self._deliver(unread)
+            self._suspend(unread[taken:])
+        elif self._pump() and self._reading():
+            self._suspended = False
+            if not self._read_disabled:
+                super()._resume_reading()
+
+    def _pump(self) -> bool:
+        """Decrypt and deliver one turn's share, if the handler reads; False when the connection is to go on later."""
+        data = self._decrypt() if not self._read_disabled else b""
+        if data:
+            taken = self._deliver(data)
+            if taken < len(data) or self._more or self._suspended:
+                self._suspend(data[taken:])
+                self._send_outgoing()
+                return False
+        end = self._end
+        if end is not None and not self.closed and not self._read_disabled:
+            if isinstance(end, ssl.SSLZeroReturnError):
+                self._peer_closed_tls()
+            else:
+                self._broken(end)
+        self._send_outgoing()
+        return True
+
+    def _decrypt(self) -> bytes:
+        """The plain text of what has arrived, a turn's share at most; what ends it is kept in `_end`."""
         tls, incoming = self._tls_object, self._incoming
+        records: list[bytes] = []
+        size = 0
+        self._more = False
         try:
-            while (incoming.pending or tls.pending()) and not self._read_disabled and not self.closed:
+            while incoming.pending or tls.pending():
+                if len(records) >= _RECORDS_SHARE or size >= READ_SHARE:
+                    self._more = True
+                    break
                 data = tls.read(_RECORD)
                 if not data:
-                    self._peer_closed_tls()
+                    self._end = ssl.SSLZeroReturnError()
                     break
-                self.bytes_received += len(data)
-                self._receiver.on_data(data)
+                records.append(data)
+                size += len(data)
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLZeroReturnError:
-            self._peer_closed_tls()
         except ssl.SSLError as error:
-            self._broken(error)
-        except Exception as error:  # noqa: BLE001 as in TcpConnection.data_received
-            self._handler_failed("on_data", error)
-        self._send_outgoing()
+            self._end = error
+        self.bytes_received += size
+        return records[0] if len(records) == 1 else b"".join(records)
 
     def _peer_closed_tls(self) -> None:
         if not self._peer_ended:

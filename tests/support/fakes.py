@@ -36,9 +36,10 @@ _ids = itertools.count(1)
 class FakeTimer:
     """A timer of a `FakeDispatcher`."""
 
-    def __init__(self, dispatcher: FakeDispatcher, callback: Callable[[], None]) -> None:
+    def __init__(self, dispatcher: FakeDispatcher, callback: Callable[[], None], owner: Any = None) -> None:
         self._dispatcher = dispatcher
         self._callback = callback
+        self._owner = owner
         self.deadline: float | None = None
         self._order = 0
 
@@ -57,7 +58,12 @@ class FakeTimer:
 
     def fire(self) -> None:
         self.disable()
-        self._callback()
+        try:
+            self._callback()
+        except Exception as error:
+            if self._owner is None:
+                raise
+            self._owner.on_exception("a timer's callback", error)
 
 
 class FakeDispatcher:
@@ -68,6 +74,8 @@ class FakeDispatcher:
         self._wall_offset = wall_time - now
         self.timers: set[FakeTimer] = set()
         self.posted: deque[Callable[[], None]] = deque()
+        self.expects_errors = False
+        self.reported: list[tuple[str, BaseException | None]] = []
 
     def now(self) -> float:
         return self._now
@@ -75,8 +83,14 @@ class FakeDispatcher:
     def wall_time(self) -> float:
         return self._now + self._wall_offset
 
-    def create_timer(self, callback: Callable[[], None]) -> FakeTimer:
-        return FakeTimer(self, callback)
+    def create_timer(self, callback: Callable[[], None], owner: Any = None) -> FakeTimer:
+        return FakeTimer(self, callback, owner)
+
+    def report(self, what: str, error: BaseException | None) -> None:
+        """A test that makes something raise sets `expects_errors`; any other is to see what was raised."""
+        if not self.expects_errors and error is not None:
+            raise error
+        self.reported.append((what, error))
 
     def post(self, callback: Callable[[], None]) -> None:
         self.posted.append(callback)
@@ -137,6 +151,7 @@ class FakeConnection:
         self.events: list[ConnectionEvent] = []
         self._unread: list[bytes] = []
         self._unread_eof = False
+        self._delivering = False
 
     # What the code under test calls.
 
@@ -210,9 +225,18 @@ class FakeConnection:
 
     def _deliver(self) -> None:
         while self._unread and not self.read_disable_count and not self.closed and self.handler is not None:
+            if self._delivering:
+                return  # the handler has enabled reading from within: it gets more in the next turn
             data = self._unread.pop(0)
             self.bytes_received += len(data)
-            self.handler.on_data(data)
+            self._delivering = True
+            try:
+                taken = self.handler.on_data(data)
+            finally:
+                self._delivering = False
+            if taken < len(data):
+                self._unread.insert(0, data[taken:])
+                self.bytes_received -= len(data) - taken
         if self._unread_eof and not self._unread and not self.read_disable_count and not self.closed and self.handler:
             self._unread_eof = False
             self.handler.on_eof()
@@ -329,9 +353,10 @@ class RecordingHandler:
         self.events: list[ConnectionEvent] = []
         self.watermarks: list[str] = []
 
-    def on_data(self, data: bytes) -> None:
+    def on_data(self, data: bytes) -> int:
         assert data
         self.data += data
+        return len(data)
 
     def on_eof(self) -> None:
         self.eof += 1

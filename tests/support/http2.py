@@ -15,6 +15,7 @@ from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.http2 import Http2ClientCodec, Http2ServerCodec, Http2Settings
 from envoymesh.http.http2.frames import HEADER, PREFACE, FrameType, frame
 from envoymesh.http.http2.hpack import Decoder, Encoder
+from tests.support.codecs import Feeder
 
 FIELDS_GET = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")]
 FIELDS_POST = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")]
@@ -207,9 +208,6 @@ class ServerSide:
     def on_go_away(self, error_code: int) -> None:
         self.goaways.append(error_code)
 
-    def on_held_data(self) -> None:
-        raise AssertionError("for HTTP/1 only")
-
 
 class ClientSide:
     """A client codec, its wire, and what its pool is told."""
@@ -253,7 +251,7 @@ def pump(client: ClientSide, server: ServerSide, chunk: int = 1 << 30) -> None:
         for source, target in ((client, server), (server, client)):
             data = source.wire.take()
             for start in range(0, len(data), chunk):
-                target.codec.dispatch(data[start : start + chunk])
+                Feeder(target.codec).feed(data[start : start + chunk])
 
 
 class Frame:
@@ -310,5 +308,5 @@ class RawPeer:
         return frame(FrameType.HEADERS, flags | end_stream, stream_id, self.encoder.encode(fields))
 
     def send(self, *data: bytes) -> list[Frame]:
-        self.server.codec.dispatch(b"".join(data))
+        Feeder(self.server.codec).feed(b"".join(data))
         return frames_of(self.server.wire.take())

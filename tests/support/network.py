@@ -37,9 +37,10 @@ class Watcher(RecordingHandler):
         self.chain: Any = None
         self.order: list[str] = []
 
-    def on_data(self, data: bytes) -> None:
-        super().on_data(data)
+    def on_data(self, data: bytes) -> int:
+        taken = super().on_data(data)
         self._note("data")
+        return taken
 
     def on_eof(self) -> None:
         super().on_eof()
@@ -93,6 +94,7 @@ class Net:
         self._listeners: list[TcpListener] = []
         self._servers: list[asyncio.Server] = []
         self._clients: list[Any] = []
+        self.at_end: list[Callable[[], None]] = []
 
     async def listen(self, settings: ListenerSettings, on_accept: Callable[..., None] | None = None) -> TcpListener:
         listener = TcpListener(
@@ -148,6 +150,8 @@ class Net:
             server.close()
         for client in self._clients:
             client.close(CloseType.NO_FLUSH)
+        for each in self.at_end:
+            each()
         # What was closed ends in the next turns of the loop.
         for _ in range(5):
             await asyncio.sleep(0)

@@ -193,6 +193,12 @@ class FakeClient:
         self.idle_timeout: float | None = None
         self.watermarks: list[Any] = []
 
+    def create_timer(self, callback: Callable[[], None]) -> Any:
+        return self.dispatcher.create_timer(callback, self)
+
+    def on_exception(self, where: str, error: Exception) -> None:
+        raise error
+
     def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
         self.interim.append(headers.status)
 

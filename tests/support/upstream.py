@@ -67,13 +67,14 @@ class FakeCodec:
         self.most = max(self.most, len(self.streams))
         return stream
 
-    def dispatch(self, data: bytes) -> None:
+    def dispatch(self, data: bytes) -> int:
         self.dispatched.append(data)
         if self.on_dispatch is not None:
             self.on_dispatch()
         if data == b"garbage":
             self.usable = False
             raise CodecProtocolError("http1.codec_error", 0)
+        return len(data)
 
     def on_eof(self) -> None:
         if self.eof_error:

@@ -1,4 +1,4 @@
-"""The house's measures: functions stay short, files stay readable in one sitting. Tests are not measured."""
+"""The house's measures: functions stay short. How long a file is depends on its idea. Tests are not measured."""
 
 import ast
 import statistics
@@ -7,7 +7,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = ("envoymesh", "service", "certs", "bench")
 LONGEST_FUNCTION = 60
-LONGEST_FILE = 400
 LARGEST_P90 = 40
 LARGEST_MEDIAN = 12
 
@@ -30,11 +29,6 @@ FUNCTIONS = [pair for file in FILES for pair in functions(file)]
 def test_no_function_is_too_long() -> None:
     long = [f"{name}: {lines} lines" for name, lines in FUNCTIONS if lines > LONGEST_FUNCTION]
     assert not long, "\n".join(long)
-
-
-def test_no_file_is_too_long() -> None:
-    sizes = {str(file.relative_to(ROOT)): file.read_text().count("\n") for file in FILES}
-    assert not {name: lines for name, lines in sizes.items() if lines > LONGEST_FILE}
 
 
 def test_the_usual_function_is_short() -> None:

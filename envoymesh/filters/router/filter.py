@@ -206,7 +206,7 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
         if request is None and (self._retry is None or not self._retry.is_waiting):
             return
         if self.timeouts.overall:
-            self._response_timer = self.dispatcher.create_timer(self._on_response_timeout)
+            self._response_timer = self.decoder_callbacks.create_timer(self._on_response_timeout)
             self._response_timer.enable(self.timeouts.overall)
         if request is not None:
             request.start_per_try_timer()

@@ -142,7 +142,7 @@ class RetryState(LoadBalancerContext):
         """Call `retry` after the back-off."""
         self._router.cluster.stats.upstream_rq_retry_backoff_exponential.inc()
         if self._timer is None:
-            self._timer = self._router.dispatcher.create_timer(retry)
+            self._timer = self._router.decoder_callbacks.create_timer(retry)
         self._timer.enable(self._policy.backoff(self._retries, self._random))
 
     @property

@@ -88,7 +88,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         """Limit this try (`RetryPolicy.per_try_timeout`), once there is a stream and the whole request."""
         seconds = self._router.timeouts.per_try
         if seconds and self._encoder is not None and not self.response_started and self._per_try_timer is None:
-            self._per_try_timer = self._router.dispatcher.create_timer(self._on_per_try_timeout)
+            self._per_try_timer = self._router.decoder_callbacks.create_timer(self._on_per_try_timeout)
             self._per_try_timer.enable(seconds)
 
     # The request, from the router
@@ -128,6 +128,12 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol
     ) -> None:
         """There is a stream: send what there is."""
+        try:
+            self._begin(encoder, host, connection, protocol)
+        except Exception as error:  # noqa: BLE001 see _fault
+            self._fault("an upstream request", error)
+
+    def _begin(self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol) -> None:
         router = self._router
         self._cancellable = None
         self._encoder = encoder
@@ -181,14 +187,21 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         info.upstream_host_name = "" if host is None else host.hostname
         info.upstream_failure_reason = transport_failure_reason
         self._finish()
-        self._router.on_upstream_reset(self, _FAILURE_REASONS[reason], transport_failure_reason, request_started=False)
+        reset = _FAILURE_REASONS[reason]
+        try:
+            self._router.on_upstream_reset(self, reset, transport_failure_reason, request_started=False)
+        except Exception as error:  # noqa: BLE001 see _fault
+            self._fault("a pool's failure", error)
 
     # ResponseDecoder
 
     def decode_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response."""
         if not self.done:
-            self._router.on_upstream_1xx_headers(headers)
+            try:
+                self._router.on_upstream_1xx_headers(headers)
+            except Exception as error:  # noqa: BLE001 see _fault
+                self._fault("an interim response", error)
 
     def decode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
         """The response begins."""
@@ -200,7 +213,10 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
             self._per_try_timer.disable()
         if end_stream:
             self._end_response()
-        self._router.on_upstream_headers(self, headers, end_stream)
+        try:
+            self._router.on_upstream_headers(self, headers, end_stream)
+        except Exception as error:  # noqa: BLE001 see _fault
+            self._fault("a response's headers", error)
 
     def decode_data(self, data: bytes, end_stream: bool) -> None:
         """Part of the response body."""
@@ -208,14 +224,20 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
             return
         if end_stream:
             self._end_response()
-        self._router.on_upstream_data(self, data, end_stream)
+        try:
+            self._router.on_upstream_data(self, data, end_stream)
+        except Exception as error:  # noqa: BLE001 see _fault
+            self._fault("a response's data", error)
 
     def decode_trailers(self, trailers: HeaderMap) -> None:
         """The response's trailers."""
         if self.done:
             return
         self._end_response()
-        self._router.on_upstream_trailers(self, trailers)
+        try:
+            self._router.on_upstream_trailers(self, trailers)
+        except Exception as error:  # noqa: BLE001 see _fault
+            self._fault("a response's trailers", error)
 
     def _end_response(self) -> None:
         self._response_ended = True
@@ -237,7 +259,10 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
                 stats.upstream_rq_tx_reset.inc()
         connection = self._router.info.upstream_connection
         transport_reason = "" if connection is None else connection.failure_reason
-        self._router.on_upstream_reset(self, reason, transport_reason, request_started=True)
+        try:
+            self._router.on_upstream_reset(self, reason, transport_reason, request_started=True)
+        except Exception as error:  # noqa: BLE001 see _fault
+            self._fault("an upstream reset", error)
 
     def on_above_write_buffer_high_watermark(self) -> None:
         """The upstream is slower than the client: stop reading the request."""
@@ -289,6 +314,10 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         while self._request_paused:
             self._request_paused -= 1
             self._router.resume_request()
+
+    def _fault(self, where: str, error: Exception) -> None:
+        """What a stream does wrong must not reach the upstream's connection or pool, which serve others too."""
+        self._router.decoder_callbacks.on_exception(where, error)
 
     def _on_per_try_timeout(self) -> None:
         self.reset()

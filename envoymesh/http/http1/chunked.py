@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from envoymesh.errors import CodecProtocolError
+from envoymesh.http.codec import TURN_SHARE
 from envoymesh.http.headers import HeaderField
 from envoymesh.http.http1.head import CODEC_ERROR, parse_trailers
 
@@ -25,35 +26,56 @@ class ChunkedDecoder:
     Args:
         max_trailer_bytes: of the trailer section.
         max_trailer_count: fields in it.
+
+    Attributes:
+        work: what the last `feed` did, in the units of TURN_SHARE: a line is one.
     """
 
-    __slots__ = ("_in_trailers", "_left", "_line", "_max_count", "_max_trailers", "_trailer_lines", "done", "trailers")
+    __slots__ = (
+        "_in_trailers",
+        "_left",
+        "_line",
+        "_line_size",
+        "_max_count",
+        "_max_trailers",
+        "_trailer_lines",
+        "done",
+        "trailers",
+        "work",
+    )
 
     def __init__(self, max_trailer_bytes: int, max_trailer_count: int) -> None:
         self._max_trailers = max_trailer_bytes
         self._max_count = max_trailer_count
         self._left = 0  # bytes to come of the present chunk and its CRLF
-        self._line = b""
+        self._line: list[bytes] = []  # pieces of an unfinished line
+        self._line_size = 0
         self._in_trailers = False
         self._trailer_lines: list[bytes] = []
         self.done = False
         self.trailers: list[HeaderField] = []
+        self.work = 0
 
     def __repr__(self) -> str:
         return f"<ChunkedDecoder left={self._left} done={self.done}>"
 
     def feed(self, data: bytes, pos: int) -> tuple[bytes, int]:
-        """Decode `data[pos:]`; returns the body bytes found and the position behind what was taken.
+        """Decode `data[pos:]`, TURN_SHARE lines at most; returns the body bytes found and the position behind what was
+        taken.
 
         Raises:
             CodecProtocolError: malformed or over a limit; do not feed again.
         """
         found: list[bytes] = []
         size = len(data)
+        self.work = 0
         while pos < size and not self.done:
             if self._left:
                 pos = self._take_chunk(data, pos, found)
                 continue
+            if self.work >= TURN_SHARE:
+                break
+            self.work += 1
             line, pos = self._take_line(data, pos)
             if not line:
                 break
@@ -82,13 +104,18 @@ class ChunkedDecoder:
     def _take_line(self, data: bytes, pos: int) -> tuple[bytes, int]:
         """The next whole line, b"" when there is none yet, and the position behind what was taken."""
         end = data.find(b"\n", pos) + 1
-        line = self._line + data[pos : end or len(data)]
-        self._check_length(len(line))
-        if end:
-            self._line = b""
-            return line, end
-        self._line = line
-        return b"", len(data)
+        line = data[pos : end or len(data)]
+        self._line_size += len(line)
+        self._check_length(self._line_size)
+        if not end:
+            self._line.append(line)
+            return b"", len(data)
+        if self._line:
+            self._line.append(line)
+            line = b"".join(self._line)
+            self._line = []
+        self._line_size = 0
+        return line, end
 
     def _check_length(self, length: int) -> None:
         if not self._in_trailers:

@@ -2,8 +2,8 @@
 
     HEAD -> LENGTH | CHUNKED | RAW -> BEHIND a complete message -> HEAD, as the role decides
 
-Each state has a receiver, (data, pos) -> the position behind what it took. The first malformed byte moves the codec to
-DISCARD, for good. This module must not know of roles.
+Each state has a receiver, (data, pos) -> the position behind what it took; one that takes nothing has disabled reading,
+and waits. The first malformed byte moves the codec to DISCARD, for good. This module must not know of roles.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from abc import abstractmethod
 from typing import Final, Generic, TypeVar
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import Codec, CodecConnection, HttpProtocol, StreamDecoder, StreamResetReason
+from envoymesh.http.codec import (
+    MESSAGE_WORK,
+    TURN_SHARE,
+    Codec,
+    CodecConnection,
+    HttpProtocol,
+    StreamDecoder,
+    StreamResetReason,
+)
 from envoymesh.http.headers import HeaderField, HeaderMap
 from envoymesh.http.http1.chunked import ChunkedDecoder
 from envoymesh.http.http1.head import CODEC_ERROR, INVALID_TRANSFER_ENCODING, HeadParser
@@ -44,6 +52,7 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
         "_settings",
         "_state",
         "_stream",
+        "_work",
         "above_high_watermark",
         "arrived",
         "enable_trailers",
@@ -64,6 +73,7 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
         self._state = HEAD
         self._left = 0
         self._chunks: ChunkedDecoder | None = None
+        self._work = 0  # of this dispatch
         # Bytes since the last stream ended, for whom they are.
         self.arrived = 0
         self.enable_trailers = settings.enable_trailers
@@ -75,21 +85,30 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
 
     # Codec
 
-    def dispatch(self, data: bytes) -> None:
-        """Take bytes from the peer. Raises CodecProtocolError when the connection must be closed."""
+    def dispatch(self, data: bytes) -> int:
+        """Take bytes from the peer, see `Codec.dispatch`. Raises CodecProtocolError when the connection must close."""
+        pos, size = 0, len(data)
+        self.arrived += size
+        self._work = 0
         try:
-            pos, size = 0, len(data)
-            self.arrived += size
             while pos < size:
-                pos = self._receive(data, pos)
+                start, pos = pos, self._receive(data, pos)
+                if pos == start:
+                    break
+                if self._work >= TURN_SHARE:
+                    if self._stream is not None:
+                        self.arrived -= size - pos  # they come again
+                    break
         except CodecProtocolError as error:
             self._state = DISCARD
             self._on_malformed(error)
             raise
+        return pos
 
     def _receive(self, data: bytes, pos: int) -> int:
         state = self._state
         if state == HEAD:
+            self._work += MESSAGE_WORK
             return self._receive_head(data, pos)
         if state == LENGTH:
             return self._receive_length(data, pos)
@@ -206,11 +225,12 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
         return pos
 
     def _receive_chunked(self, data: bytes, pos: int) -> int:
-        """All that these bytes hold of the body is delivered at once."""
+        """What a turn's share of these bytes holds of the body is delivered at once."""
         chunks = self._chunks
         if chunks is None:
             raise CodecProtocolError(CODEC_ERROR)
         piece, pos = chunks.feed(data, pos)
+        self._work += chunks.work
         if chunks.done:
             self._chunks = None
             self._deliver_end(piece, chunks.trailers, pos < len(data))

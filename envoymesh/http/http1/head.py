@@ -52,12 +52,15 @@ class HeadParser:
 
     __slots__ = (
         "_allow_chunked_length",
+        "_in_fields",
         "_make_parser",
         "_max_bytes",
         "_max_count",
         "_parser",
         "_pieces",
         "_tail",
+        "_unparsed",
+        "_urls",
         "complete",
         "fields",
         "method",
@@ -78,6 +81,9 @@ class HeadParser:
         self._parser: Any = None
         self._pieces: list[bytes] = []
         self._tail = b""
+        self._in_fields = False  # of a head in pieces: the start line is complete
+        self._unparsed: list[bytes] = []  # the beginning of a header line
+        self._urls: list[bytes] = []  # the rest of a target that came in pieces
         self.raw = b""
         self.complete = False
         self.fields: list[HeaderField] = []
@@ -111,8 +117,10 @@ class HeadParser:
         self.size += len(piece)
         if self.size > self._max_bytes:
             raise CodecProtocolError("http1.headers_too_large", 431)
+        lines = piece if end != _NOT_FOUND and not tail else self._whole_lines(piece, end != _NOT_FOUND)
         try:
-            parser.feed_data(piece)
+            if lines:
+                parser.feed_data(lines)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self.complete:
                 raise refusal(str(error)) from None
@@ -122,14 +130,37 @@ class HeadParser:
             self._tail = (tail + piece)[-3:]
             self._pieces.append(piece)
         else:
-            self._skip_empty_lines(piece)
+            raise CodecProtocolError(CODEC_ERROR)
         return stop
+
+    def _whole_lines(self, piece: bytes, is_last: bool) -> bytes:
+        """What the parser is to see of a head that comes in pieces: the start line as it comes, then whole lines.
+
+        The parser copies what it has of a field at each piece: in one-byte pieces that is the square of its length.
+        """
+        stop = len(piece)
+        if not is_last:
+            behind_line = piece.rfind(b"\n") + 1
+            if behind_line or self._in_fields:
+                self._in_fields = True
+                stop = behind_line
+        unparsed = self._unparsed
+        if not unparsed and stop == len(piece):
+            return piece
+        unparsed.append(piece[:stop])
+        if not stop:
+            unparsed[-1] = piece
+            return b""
+        lines = b"".join(unparsed)
+        self._unparsed = [piece[stop:]] if stop < len(piece) else []
+        return lines
 
     def _begin(self) -> Any:
         self.fields = []
         self.url = b""
         self.size = 0
         self.complete = False
+        self._in_fields = False
         parser = self._parser = self._make_parser(self)
         if self._allow_chunked_length:
             parser.set_dangerous_leniencies(lenient_chunked_length=True)
@@ -145,13 +176,6 @@ class HeadParser:
         end = data.find(HEAD_END, pos)
         return _NOT_FOUND if end < 0 else end + len(HEAD_END)
 
-    def _skip_empty_lines(self, piece: bytes) -> None:
-        # RFC 9112 section 2.2: empty lines before a request line are to be ignored.
-        if piece.strip(b"\r\n"):
-            raise CodecProtocolError(CODEC_ERROR)
-        self._tail = b""
-        self._pieces.clear()
-
     def _finish(self, piece: bytes, in_parts: bool) -> None:
         parser = self._parser
         self._parser = None
@@ -165,6 +189,9 @@ class HeadParser:
         self.version = version or parser.get_http_version()
         if len(self.fields) > self._max_count:
             raise CodecProtocolError("http1.too_many_headers", 431)
+        if self._urls:
+            self.url = b"".join([self.url, *self._urls])
+            self._urls = []
         if self.url:
             self.method = parser.get_method()
         else:
@@ -174,7 +201,10 @@ class HeadParser:
 
     def on_url(self, url: bytes) -> None:
         """Part of the request target."""
-        self.url += url
+        if self.url:
+            self._urls.append(url)
+        else:
+            self.url = url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One field. llhttp leaves optional white space behind a value."""
@@ -188,6 +218,11 @@ class HeadParser:
     def on_headers_complete(self) -> None:
         """The empty line behind the fields."""
         self.complete = True
+
+
+def skip_empty_lines(data: bytes, pos: int) -> int:
+    """The position behind line ends, which are to be ignored before a request line (RFC 9112 section 2.2)."""
+    return len(data) - len(data[pos:].lstrip(b"\r\n"))
 
 
 def _version_of(head: bytes) -> str:

@@ -1,7 +1,9 @@
 """The server's side: requests in, responses out, one after the other.
 
-Requests that arrive behind an unanswered one are held as bytes, unread, while reading is disabled, and go on when the
-answer is complete. A request that is refused here is answered through its decoder's `send_local_reply`, so that it is
+Requests that arrive behind an unanswered one are not taken, and reading is disabled, until the answer is complete; the
+same holds while answers pile up in the write buffer, because the client does not read them.
+
+A request that is refused here is answered through its decoder's `send_local_reply`, so that it is
 logged and counted as any other. This module must not decide what a request is answered with otherwise.
 """
 
@@ -34,7 +36,7 @@ from envoymesh.http.http1.connection import (
     parse_content_length,
     require_chunked,
 )
-from envoymesh.http.http1.head import CODEC_ERROR, LOW_VERSION, HeadParser
+from envoymesh.http.http1.head import CODEC_ERROR, LOW_VERSION, HeadParser, skip_empty_lines
 from envoymesh.http.http1.reason import STATUS_LINES_10, STATUS_LINES_11, reason_phrase
 from envoymesh.http.http1.settings import HeadersWithUnderscoresAction, Http1Settings, Http1Stats
 from envoymesh.http.http1.stream import (
@@ -125,12 +127,9 @@ class Http1ResponseEncoder(Http1Stream, ResponseEncoder):
 
 
 class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], ServerCodec):
-    """The codec of a downstream HTTP/1 connection; see `envoymesh.http.codec.ServerCodec`.
+    """The codec of a downstream HTTP/1 connection; see `envoymesh.http.codec.ServerCodec`."""
 
-    When bytes are held and can go on, `callbacks.on_held_data` is called; `dispatch(b"")` takes them then.
-    """
-
-    __slots__ = ("_authority", "_callbacks", "_held", "_stats")
+    __slots__ = ("_authority", "_callbacks", "_paused", "_stats")
 
     def __init__(
         self, connection: CodecConnection, callbacks: ServerCodecCallbacks, settings: Http1Settings, stats: Http1Stats
@@ -140,18 +139,8 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], Se
         super().__init__(connection, settings, head, limit)
         self._callbacks = callbacks
         self._stats = stats
-        self._held = b""
+        self._paused = False  # reading is disabled: a request waits for its turn
         self._authority = b""  # the last one found valid: mostly the next one too
-
-    def dispatch(self, data: bytes) -> None:
-        """Take bytes from the peer; none to go on with held ones. See `Codec.dispatch`."""
-        if self._held:
-            data = self._held + data
-            self._held = b""
-            if self._stream is not None:
-                self._held = data
-                return
-        super().dispatch(data)
 
     def on_eof(self) -> None:
         """The peer sent FIN: the end of a tunnel's request side. Anything else unfinished is the owner's."""
@@ -163,12 +152,20 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], Se
             self._after_message(stream)
 
     def _receive_head(self, data: bytes, pos: int) -> int:
-        start, pos = pos, self._head.feed(data, pos)
+        head, start = self._head, pos
+        if not head.started:
+            if self.above_high_watermark:
+                return self._pause(pos)
+            if data[pos] <= 13:
+                pos = skip_empty_lines(data, pos)
+                if pos == len(data):
+                    return pos
+        pos = head.feed(data, pos)
         if not self.arrived:
             self.arrived = len(data) - start  # pipelined: what came with the request before is for this one too
-        if self._head.complete:
+        if head.complete:
             self._on_head()
-        elif self._stream is None and data[start:].strip(b"\r\n"):
+        elif self._stream is None:
             # The request begins with its first byte: its timeouts run from here.
             self._stream = Http1ResponseEncoder(self)
             self._decoder = self._callbacks.new_stream(self._stream)
@@ -305,9 +302,24 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], Se
 
     def _receive_behind(self, data: bytes, pos: int) -> int:
         """A pipelined request waits until the one before it is answered."""
-        self._held = data[pos:]
-        self.read_disable(True)
-        return len(data)
+        return self._pause(pos)
+
+    def _pause(self, pos: int) -> int:
+        if not self._paused:
+            self._paused = True
+            self.read_disable(True)
+        return pos
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self.read_disable(False)
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        """The connection's write buffer has room: also for the answer to a request that has waited for that."""
+        super().on_below_write_buffer_low_watermark()
+        if self._stream is None:
+            self._resume()
 
     def on_stream_done(self, stream: Http1ResponseEncoder) -> None:
         """The response is complete: the next request may come."""
@@ -317,9 +329,7 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], Se
             self._state = DISCARD
         else:
             self._state = HEAD
-        if self._held:
-            self.read_disable(False)
-            self._callbacks.on_held_data()
+        self._resume()
 
     def on_early_response(self) -> None:
         """The response is complete before the request: what is left of it is of no interest."""

@@ -43,12 +43,14 @@ _REMEMBERED_RESETS: Final = 1000
 class Http2Codec(Session, Codec):
     """A connection of either role; a Codec but for who opens streams."""
 
-    __slots__ = ("_goaway_id", "_last_peer_id", "_reader", "_resets", "protocol")
+    __slots__ = ("_amid_read", "_goaway_id", "_last_peer_id", "_reader", "_resets", "protocol")
 
     def __init__(self, connection: CodecConnection, settings: Http2Settings, stats: Http2Stats) -> None:
         super().__init__(connection, settings, stats)
         self.protocol = HttpProtocol.HTTP2
         self._reader = MessageReader(settings.allow_connect, settings.headers_with_underscores_action)
+        # The last call did not take all: what it wrote counts with what the next one writes.
+        self._amid_read = False
         self._last_peer_id = 0
         self._goaway_id = MAX_STREAM_ID
         # id -> whether we did it; the latest only.
@@ -59,18 +61,23 @@ class Http2Codec(Session, Codec):
 
     # Codec
 
-    def dispatch(self, data: bytes) -> None:
-        """Take bytes from the peer. Errors: CodecProtocolError, after GOAWAY was written where the peer gets one."""
+    def dispatch(self, data: bytes) -> int:
+        """Take bytes from the peer, see `Codec.dispatch`.
+
+        Errors: CodecProtocolError, after GOAWAY was written where the peer gets one.
+        """
         if self.failed:
-            return
-        if not self.above_high_watermark:
+            return len(data)
+        if not (self.above_high_watermark or self._amid_read):
             self.guard.on_drained()
         try:
-            self.read(data)
+            taken = self.read(data)
+            self._amid_read = taken < len(data)
             if self.guard.flooded and not self.failed:
                 raise self.guard.outbound_error()
         except Http2ConnectionError as error:
             raise self._fail(error) from None
+        return taken
 
     def on_eof(self) -> None:
         """The peer's FIN has no meaning of its own in HTTP/2: what is under way is reset with the connection."""
@@ -88,15 +95,16 @@ class Http2Codec(Session, Codec):
     def on_above_write_buffer_high_watermark(self) -> None:
         """The connection's write buffer is full: all streams stop."""
         if not self.above_high_watermark:
-            self.above_high_watermark = True
+            self.above_high_watermark = self.sender.blocked = True
             for stream in list(self.streams.values()):
                 stream.on_connection_watermark(True)
 
     def on_below_write_buffer_low_watermark(self) -> None:
         """The connection's write buffer has room: all streams go on."""
         if self.above_high_watermark:
-            self.above_high_watermark = False
+            self.above_high_watermark = self.sender.blocked = False
             self.guard.on_drained()
+            self.sender.run()
             for stream in list(self.streams.values()):
                 stream.on_connection_watermark(False)
 
@@ -188,6 +196,7 @@ class Http2Codec(Session, Codec):
 
     def on_block(self, stream_id: int, block: bytes, end_stream: bool) -> None:
         """A header block: decoded first of all."""
+        self.work += len(block) >> 6
         try:
             fields = self.decoder.decode(block)
         except HpackError as error:

@@ -30,12 +30,14 @@ class SendScheduler:
 
     Attributes:
         window: bytes that the peer takes on this connection now.
+        blocked: the connection's write buffer is full; what waits is better kept here than there.
     """
 
-    __slots__ = ("_running", "_waiting", "window")
+    __slots__ = ("_running", "_waiting", "blocked", "window")
 
     def __init__(self) -> None:
         self.window = DEFAULT_WINDOW
+        self.blocked = False
         self._waiting: dict[Sender, None] = {}
         self._running = False
 
@@ -49,13 +51,13 @@ class SendScheduler:
         self._waiting.pop(stream, None)
 
     def run(self) -> None:
-        """Send while somebody waits and the window is open."""
+        """Send while somebody waits, the window is open and the write buffer has room."""
         if self._running:
             return  # a stream's owner writes from within its turn: it is listed, and gets another
         self._running = True
         waiting = self._waiting
         try:
-            while waiting and self.window > 0:
+            while waiting and self.window > 0 and not self.blocked:
                 stream = next(iter(waiting))
                 del waiting[stream]
                 if stream.send_pending_frame():

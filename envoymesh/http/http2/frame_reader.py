@@ -1,7 +1,8 @@
 """Reading frames: the bytes' side of an HTTP/2 connection (RFC 9113 sections 4, 6 and 6.10).
 
 Rules of this module:
-- Frames are read in place from what arrived; only an unfinished frame is kept.
+- Frames are read in place from what arrived; only an unfinished frame is kept, in its pieces.
+- One call reads frames until they have made a turn's share of work (`TURN_SHARE`); the rest is not taken.
 - Here a frame is held against its own rules: its length, its padding, stream id 0 or not, header blocks in one
   piece, SETTINGS first, and the flood limits. What it means for its stream, and windows, is for `connection.py`.
 - A fault of one stream goes to `on_stream_error`, and reading goes on; a fault of the connection is raised.
@@ -14,6 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Final
 
+from envoymesh.http.codec import MESSAGE_WORK, PIECE_WORK, RESET_WORK, TURN_SHARE
 from envoymesh.http.http2.flood import FloodGuard
 from envoymesh.http.http2.frames import (
     DEFAULT_MAX_FRAME_SIZE,
@@ -29,7 +31,11 @@ from envoymesh.http.http2.frames import (
     Http2StreamError,
 )
 
+MAX_SETTINGS: Final = 32
+"""Entries of one SETTINGS frame that are taken, as by Envoy's library."""
+
 _TOO_LARGE: Final = "too large frame size"
+_TOO_MANY_SETTINGS: Final = "SETTINGS: too many setting entries"
 
 
 def protocol_error(details: str) -> Http2ConnectionError:
@@ -69,6 +75,7 @@ class FrameReader(ABC):
     Attributes:
         failed: nothing more is read.
         block_size: bytes that the frames of the header block took which is being delivered.
+        work: what this call of `read` has made so far, in the units of TURN_SHARE.
     """
 
     __slots__ = (
@@ -78,17 +85,24 @@ class FrameReader(ABC):
         "_block_end_stream",
         "_block_id",
         "_partial",
+        "_partial_size",
         "_settings_received",
+        "_wanted",
         "block_size",
         "failed",
         "guard",
+        "work",
     )
 
     def __init__(self, guard: FloodGuard) -> None:
         self.guard = guard
         self.failed = False
         self.block_size = 0
-        self._partial = b""
+        self.work = 0
+        # An unfinished frame: its pieces, their size, and the size from which on it can be read further.
+        self._partial: list[bytes] = []
+        self._partial_size = 0
+        self._wanted = HEADER_LENGTH
         self._settings_received = False
         # SETTINGS have come, and no header block is unfinished: the usual state, in which all frames may come.
         self._between_blocks = False
@@ -141,13 +155,24 @@ class FrameReader(ABC):
 
     # Reading
 
-    def read(self, data: bytes) -> None:
-        """Take bytes. Errors: Http2ConnectionError, after which nothing more is to be read."""
-        if self._partial:
-            data = self._partial + data
-            self._partial = b""
+    def read(self, data: bytes) -> int:
+        """Take bytes; returns how many. Errors: Http2ConnectionError, after which nothing more is to be read."""
+        before = self._partial_size
+        if before:
+            self._partial.append(data)
+            self._partial_size += len(data)
+            if self._partial_size < self._wanted:
+                return len(data)
+            data = b"".join(self._partial)
+            self._partial = []
+            self._partial_size = 0
+        return self._read_frames(data) - before
+
+    def _read_frames(self, data: bytes) -> int:
         position = 0
         end = len(data)
+        self.work = 0
+        self._wanted = HEADER_LENGTH
         unpack = HEADER.unpack_from
         while end - position >= HEADER_LENGTH:
             high, low, kind, flags, stream_id = unpack(data, position)
@@ -157,21 +182,29 @@ class FrameReader(ABC):
             start = position + HEADER_LENGTH
             stop = start + length
             if stop > end:
+                self._wanted = HEADER_LENGTH + length
                 break
+            if self.work >= TURN_SHARE:
+                return position
             position = stop
             try:
                 if kind == 1 and self._between_blocks:
+                    self.work += MESSAGE_WORK
                     self._on_headers(flags, stream_id & MAX_STREAM_ID, data, start, stop)
                 elif kind == 0 and self._between_blocks:
+                    self.work += PIECE_WORK
                     self._on_data(flags, stream_id & MAX_STREAM_ID, data, start, stop)
                 else:
+                    self.work += 1
                     self._on_frame(kind, flags, stream_id & MAX_STREAM_ID, data[start:stop])
             except Http2StreamError as error:
                 self.on_stream_error(error)
             if self.failed:
-                return  # the owner closed the connection from within
+                return end  # the owner closed the connection from within
         if position < end:
-            self._partial = data[position:] if position else data
+            self._partial = [data[position:] if position else data]
+            self._partial_size = end - position
+        return end
 
     def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """Any frame but HEADERS and DATA in their places. An unknown one is ignored (section 5.5)."""
@@ -264,6 +297,7 @@ class FrameReader(ABC):
             self.on_block(stream_id, block, self._block_end_stream)
 
     def _on_rst_stream(self, stream_id: int, payload: bytes) -> None:
+        self.work += RESET_WORK
         if len(payload) != 4:
             raise frame_size_error("RST_STREAM")  # section 6.4
         if not stream_id:
@@ -285,6 +319,8 @@ class FrameReader(ABC):
             raise invalid_frame("SETTINGS: stream_id != 0")  # section 6.5
         if len(payload) % 6 or (flags & Flag.ACK and payload):
             raise frame_size_error("SETTINGS")
+        if len(payload) > MAX_SETTINGS * 6:
+            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, _TOO_MANY_SETTINGS, _TOO_MANY_SETTINGS)
         if flags & Flag.ACK:
             self.on_settings_ack()
         else:

@@ -122,18 +122,18 @@ class Http2ServerCodec(Http2Codec, ServerCodec):
             for data in unopened.waiting:
                 self.connection.write(data)
 
-    def read(self, data: bytes) -> None:
-        """The preface first, then frames. Errors: Http2ConnectionError."""
+    def read(self, data: bytes) -> int:
+        """The preface first, then frames; returns how many bytes were taken. Errors: Http2ConnectionError."""
         preface = self._preface
         if preface:
             head = data[: len(preface)]
             if not preface.startswith(head):
                 raise invalid_frame("bad client magic byte string")  # section 3.4
             self._preface = preface[len(head) :]
-            super().read(data[len(head) :])
+            taken = super().read(data[len(head) :])
             self.greet()
-        else:
-            super().read(data)
+            return len(head) + taken
+        return super().read(data)
 
     def is_idle(self, stream_id: int) -> bool:
         """The peer has not opened it; even ids are ours, and we open none."""

@@ -166,6 +166,7 @@ class Session(FrameReader):
             raise invalid_frame("SETTINGS: too large SETTINGS_INITIAL_WINDOW_SIZE", ErrorCode.FLOW_CONTROL_ERROR)
         delta = value - self.peer_initial_window
         self.peer_initial_window = value
+        self.work += len(self.streams)
         for stream in list(self.streams.values()):
             if stream.send_window + delta > MAX_WINDOW:
                 raise invalid_frame("SETTINGS: a window is over 2^31-1", ErrorCode.FLOW_CONTROL_ERROR)

@@ -53,6 +53,7 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         "_idle_since",
         "_idle_timeout",
         "_idle_timer",
+        "_offered",
         "_pool",
         "_received",
         "_remote_closed",
@@ -78,6 +79,7 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         self._close_after_dispatch = False
         self._remote_closed = False
         self._reset_reason = StreamResetReason.CONNECTION_TERMINATION
+        self._offered = 0  # bytes that have been counted, and come again
         self._received = pool.stats.upstream_cx_rx_bytes_total
         self._sent = pool.stats.upstream_cx_tx_bytes_total
         self.protocol: HttpProtocol | None = None
@@ -174,18 +176,21 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
 
     # ConnectionHandler
 
-    def on_data(self, data: bytes) -> None:
-        """Bytes from the peer."""
-        self._received.value += len(data)
+    def on_data(self, data: bytes) -> int:
+        """Bytes from the peer; returns how many were taken."""
+        taken = size = len(data)
+        self._received.value += size - self._offered
         self._dispatching = True
         try:
-            self.codec.dispatch(data)
+            taken = self.codec.dispatch(data)
         except CodecProtocolError:
             self._on_protocol_error()
         finally:
             self._dispatching = False
+        self._offered = size - taken
         if self._close_after_dispatch:
             self.finish()
+        return taken
 
     def on_eof(self) -> None:
         """The peer sends no more: a body that ends with the connection is complete, anything else is cut."""

@@ -118,6 +118,9 @@ class FakeStream:
         self.replies.append((status, details))
         self.destroyed = True
 
+    def on_exception(self, where: str, error: Exception) -> None:
+        raise error
+
     def begin_response(self, headers: ResponseHeaders, details: str) -> None:
         self.info.response_code_details = details
 

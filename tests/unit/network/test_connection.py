@@ -240,9 +240,10 @@ def test_read_disable_counts_and_holds_back(run: Run, pair: Any) -> None:
 
 def test_a_handler_may_disable_reading_within_on_data(run: Run, pair: Any) -> None:
     class OneBite(Watcher):
-        def on_data(self, data: bytes) -> None:
-            super().on_data(data)
+        def on_data(self, data: bytes) -> int:
+            taken = super().on_data(data)
             self.connection.read_disable(True)
+            return taken
 
     async def main(net: Net) -> None:
         client, at_client, server, _ = await pair(net)

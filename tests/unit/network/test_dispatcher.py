@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from envoymesh.network.api import ExceptionHandler
+from envoymesh.network.dispatcher import REPORT_INTERVAL
 from tests.support.network import Net
 from tests.unit.network.conftest import Run
 
@@ -46,8 +48,11 @@ def test_stray_exceptions_are_logged_with_traceback_and_counted(run: Run, caplog
         def bad() -> None:
             raise ValueError("oh no")
 
+        def also_bad() -> None:
+            raise ValueError("oh no")
+
         net.dispatcher.create_timer(bad).enable(0)
-        net.dispatcher.post(bad)
+        net.dispatcher.post(also_bad)
         net.dispatcher.create_timer(done.set).enable(0.005)
         await done.wait()
         assert len(seen) == 2
@@ -56,6 +61,57 @@ def test_stray_exceptions_are_logged_with_traceback_and_counted(run: Run, caplog
         run(main)
     assert caplog.text.count("ValueError: oh no") == 2
     assert "test_dispatcher.py" in caplog.text
+
+
+def test_one_place_is_logged_once_a_second(
+    run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+
+    async def main(net: Net) -> None:
+        monkeypatch.setattr("envoymesh.network.dispatcher._monotonic", lambda: clock[0])
+        net.expected_errors = 12
+
+        def fail(kind: type[Exception]) -> None:
+            try:
+                raise kind("oh no")
+            except kind as error:
+                net.dispatcher.report("a test", error)
+
+        for _ in range(10):
+            fail(ValueError)
+        fail(KeyError)
+        clock[0] += REPORT_INTERVAL
+        fail(ValueError)
+
+    with caplog.at_level(logging.CRITICAL):
+        run(main)
+    assert caplog.text.count("ValueError: oh no") == 2
+    assert caplog.text.count("KeyError") == 1
+    assert "(and 9 times since it was last logged)" in caplog.text
+
+
+def test_a_timers_owner_hears_what_its_callback_raises(run: Run) -> None:
+    class Owner(ExceptionHandler):
+        def __init__(self) -> None:
+            self.heard: list[Exception] = []
+
+        def on_exception(self, where: str, error: Exception) -> None:
+            self.heard.append(error)
+
+    async def main(net: Net) -> None:
+        owner = Owner()
+        done = asyncio.Event()
+
+        def bad() -> None:
+            raise ValueError("mine")
+
+        net.dispatcher.create_timer(bad, owner).enable(0)
+        net.dispatcher.create_timer(done.set).enable(0.005)
+        await done.wait()
+        assert [str(error) for error in owner.heard] == ["mine"]
+
+    run(main)
 
 
 def test_time(run: Run) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envoymesh.network.timers import MAX_IDLE_QUEUES, NEVER, TimerQueues
+from envoymesh.network.timers import MAX_IDLE_QUEUES, NEVER, QueueTimer, TimerQueues
 
 
 class Loop:
@@ -35,9 +35,9 @@ class Loop:
         def cancel(self) -> None:
             self.loop.armed.pop(self.key, None)
 
-    def run(self, callback: Callable[[], None]) -> None:
+    def run(self, timer: QueueTimer) -> None:
         try:
-            callback()
+            timer.fire()
         except ValueError as error:
             self.failures.append(error)
 

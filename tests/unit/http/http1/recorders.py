@@ -9,6 +9,7 @@ from envoymesh.errors import CodecProtocolError
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.http1 import Http1ClientCodec, Http1ServerCodec, Http1Settings
+from tests.support.codecs import Feeder
 
 
 class Counter:
@@ -147,10 +148,10 @@ class Server:
         self.wire = Wire()
         self.stats = Stats()
         self.requests: list[Message] = []
-        self.held = 0
         self.hook = hook
         self.at = at
         self.codec = Http1ServerCodec(self.wire, self, Http1Settings(**settings), self.stats)
+        self.feeder = Feeder(self.codec, lambda: not self.wire.disabled)
 
     def new_stream(self, encoder: Any) -> Message:
         message = Message(encoder)
@@ -162,24 +163,18 @@ class Server:
     def on_go_away(self, error_code: int) -> None:
         raise AssertionError("HTTP/1 has no GOAWAY")
 
-    def on_held_data(self) -> None:
-        self.held += 1
-
     def feed(self, *pieces: bytes) -> str:
         """Dispatch; returns the error's details, or an empty string."""
         try:
             for piece in pieces:
-                self.codec.dispatch(piece)
-                self.resume()
+                self.feeder.feed(piece)
         except CodecProtocolError as error:
             return error.details
         return ""
 
     def resume(self) -> None:
-        """What the connection manager does in the next loop turn."""
-        while self.held:
-            self.held -= 1
-            self.codec.dispatch(b"")
+        """The connection's next turns, where reading is enabled."""
+        self.feeder.go_on()
 
 
 class Client:
@@ -191,6 +186,7 @@ class Client:
         self.reset = 0
         self.close_notices = 0
         self.codec = Http1ClientCodec(self.wire, self, Http1Settings(**settings), Stats())
+        self.feeder = Feeder(self.codec)
 
     def on_go_away(self, error_code: int) -> None:
         raise AssertionError("HTTP/1 has no GOAWAY")
@@ -229,7 +225,7 @@ class Client:
     def feed(self, *pieces: bytes) -> str:
         try:
             for piece in pieces:
-                self.codec.dispatch(piece)
+                self.feeder.feed(piece)
         except CodecProtocolError as error:
             return error.details
         return ""

@@ -467,23 +467,55 @@ def test_read_disable_is_passed_on_and_taken_back_at_the_end() -> None:
     encoder.read_disable(True)
     encoder.read_disable(False)
     assert server.wire.disabled == 1
+    encoder.read_disable(False)
     server.feed(b"b")
+    encoder.read_disable(True)
     answer()(only(server))
     assert server.wire.disabled == 0
 
 
-def test_watermarks_reach_the_stream_and_the_next_one() -> None:
+def test_watermarks_reach_the_stream() -> None:
     server = Server()
     server.feed(GET)
-    first = server.requests[0]
     server.codec.on_above_write_buffer_high_watermark()
-    assert first.above == 1
-    answer()(first)
-    server.feed(GET)
-    second = server.requests[1]
-    assert second.above == 1
+    assert only(server).above == 1
     server.codec.on_below_write_buffer_low_watermark()
-    assert (first.above, second.above) == (1, 0)
+    assert only(server).above == 0
+
+
+def test_while_answers_are_not_read_no_request_begins() -> None:
+    server = Server(answer())
+    server.codec.on_above_write_buffer_high_watermark()
+    server.feed(GET * 3)
+    assert (server.requests, server.wire.disabled) == ([], 1)
+    server.codec.on_below_write_buffer_low_watermark()
+    server.resume()
+    assert (len(server.requests), server.wire.disabled) == (3, 0)
+
+
+def test_a_full_buffer_stops_what_is_pipelined() -> None:
+    server = Server(answer())
+    fills = answer()
+
+    def fill(message: Message) -> None:
+        server.codec.on_above_write_buffer_high_watermark()
+        fills(message)
+
+    server.hook = fill
+    server.feed(GET * 3)
+    assert (len(server.requests), server.wire.disabled) == (1, 1)
+    server.hook = answer()
+    server.codec.on_below_write_buffer_low_watermark()
+    server.resume()
+    assert (len(server.requests), server.wire.disabled) == (3, 0)
+
+
+def test_a_head_that_has_begun_is_read_to_its_end_while_answers_are_not_read() -> None:
+    server = Server(answer())
+    server.feed(GET[:10])
+    server.codec.on_above_write_buffer_high_watermark()
+    server.feed(GET[10:] + GET)
+    assert (len(server.requests), server.wire.disabled) == (1, 1)
 
 
 def test_a_tunnel_ends_with_the_connection() -> None:

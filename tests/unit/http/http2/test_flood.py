@@ -6,6 +6,7 @@ from envoymesh.errors import CodecProtocolError
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.http.http2.frames import FrameType, frame
+from tests.support.codecs import Feeder
 from tests.support.http2 import FIELDS_GET, FIELDS_POST, RawPeer, ServerSide, frames_of
 
 F = FrameType
@@ -14,7 +15,7 @@ F = FrameType
 def flooded(peer: RawPeer, data: bytes, stat: str = "") -> None:
     """The data ends the connection without a word, and the stat counts it."""
     with pytest.raises(CodecProtocolError) as caught:
-        peer.server.codec.dispatch(data)
+        Feeder(peer.server.codec).feed(data)
     assert caught.value.is_flood == bool(stat)
     assert "GOAWAY" not in [each.name for each in frames_of(peer.server.wire.take())]
     if stat:

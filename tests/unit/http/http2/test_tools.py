@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.headers import ResponseHeaders
+from tests.support.codecs import Feeder
 from tests.support.http2 import Events, ServerSide
 
 LARGE = 3_000_000
@@ -32,10 +33,11 @@ class Server(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.side = ServerSide(answer)
+        self.feeder = Feeder(self.side.codec)
         self.flush()
 
     def data_received(self, data: bytes) -> None:
-        self.side.codec.dispatch(data)
+        self.feeder.feed(data)
         self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
