@@ -35,6 +35,9 @@ PIECE_WORK: Final = 4
 RESET_WORK: Final = 8
 """The end of a stream, with its log."""
 
+CUT_SHARE: Final = 64
+"""Streams that end in one turn when their connection does: each has its own answer to give, its retry or its log."""
+
 
 class HttpProtocol(enum.Enum):
     """The protocol of a stream; the value is what %PROTOCOL% prints."""
@@ -343,8 +346,11 @@ class Codec:
         """The connection's write buffer has room: tell all streams."""
 
     @abstractmethod
-    def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
-        """The connection is gone: reset what is under way. Called once by the owner."""
+    def reset_all_streams(self, reason: StreamResetReason, details: str) -> bool:
+        """The connection is gone: reset what is under way, CUT_SHARE streams at most; False when there are more.
+
+        The owner then calls again in the next turn of the loop.
+        """
 
     @abstractmethod
     def reset_stalled_streams(self) -> None:

@@ -6,10 +6,14 @@ whole: its timers, draining, and how and when it closes. It must not look into m
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import islice
+
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.access_log import log_stream
 from envoymesh.http.active_stream import ActiveStream
 from envoymesh.http.codec import (
+    CUT_SHARE,
     CodecConnection,
     HttpProtocol,
     RequestDecoder,
@@ -36,6 +40,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         "_codec",
         "_connection_started",
         "_context",
+        "_cutting",
         "_drain_timer",
         "_draining",
         "_duration_timer",
@@ -82,6 +87,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         self.multiplexed = False
         self.closing = False
         self.codec_failed = False
+        self._cutting = False
         self._never_read_well = False
         self._codec: ServerCodec | None = None
         self._peeked = b""
@@ -149,14 +155,27 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
             timer.disable()
         # What knows this object is let go, so that no reference cycle waits for the collector.
         self._drain_timer = self._idle_timer = self._duration_timer = self._stall_timer = NO_TIMER
-        self._context.managers.discard(self)
-        for stream in list(self._streams):
-            note_disconnect(stream, remote)
+        if not self._cutting:
+            self._cut_streams(lambda stream: note_disconnect(stream, remote))
+
+    def _cut_streams(self, note: Callable[[ActiveStream], None]) -> None:
+        """End all streams, CUT_SHARE of them in a turn of the loop; `note` says in each why."""
+        for stream in list(islice(self._streams, CUT_SHARE)):
+            note(stream)
             self.end_stream(stream, reset=False)
+        self._cutting = bool(self._streams)
+        if self._cutting:
+            self.dispatcher.post(lambda: self._cut_streams(note))
+        elif self.connection.closed:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """The connection and its streams are no more."""
         codec, self._codec = self._codec, None
         if codec is not None:
             self._spoken = codec.protocol
             codec.reset_all_streams(StreamResetReason.CONNECTION_TERMINATION, "")
+        self._context.managers.discard(self)
 
     def on_above_write_buffer_high_watermark(self) -> None:
         """The connection's write buffer is full."""
@@ -202,9 +221,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
             stats.downstream_cx_protocol_error.inc()
         if self._streams:
             stats.charge_active_requests(remote=False)
-        for stream in list(self._streams):
-            note_codec_error(stream, error)
-            self.end_stream(stream, reset=False)
+        self._cut_streams(lambda stream: note_codec_error(stream, error))
         self._idle_timer.disable()
         self.connection.close(CloseType.FLUSH_WRITE_AND_DELAY, error.details)
 
@@ -356,7 +373,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
 
     def start_drain(self, timeout: float | None = None, why: str = "") -> None:
         """Announce the end (GOAWAY), and end `timeout` seconds later (default: `drain_timeout`)."""
-        if self._draining or self.closing:
+        if self._draining or self.closing or self.connection.closed:
             return
         self._draining = True
         if self._codec is None:

@@ -131,7 +131,8 @@ class _Handle(StreamFilterCallbacks):
 
     __slots__ = (
         "_over_limit",
-        "buffered",
+        "_pieces",
+        "_size",
         "chain",
         "end_held",
         "headers_held",
@@ -149,7 +150,9 @@ class _Handle(StreamFilterCallbacks):
         self.headers_held = False
         self.end_held = False
         self.trailers_held = False
-        self.buffered = b""
+        # What is kept, in the pieces it came in: joined at each, small ones would cost the square of their number.
+        self._pieces: list[bytes] | None = None
+        self._size = 0
         self._over_limit = False
 
     @property
@@ -187,14 +190,33 @@ class _Handle(StreamFilterCallbacks):
 
     def take(self) -> tuple[bool, bytes, bool, bool]:
         """Give up what was held, and stand no longer: whether headers, the data, whether the end, whether trailers."""
-        held = (self.headers_held, self.buffered, self.end_held, self.trailers_held)
+        held = (self.headers_held, self.buffered(), self.end_held, self.trailers_held)
         self.stopped = self.headers_held = self.end_held = self.trailers_held = False
-        self.buffered = b""
+        self._pieces = None
+        self._size = 0
         return held
+
+    def buffered(self) -> bytes:
+        """What is kept."""
+        pieces = self._pieces
+        if pieces is None:
+            return b""
+        if len(pieces) > 1:
+            pieces[:] = [b"".join(pieces)]
+        return pieces[0]
+
+    def _keep(self, data: bytes) -> bool:
+        """Keep data; tells whether it is more now than the buffer limit."""
+        if self._pieces is None:
+            self._pieces = [data]
+        else:
+            self._pieces.append(data)
+        self._size += len(data)
+        return self._is_over_limit()
 
     def _is_over_limit(self) -> bool:
         limit = self.stream.buffer_limit
-        return 0 < limit < len(self.buffered)
+        return 0 < limit < self._size
 
 
 class DecoderHandle(_Handle, StreamDecoderFilterCallbacks):
@@ -208,7 +230,7 @@ class DecoderHandle(_Handle, StreamDecoderFilterCallbacks):
 
     @property
     def decoding_buffer(self) -> bytes:
-        return self.buffered
+        return self.buffered()
 
     @property
     def decoder_buffer_limit(self) -> int:
@@ -244,8 +266,7 @@ class DecoderHandle(_Handle, StreamDecoderFilterCallbacks):
 
     def keep(self, data: bytes, watermark: bool) -> None:
         """Buffer request data; over the limit, pause the sender or answer 413."""
-        self.buffered += data
-        if not self._is_over_limit():
+        if not self._keep(data):
             return
         if not watermark:
             self.stream.reply_locally(413, b"Payload Too Large", "request_payload_too_large")
@@ -271,15 +292,14 @@ class EncoderHandle(_Handle, StreamEncoderFilterCallbacks):
 
     @property
     def encoding_buffer(self) -> bytes:
-        return self.buffered
+        return self.buffered()
 
     def continue_encoding(self) -> None:
         self.chain.continue_encoding(self)
 
     def keep(self, data: bytes, watermark: bool) -> None:
         """Buffer response data; over the limit, pause the upstream or give up with 500."""
-        self.buffered += data
-        if not self._is_over_limit():
+        if not self._keep(data):
             return
         if not watermark:
             self.stream.reply_locally(500, b"Internal Server Error", "response_payload_too_large")

@@ -32,8 +32,9 @@ class NoCodec(ClientCodec):
     def on_below_write_buffer_low_watermark(self) -> None:
         """There are no streams."""
 
-    def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
+    def reset_all_streams(self, reason: StreamResetReason, details: str) -> bool:
         """There are none."""
+        return True
 
     def reset_stalled_streams(self) -> None:
         """There are none."""

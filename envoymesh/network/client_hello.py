@@ -93,6 +93,19 @@ def parse_client_hello(data: bytes) -> ClientHello | None:
         return NOT_TLS
 
 
+def bytes_wanted(data: bytes) -> int:
+    """How many of the first bytes `parse_client_hello` needs before it can tell more than of `data`, which it cannot.
+
+    A hello may come in pieces of a byte, and each look at it reads it all.
+    """
+    position = 0
+    if len(data) < 9:  # the headers of the first record and message, which show what is no hello
+        return len(data) + 1
+    while position + 5 <= len(data):
+        position += 5 + int.from_bytes(data[position + 3 : position + 5], "big")
+    return min(max(position, len(data) + 1), MAX_CLIENT_HELLO)
+
+
 def _handshake_bytes(data: bytes) -> bytes | None:
     """The content of the handshake records so far, which may end within one; None before the first header is whole."""
     if not _HEADER_START.startswith(data[:2]):

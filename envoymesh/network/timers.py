@@ -4,6 +4,7 @@ The rules:
 - Timers of one duration are due in the order in which they were enabled, so a queue for each duration needs no sorting.
 - Only the earliest deadline over all queues is armed in the loop. Disabling never disarms: the wake-up then finds
   nothing due and arms the next, so a duration costs at most one needless wake-up for each time it passes.
+- However many are due, TIMERS_SHARE of them fire in one turn of the loop, the others in the next ones.
 - A duration that is not in use yet is rounded up to whole milliseconds, so jittered durations share queues.
 
 This module must not import asyncio: the loop is a function that arms one timer.
@@ -11,6 +12,7 @@ This module must not import asyncio: the loop is a function that arms one timer.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -22,6 +24,9 @@ RESOLUTION: Final = 0.001
 
 MAX_IDLE_QUEUES: Final = 64
 """Empty queues are kept for their next use up to this number of queues."""
+
+TIMERS_SHARE: Final = 64
+"""Timers that fire in one turn of the loop: those of a thousand connections that came together end together."""
 
 NEVER: Final = math.inf
 
@@ -148,14 +153,15 @@ class TimerQueues:
             self.arm(deadline)
 
     def _due(self, until: float) -> list[QueueTimer]:
-        due = []
+        """Those that fire in this turn, the earliest first."""
+        due: list[QueueTimer] = []
         for queue in self.queues.values():
-            for timer in queue.timers:
+            for timer in itertools.islice(queue.timers, TIMERS_SHARE):
                 if timer.deadline > until:
                     break
                 due.append(timer)
         due.sort(key=lambda timer: timer.deadline)
-        return due
+        return due[:TIMERS_SHARE]
 
     def _earliest(self) -> float:
         deadlines = [next(iter(queue.timers)).deadline for queue in self.queues.values() if queue.timers]

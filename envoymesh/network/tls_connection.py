@@ -22,6 +22,9 @@ from envoymesh.network.tls_errors import PeerRejectedError, failure_reason, fail
 _RECORD: Final = 16384
 """Bytes of plain text in the largest record (RFC 8446 section 5.1): no read brings more, and no write joins more."""
 
+_FLIGHT: Final = 65536
+"""Bytes of a server's handshake that are kept until it is over: the messages of interest come first."""
+
 _RECORDS_SHARE: Final = 64
 """Records that are decrypted in one turn of the loop: a peer may put one byte in each."""
 
@@ -43,8 +46,8 @@ class TlsConnection(TcpConnection):
     ) -> None:
         super().__init__(dispatcher, buffer_limit)
         self._asked = server_name
-        # What the server has sent in the handshake.
-        self._flight = b""
+        # What the server has sent in the handshake, as far as anybody looks at it.
+        self._flight = bytearray()
         # What ended the peer's side, once it was met; it counts when all before it was delivered.
         self._end: ssl.SSLError | None = None
         # Whether the last decryption stopped because it had done its share.
@@ -69,7 +72,7 @@ class TlsConnection(TcpConnection):
             self._pump()
         else:
             if not self._tls_context.server_side:
-                self._flight += data
+                self._note_flight(data)
             self._shake()
 
     def eof_received(self) -> bool:
@@ -121,11 +124,11 @@ class TlsConnection(TcpConnection):
             self._handshake_failed(error)
             return
         try:
-            self.tls = context.finish(self._tls_object, context.asked, self._flight)
+            self.tls = context.finish(self._tls_object, context.asked, bytes(self._flight))
         except PeerRejectedError as error:
             self._handshake_failed(error)
             return
-        self._flight = b""
+        self._flight.clear()
         self._send_outgoing()
         self._connected()
         self._pump()
@@ -133,9 +136,13 @@ class TlsConnection(TcpConnection):
     def _send_flight(self) -> None:
         data = self._outgoing.read()
         if self._tls_context.server_side:
-            self._flight += data
+            self._note_flight(data)
         if data and self._transport is not None:
             self._transport.write(data)
+
+    def _note_flight(self, data: bytes) -> None:
+        if len(self._flight) < _FLIGHT:
+            self._flight += data
 
     def _handshake_failed(self, error: ssl.SSLError | PeerRejectedError) -> None:
         self._tls_context.failed(failure_stat(error))

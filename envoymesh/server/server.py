@@ -58,6 +58,10 @@ GOAWAY_DELAY = 0.5
 """Seconds between the two GOAWAYs of a shutdown: time for requests on their way (RFC 9113 section 6.8)."""
 
 
+LAST_TURNS = 10_000
+"""Turns of the loop that connections which were closed have for the end of their streams."""
+
+
 class Server:
     """One proxy process. Also the admin's `ServerLifecycle`. `workers/` has the two kinds that share the work.
 
@@ -340,6 +344,10 @@ class Server:
         self._stats_timer.disable()
         self._stats.stopping()
         self.cpu_profiler.stop()
+        for _ in range(LAST_TURNS):
+            if not any(context.managers for context in self._contexts.all):
+                break
+            await asyncio.sleep(0)  # streams that were cut are ended, and logged, a share in each turn
         self._access_logs.close()
         await asyncio.sleep(0)  # transports that were closed just now get their turn
         self._say("exiting")

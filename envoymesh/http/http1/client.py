@@ -146,13 +146,14 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
             return False
         return self._head.started or state != HEAD
 
-    def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
+    def reset_all_streams(self, reason: StreamResetReason, details: str) -> bool:
         """The connection is gone: reset what is under way."""
         self._reusable = False
         had_stream = self._stream is not None
         super().reset_all_streams(reason, details)
         if had_stream:
             self._callbacks.on_stream_reset()
+        return True
 
     def _receive_head(self, data: bytes, pos: int) -> int:
         stream, head = self._stream, self._head

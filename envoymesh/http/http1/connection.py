@@ -137,13 +137,14 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
         if self._stream is not None:
             self._stream.on_watermark(above)
 
-    def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
+    def reset_all_streams(self, reason: StreamResetReason, details: str) -> bool:
         """The connection is gone: reset what is under way."""
         self._state = DISCARD
         stream = self._stream
         if stream is not None:
             self._forget_stream()
             stream.abandon(reason, details)
+        return True
 
     def reset_stalled_streams(self) -> None:
         """Nothing waits here: the transport's buffer is all there is."""

@@ -12,9 +12,11 @@ It must not know which request is for whom.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import cast
 
 from envoymesh.http.codec import (
+    CUT_SHARE,
     ClientCodec,
     ClientCodecCallbacks,
     CodecConnection,
@@ -142,15 +144,17 @@ class Http2ClientCodec(Http2Codec, ClientCodec):
             and self._next_id + 2 * len(self._unopened) <= MAX_STREAM_ID
         )
 
-    def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
+    def reset_all_streams(self, reason: StreamResetReason, details: str) -> bool:
         """The connection is gone."""
-        unopened = list(self._unopened)
-        self._unopened.clear()
-        super().reset_all_streams(reason, details)
+        if not super().reset_all_streams(reason, details):
+            return False
+        unopened = list(islice(self._unopened, CUT_SHARE))
         for stream in unopened:
+            self._unopened.pop(stream, None)
             if not stream.gone:
                 stream.release()
                 stream.tell_reset(reason, details)
+        return not self._unopened
 
     # From streams
 

@@ -15,10 +15,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import Codec, CodecConnection, HttpProtocol, StreamResetReason
+from envoymesh.http.codec import CUT_SHARE, Codec, CodecConnection, HttpProtocol, StreamResetReason
 from envoymesh.http.headers import HeaderField, weight
 from envoymesh.http.http2.frame_reader import invalid_frame, protocol_error
 from envoymesh.http.http2.frames import (
@@ -108,13 +109,14 @@ class Http2Codec(Session, Codec):
             for stream in list(self.streams.values()):
                 stream.on_connection_watermark(False)
 
-    def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
+    def reset_all_streams(self, reason: StreamResetReason, details: str) -> bool:
         """The connection is gone: so are its streams, and nothing more is read or written."""
         self.failed = True
-        for stream in list(self.streams.values()):
+        for stream in list(islice(self.streams.values(), CUT_SHARE)):
             if not stream.gone:
                 self._forget(stream)
                 stream.tell_reset(reason, details)
+        return not self.streams
 
     def reset_stalled_streams(self) -> None:
         """Reset streams whose complete message waits for a window that has not opened since the last call.

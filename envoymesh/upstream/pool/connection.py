@@ -229,8 +229,12 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         self._count_closed(remote, before)
         self._pool.release_streams(self.active_streams)
         self.active_streams = 0
-        codec.reset_all_streams(self._reset_reason, self.connection.failure_reason)
+        self._reset_streams(codec)
         self._pool.on_connection_closed(self, before, remote)
+
+    def _reset_streams(self, codec: ClientCodec) -> None:
+        if not codec.reset_all_streams(self._reset_reason, self.connection.failure_reason):
+            self._pool.dispatcher.post(lambda: self._reset_streams(codec))
 
     def _on_connected(self) -> None:
         pool = self._pool
