@@ -229,7 +229,8 @@ class Reader:
     def data_source(self, field: str) -> bytes:
         """Read an envoy.config.core.v3.DataSource: the bytes themselves, wherever they are kept; empty if unset.
 
-        A relative file name is relative to the working directory, as in Envoy.
+        A relative file name is relative to the working directory, as in Envoy. A file or variable is read once;
+        `Source.contents` has it from then on, so that a worker that starts later gets what was checked.
 
         Raises:
             ConfigError: the file can't be read, or the environment variable isn't set.
@@ -238,10 +239,8 @@ class Reader:
         if source is None:
             return b""
         kind = source.which("specifier")
-        if kind == "filename":
-            return source._file(kind)
-        if kind == "environment_variable":
-            return source._environment(kind)
+        if kind in ("filename", "environment_variable"):
+            return source._content(kind)
         if kind == "inline_bytes":
             return source.bytes_(kind)
         return source.string("inline_string").encode()
@@ -348,6 +347,12 @@ class Reader:
         if suffix not in children:
             children[suffix] = make(join(self.path, field) + suffix)
         return children[suffix]
+
+    def _content(self, kind: str) -> bytes:
+        known, key = self.source.contents, (kind, self.string(kind))
+        if key not in known:
+            known[key] = self._file(kind) if kind == "filename" else self._environment(kind)
+        return known[key]
 
     def _file(self, field: str) -> bytes:
         name = self.string(field)

@@ -1,4 +1,4 @@
-"""Where a field of the configuration was written: file and line of each path.
+"""Where a configuration comes from: file and line of each path, and what the files that it names held.
 
 A path is text such as ``static_resources.clusters[0].name``; the key of a map
 stands in brackets, as an index does. This module must not read files.
@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping
 
 Key = tuple[str | int, ...]
 """A path in parts: field names and map keys as text, list indexes as numbers."""
+
+Contents = dict[tuple[str, str], bytes]
+"""What DataSources hold, by kind (``filename``, ``environment_variable``) and name, as it was when first read."""
 
 _PART = re.compile(r"\[([^\[\]]*)\]|([^.\[\]]+)")
 _CAMEL = re.compile(r"_([a-z0-9])")
@@ -31,21 +34,30 @@ def _parts(path: str) -> Iterator[str | int]:
 
 
 class Source:
-    """The file (or files, after a merge) that a message was read from.
+    """The file (or files, after a merge) that a message was read from, and what its DataSources held.
 
     Args:
         file: the name shown in errors; empty for text without a file.
         lines: 1-based line numbers by path.
         override: the source of a text that was merged over this one, its
             paths already those of the merged message.
+        contents: what DataSources are known to hold; a reader asks the
+            system for what is not among it, and adds it.
     """
 
-    __slots__ = ("file", "lines", "override")
+    __slots__ = ("contents", "file", "lines", "override")
 
-    def __init__(self, file: str = "", lines: Mapping[Key, int] | None = None, override: Source | None = None) -> None:
+    def __init__(
+        self,
+        file: str = "",
+        lines: Mapping[Key, int] | None = None,
+        override: Source | None = None,
+        contents: Contents | None = None,
+    ) -> None:
         self.file = file
         self.lines: Mapping[Key, int] = lines or {}
         self.override = override
+        self.contents: Contents = {} if contents is None else contents
 
     def locate(self, path: str) -> tuple[str, int | None]:
         """Give the file and line of a path, or of its nearest written parent; the line is None if none is."""

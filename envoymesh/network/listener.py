@@ -56,6 +56,7 @@ class TcpListener:
         "_contexts",
         "_dispatcher",
         "_inspector_stats",
+        "_lent",
         "_on_accept",
         "_open",
         "_servers",
@@ -96,6 +97,7 @@ class TcpListener:
         self._open: dict[TcpConnection, float] = {}
         self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
+        self._lent: dict[int, list[asyncio.Server]] = {}
         self._contexts = {
             id(chain): downstream_context(chain.tls, ssl_stats) for chain in self._chains() if chain.tls is not None
         }
@@ -151,17 +153,34 @@ class TcpListener:
 
     async def listen(self) -> None:
         """Begin to accept."""
-        loop = self._dispatcher.loop
         while self._sockets:
-            server = await loop.create_server(
-                lambda: Accepted(self), sock=self._sockets.pop(0), backlog=self.settings.tcp_backlog_size
-            )
-            self._servers.append(server)
+            self._servers.append(await self._accept_from(self._sockets.pop(0)))
+
+    async def _accept_from(self, sock: socket.socket) -> asyncio.Server:
+        return await self._dispatcher.loop.create_server(
+            lambda: Accepted(self), sock=sock, backlog=self.settings.tcp_backlog_size
+        )
+
+    async def listen_for(self, owner: int, sock: socket.socket) -> None:
+        """Accept from a socket of another process as well, until `stop_listening_for`; `owner` stands for it."""
+        servers = self._lent.setdefault(owner, [])
+        server = await self._accept_from(sock)
+        if self._lent.get(owner) is servers:
+            servers.append(server)
+        else:
+            server.close()  # it was given back meanwhile
+
+    def stop_listening_for(self, owner: int) -> None:
+        """Close the sockets of `listen_for`; the owner still has them."""
+        for server in self._lent.pop(owner, ()):
+            server.close()
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; connections live on."""
         for server in self._servers:
             server.close()
+        for owner in list(self._lent):
+            self.stop_listening_for(owner)
         for sock in self._sockets:
             sock.close()
         self._servers.clear()

@@ -7,6 +7,7 @@ a file that fails is counted and tried again, never raised at a request.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from envoymesh.errors import ConfigError
 from envoymesh.network.api import Dispatcher
@@ -21,10 +22,18 @@ class BufferedLogFile:
 
     Args:
         flush_interval: seconds that a line may wait (`--file-flush-interval-msec`).
+        descriptor: the file, where it is open already; this object closes it.
     Errors: ConfigError when the file cannot be opened.
     """
 
-    def __init__(self, path: str, dispatcher: Dispatcher, flush_interval: float, stats: FilesystemStats) -> None:
+    def __init__(
+        self,
+        path: str,
+        dispatcher: Dispatcher,
+        flush_interval: float,
+        stats: FilesystemStats,
+        descriptor: int | None = None,
+    ) -> None:
         self._path = path
         self._stats = stats
         self._flush_interval = flush_interval
@@ -32,7 +41,12 @@ class BufferedLogFile:
         self._size = 0
         self._reopen_wanted = False
         self._timer = dispatcher.create_timer(self._on_timer)
-        self._descriptor = self._open()
+        self._descriptor = self._open() if descriptor is None else descriptor
+
+    @property
+    def descriptor(self) -> int:
+        """The open file, until it is reopened or closed."""
+        return self._descriptor
 
     def _open(self) -> int:
         standard = _STANDARD.get(self._path)
@@ -103,9 +117,20 @@ class BufferedLogFile:
 
 
 class AccessLogFiles:
-    """All access log files by path; two loggers of one path share the file."""
+    """All access log files by path; two loggers of one path share the file.
 
-    def __init__(self, dispatcher: Dispatcher, flush_interval: float, stats: FilesystemStats) -> None:
+    Args:
+        inherited: descriptors by path of files that are open already: a worker gets its parent's.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        flush_interval: float,
+        stats: FilesystemStats,
+        inherited: Mapping[str, int] | None = None,
+    ) -> None:
+        self._inherited = inherited or {}
         self._dispatcher = dispatcher
         self._flush_interval = flush_interval
         self._stats = stats
@@ -114,8 +139,14 @@ class AccessLogFiles:
     def open(self, path: str) -> BufferedLogFile:
         """The file of a path. Errors: ConfigError when it cannot be opened."""
         if path not in self._files:
-            self._files[path] = BufferedLogFile(path, self._dispatcher, self._flush_interval, self._stats)
+            self._files[path] = BufferedLogFile(
+                path, self._dispatcher, self._flush_interval, self._stats, self._inherited.get(path)
+            )
         return self._files[path]
+
+    def descriptors(self) -> dict[str, int]:
+        """The descriptors of all open files, by path."""
+        return {path: file.descriptor for path, file in self._files.items()}
 
     def reopen(self) -> None:
         """Reopen all (SIGUSR1, ``/reopen_logs``)."""

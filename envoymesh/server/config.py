@@ -23,6 +23,7 @@ from envoymesh.router.config import read_string_matcher
 from envoymesh.router.matchers import BytesMatcher
 from envoymesh.server.runtime import flatten
 from envoymesh.server.version import SEMANTIC_VERSION, version_metadata
+from envoymesh.server.watchdog import Watchdogs, WatchdogSettings
 from envoymesh.upstream.config import read_cluster
 from envoymesh.upstream.settings import ClusterSettings
 
@@ -53,6 +54,7 @@ class BootstrapSettings:
         listeners: settings and reader of each listener, in order.
         runtime_layers: (name, flattened values) lowest first; None for the admin layer.
         stats_flush_interval: seconds.
+        watchdogs: how stalls are noticed, and when they are ended.
         node: as the proxy names itself.
         configured_node: the bootstrap's, completed by build and filters but not by the command line.
     """
@@ -63,6 +65,7 @@ class BootstrapSettings:
     admin: AdminSettings | None
     runtime_layers: Sequence[tuple[str, Mapping[str, str] | None]]
     stats_flush_interval: float
+    watchdogs: Watchdogs
     node: Node
     configured_node: Node
 
@@ -83,6 +86,7 @@ def read_bootstrap(reader: Reader, options: Options, access_logs: AccessLogConte
         admin=_read_admin(reader, access_logs),
         runtime_layers=_read_runtime(reader),
         stats_flush_interval=reader.duration("stats_flush_interval", 5.0) or 5.0,
+        watchdogs=_read_watchdogs(reader),
         node=_read_node(reader, options),
         configured_node=_read_node(reader, Options()),
     )
@@ -140,6 +144,35 @@ def _read_runtime(reader: Reader) -> list[tuple[str, Mapping[str, str] | None]]:
         else:
             raise layer.error(kind or "layer_specifier", "only static_layer and admin_layer are supported by envoymesh")
     return layers
+
+
+def _read_watchdogs(reader: Reader) -> Watchdogs:
+    both, each = reader.message_("watchdog"), reader.message_("watchdogs")
+    if both is not None and each is not None:
+        raise reader.error("watchdog", "Only one of watchdog or watchdogs should be set!")
+    if both is not None:
+        settings = _read_watchdog(both)
+        return Watchdogs(settings, settings)
+    if each is None:
+        return Watchdogs()
+    main_thread, worker = each.message_("main_thread_watchdog"), each.message_("worker_watchdog")
+    return Watchdogs(
+        WatchdogSettings() if main_thread is None else _read_watchdog(main_thread),
+        WatchdogSettings() if worker is None else _read_watchdog(worker),
+    )
+
+
+def _read_watchdog(reader: Reader) -> WatchdogSettings:
+    default = WatchdogSettings()
+    reader.refuse("actions")
+    return WatchdogSettings(
+        miss_timeout=reader.duration("miss_timeout", default.miss_timeout) or 0.0,
+        megamiss_timeout=reader.duration("megamiss_timeout", default.megamiss_timeout) or 0.0,
+        kill_timeout=reader.duration("kill_timeout"),
+        max_kill_timeout_jitter=reader.duration("max_kill_timeout_jitter") or 0.0,
+        multikill_timeout=reader.duration("multikill_timeout") or 0.0,
+        multikill_threshold=reader.percent("multikill_threshold") or 0.0,
+    )
 
 
 def _read_node(reader: Reader, options: Options) -> Node:

@@ -7,6 +7,7 @@ Components are the loggers below ``envoymesh.``; their names are what `--compone
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import time
@@ -33,6 +34,9 @@ COMPONENTS = (
     "init", "main", "pool", "router", "runtime", "stats", "upstream",
 )  # fmt: skip
 """Loggers that exist from the start, so that their levels can be set."""
+
+PROCESS_LOG = ""
+"""Stands for this log where log files go by their paths."""
 
 _ROOT = "envoymesh"
 _TOKEN = re.compile(r"%(.)")
@@ -90,16 +94,19 @@ class ProcessLog:
 
     Args:
         path: a file, or an empty string for stderr.
+        descriptor: the file, where it is open already.
     Errors: ConfigError for an unknown level, component or format token, or a file that cannot be opened.
     """
 
-    def __init__(self, level: str, component_levels: str, pattern: str, path: str) -> None:
+    def __init__(
+        self, level: str, component_levels: str, pattern: str, path: str, descriptor: int | None = None
+    ) -> None:
         self._path = path
         self._formatter = EnvoyFormatter(pattern)
         self._root = logging.getLogger(_ROOT)
         self._root.propagate = False
         self._handler: logging.Handler | None = None
-        self.reopen()
+        self._use(self._open() if descriptor is None else _handler_of(path, descriptor))
         self.set_all(level)
         for pair in filter(None, component_levels.split(",")):
             component, colon, wanted = pair.partition(":")
@@ -109,10 +116,20 @@ class ProcessLog:
 
     def reopen(self) -> None:
         """Open the log file anew (after a rotation)."""
+        self._use(self._open())
+
+    def descriptors(self) -> dict[str, int]:
+        """The open file's descriptor under the name PROCESS_LOG; empty where the log goes to stderr."""
+        stream = self._handler.stream if isinstance(self._handler, logging.FileHandler) else None
+        return {} if stream is None else {PROCESS_LOG: stream.fileno()}
+
+    def _open(self) -> logging.Handler:
         try:
-            handler = logging.StreamHandler(sys.stderr) if not self._path else logging.FileHandler(Path(self._path))
+            return logging.StreamHandler(sys.stderr) if not self._path else logging.FileHandler(Path(self._path))
         except OSError as error:
             raise ConfigError(f"--log-path: cannot open '{self._path}': {error.strerror}") from None
+
+    def _use(self, handler: logging.Handler) -> None:
         handler.setFormatter(self._formatter)
         if self._handler is not None:
             self._root.removeHandler(self._handler)
@@ -136,6 +153,12 @@ class ProcessLog:
         if component not in COMPONENTS:
             raise ConfigError(f"invalid component specified '{component}'")
         _logger(component).setLevel(_level(level))
+
+
+def _handler_of(path: str, descriptor: int) -> logging.Handler:
+    handler = logging.FileHandler(path, delay=True)
+    handler.stream = os.fdopen(descriptor, "a")
+    return handler
 
 
 def _logger(component: str) -> logging.Logger:

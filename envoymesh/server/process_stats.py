@@ -13,7 +13,7 @@ from envoymesh.admin.views import CertificateEntry, ServerState
 from envoymesh.filters.router.stats import UnusedAsyncClientStats
 from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.server.version import revision
-from envoymesh.server.watchdog import Watchdog
+from envoymesh.server.watchdog import Lifeline, Watchdog, Watchdogs
 from envoymesh.stats import Store
 from envoymesh.stats.server import (
     ListenerManagerStats,
@@ -34,8 +34,10 @@ class ProcessStats:
         self.listeners = ListenerManagerStats.create(root.scope("listener_manager."))
         UnusedOverloadStats.create(root)
         UnusedAsyncClientStats.create(root.scope("http.async-client."))
-        watched = [WatchdogStats.create(root.scope(prefix)) for prefix in ("main_thread.", "workers.")]
-        self._watchdog = Watchdog(dispatcher, [*watched, self._server.main_thread, self._server.worker])
+        self._dispatcher = dispatcher
+        self._main_thread = [WatchdogStats.create(root.scope("main_thread.")), self._server.main_thread]
+        self._workers = [WatchdogStats.create(root.scope("workers.")), self._server.worker]
+        self._watchdog: Watchdog | None = None
         self._inflated = [
             ThreadLocalClusterManagerStats.create(root.scope(f"thread_local_cluster_manager.{thread}."))
             for thread in ("main_thread", "worker_0")
@@ -43,6 +45,11 @@ class ProcessStats:
         self._server.hot_restart_generation.set(1)
         self._server.version.set(int(revision()[:6], 16))
         dispatcher.on_error = self._server.envoy_bug_failures.inc
+
+    def watch(self, watchdogs: Watchdogs, kill_after: float) -> None:
+        """Say how the loop is watched, once the server is live; `kill_after` in seconds, 0 is never."""
+        watched = [(watchdogs.main_thread, self._main_thread), (watchdogs.worker, self._workers)]
+        self._watchdog = Watchdog(self._dispatcher, watched, Lifeline(kill_after) if kill_after else None)
 
     def loaded(self, unknown_fields: int, clusters: int) -> None:
         """The configuration was read."""
@@ -63,15 +70,22 @@ class ProcessStats:
         self.listeners.total_listeners_active.set(listeners)
         self.listeners.workers_started.set(1)
         self._server.initialization_time_ms.record(milliseconds)
-        self._watchdog.start()
+        if self._watchdog is not None:
+            self._watchdog.start()
 
     def stopping(self) -> None:
         """The server is about to end."""
-        self._watchdog.stop()
+        if self._watchdog is not None:
+            self._watchdog.stop()
 
     def set_live(self, state: ServerState) -> None:
         """The server's state has changed; `server.state` tells it with the next flush."""
         self._server.live.set(int(state is ServerState.LIVE))
+
+    def set_state(self, state: ServerState) -> None:
+        """Tell the state in full."""
+        self.set_live(state)
+        self._server.state.set(int(state))
 
     def flush(
         self, state: ServerState, uptime: float, connections: int, certificates: Sequence[CertificateEntry]
@@ -83,8 +97,7 @@ class ProcessStats:
             connections: open downstream connections.
         """
         server = self._server
-        self.set_live(state)
-        server.state.set(int(state))
+        self.set_state(state)
         server.uptime.set(int(uptime))
         memory = process_memory()
         server.memory_allocated.set(memory.allocated)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ LAST_TURNS = 10_000
 class Server:
     """One proxy process. Also the admin's `ServerLifecycle`. `workers/` has the two kinds that share the work.
 
+    Args:
+        open_logs: descriptors of log files that are open already, by path.
     Errors: ConfigError, at construction, for anything in the bootstrap that cannot be done.
     """
 
@@ -72,7 +75,12 @@ class Server:
     """How loudly it tells of each step of its life."""
 
     def __init__(
-        self, options: Options, loaded: LoadedBootstrap, process_log: ProcessLog, loop: asyncio.AbstractEventLoop
+        self,
+        options: Options,
+        loaded: LoadedBootstrap,
+        process_log: ProcessLog,
+        loop: asyncio.AbstractEventLoop,
+        open_logs: Mapping[str, int] | None = None,
     ) -> None:
         self.options = options
         self.loaded = loaded
@@ -89,7 +97,7 @@ class Server:
         self._listener_stats = self._stats.listeners
         flush_interval = options.file_flush_interval_msec / 1000
         self._access_logs = AccessLogFiles(
-            self.dispatcher, flush_interval, FilesystemStats.create(root.scope("filesystem."))
+            self.dispatcher, flush_interval, FilesystemStats.create(root.scope("filesystem.")), open_logs
         )
         self._drain = DrainManager(self.dispatcher, options.drain_time_s, options.drain_strategy, random.random)
         self._inbound_only = False
@@ -103,6 +111,7 @@ class Server:
         self.runtime = Runtime(self.settings.runtime_layers, RuntimeStats.create(root.scope("runtime.")))
         self.clusters = self._make_clusters()
         self._stats.loaded(loaded.unknown_fields, len(self.settings.clusters))
+        self._stats.watch(self.settings.watchdogs, self._kill_after())
         self._parts = self._listener_parts()
         self._contexts = HttpContexts(self._parts)
         self.route_messages: list[Any] = []
@@ -116,6 +125,10 @@ class Server:
     def _runtime_integer(self, key: str) -> int | None:
         # The runtime is read behind the admin's access logs, which may ask for its values later.
         return self.runtime.integer(key)
+
+    def _kill_after(self) -> float:
+        """Seconds for which the loop may stand still before the process ends itself; 0 is for ever."""
+        return self.settings.watchdogs.kill_after(random.random)
 
     def _make_clusters(self) -> StaticClusterManager:
         # As in Envoy the resolver's stats are there when a cluster needs a resolver.

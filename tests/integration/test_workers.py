@@ -9,12 +9,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.integration.harness import (
-    Address,
     Proxy,
     Upstream,
     bootstrap,
@@ -26,57 +24,24 @@ from tests.integration.harness import (
     to_cluster,
     wait_for,
 )
-
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-TEA = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "tea"}}}
-TWO = ("--concurrency", "2")
-
-
-def direct(**more: Any) -> dict[str, Any]:
-    return bootstrap([http_listener("main", catch_all(TEA))], [], **more)
-
-
-def ask(address: Address) -> bytes:
-    """One request on a connection of its own."""
-    with socket.create_connection(address, 10) as client:
-        client.sendall(GET)
-        answer = b""
-        while not answer.endswith(b"tea") and (data := client.recv(4096)):
-            answer += data
-        return answer
-
-
-def post(proxy: Proxy, path: str) -> str:
-    host, port = proxy.admin
-    with urlopen(Request(f"http://{host}:{port}{path}", method="POST"), timeout=10) as answer:
-        return answer.read().decode()
-
-
-def workers_of(proxy: Proxy) -> list[int]:
-    """The process ids of the workers, which are the parent's only children."""
-    return [
-        int(pid) for pid in Path(f"/proc/{proxy.process.pid}/task/{proxy.process.pid}/children").read_text().split()
-    ]
-
-
-def is_running(pid: int) -> bool:
-    """Whether the process is there; a zombie is not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
-    except OSError:
-        return False
+from tests.integration.worker_processes import (
+    GET,
+    TEA,
+    TWO,
+    ask,
+    ask_or_nothing,
+    by_worker,
+    direct,
+    is_running,
+    post,
+    workers_of,
+)
 
 
 @pytest.fixture
 def proxy(tmp_path: Path) -> Iterator[Proxy]:
     with Proxy.ours(direct(), tmp_path, *TWO) as proxy:
         yield proxy
-
-
-def by_worker(proxy: Proxy) -> list[int]:
-    """Connections that each worker has accepted."""
-    found = re.findall(r"^listener\.127.*\.worker_\d\.downstream_cx_total: (\d+)$", proxy.admin_get("/stats"), re.M)
-    return [int(each) for each in found]
 
 
 def test_both_workers_serve_one_port_and_their_counts_add_up(proxy: Proxy) -> None:
@@ -150,14 +115,6 @@ def test_an_order_reaches_every_worker(tmp_path: Path) -> None:
         assert all(ask_or_nothing(address) == b"" for _ in range(20)), "a new worker knows what was changed"
         post(proxy, f"/runtime_modify?{limit}=")
         assert all(ask(address).endswith(b"tea") for _ in range(20))
-
-
-def ask_or_nothing(address: Address) -> bytes:
-    """What comes back, which is nothing from a listener that is full."""
-    try:
-        return ask(address)
-    except ConnectionError:
-        return b""
 
 
 def kill_and_wait_for_another(proxy: Proxy, pid: int) -> None:

@@ -1,4 +1,4 @@
-"""`python -m envoymesh.server.workers DESCRIPTOR` is a worker; the descriptor is its end of the parent's channel."""
+"""`python -m envoymesh.server.workers CHANNEL STACKS` is a worker; both are descriptors that its parent gave it."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ def run() -> int:
     # Not at the top: what is compiled must be known before.
     from envoymesh.server.workers.worker import main
 
-    return main(int(sys.argv[1]), running)
+    return main(int(sys.argv[1]), int(sys.argv[2]), running)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,26 @@
 """The parent's workers: started, asked, told, started again when they die, and ended.
 
-A worker that dies before all have started once is a failed start; later it is replaced. A worker that does not answer
-in time is late: nobody waits for it again until it has answered. It must not know what a server is.
+A worker that dies before all have started once is a failed start; later it is replaced, and until its successor has
+started the others serve its connections (shares.py). One that hangs is killed (watch.py), and so dies. A worker that
+does not answer an admin request in time is late: nobody waits for it again until it has said something. It must not
+know what a server is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from envoymesh.errors import EnvoymeshError
 from envoymesh.network.api import Dispatcher, Timer
-from envoymesh.server.workers.channel import Channel
-from envoymesh.server.workers.protocol import Answer, Ask, Command, Failed, Message, Start, Started
+from envoymesh.server.watchdog import WatchdogSettings
+from envoymesh.server.workers.process import WorkerProcess
+from envoymesh.server.workers.protocol import Answer, Ask, Command, Failed, Message, Sockets, Start, Started
+from envoymesh.server.workers.shares import Shares
 from envoymesh.server.workers.snapshot import Snapshot
+from envoymesh.server.workers.watch import Watch
 
 _log = logging.getLogger("envoymesh.main")
 
@@ -28,9 +29,11 @@ ANSWER_TIME = 1.0
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
-"""Seconds before a worker is started again that died before it had started: doubled each time."""
+"""Seconds before a worker is started again that has died soon after its last start: doubled each time. One that had
+lived for LONGEST_PAUSE is started again at once."""
 
-_HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+URGENT_PAUSE = 1.0
+"""The longest pause while no worker serves."""
 
 
 class WorkersFailedError(EnvoymeshError):
@@ -43,72 +46,17 @@ class Employer(Protocol):
     def start_message(self, index: int) -> Start:
         """What a worker is to run; asked anew at each of its starts."""
 
+    def sockets_of(self, index: int) -> Sockets:
+        """The listening sockets that are one worker's alone; none where all share theirs."""
+
+    def on_down_changed(self) -> None:
+        """The number of workers that do not serve, `Fleet.down`, has changed."""
+
     def on_worker_ended(self, last: Snapshot | None) -> None:
         """A worker is no more; `last` is what it last told of itself. If it died, it is replaced."""
 
-    def on_worker_died(self) -> None:
-        """It ended without having been told to."""
-
-
-class WorkerProcess:
-    """One worker, from its start to its end."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.process: subprocess.Popen[bytes] | None = None
-        self._channel: Channel | None = None
-        self.started = False
-        self.late = False
-        self.snapshot: Snapshot | None = None
-        self._backlog: list[Message] = []
-
-    def spawn(self, start: Start) -> socket.socket:
-        """Begin the process; gives the parent's end of its channel, on which `start` has yet to be sent."""
-        ours, theirs = socket.socketpair()
-        shared = [descriptor for descriptors in start.sockets for descriptor in descriptors]
-        # Held back until the worker has said that it ignores them: a Ctrl-C must not hit an interpreter on its way up.
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
-        try:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "envoymesh.server.workers", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), *shared),
-            )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
-            theirs.close()
-        return ours
-
-    async def open_channel(
-        self, ours: socket.socket, start: Start, on_message: Callable[[Message], None], on_lost: Callable[[], None]
-    ) -> None:
-        """Send the start message, then whatever there was to say meanwhile."""
-        channel = await Channel.open(ours, on_message, on_lost)
-        for message in (start, *self._backlog):
-            channel.send(message)
-        self._channel = channel
-
-    def send(self, message: Message) -> None:
-        """Send a message, now or as soon as there is a channel."""
-        if self._channel is None:
-            self._backlog.append(message)
-        else:
-            self._channel.send(message)
-
-    def kill(self) -> None:
-        """End it at once."""
-        if self.process is not None:
-            self.process.kill()
-
-    def reap(self) -> int:
-        """Make sure that the process is gone; its exit code, negative for a signal."""
-        assert self.process is not None
-        # Its channel has ended, so it is on its way out or out of reach: either way there is nothing to wait for.
-        self.process.kill()
-        return self.process.wait()
-
-    def __repr__(self) -> str:
-        return f"worker {self.index} (pid {self.process.pid if self.process else 'none'})"
+    def on_worker_died(self, index: int, *, hung: bool) -> None:
+        """It ended without having been told to, or was killed because it hung."""
 
 
 class _Question:
@@ -127,6 +75,8 @@ class Fleet:
     Args:
         count: how many.
         employer: who is told of them.
+        watchdog: how workers are watched.
+        kill_after: seconds of silence before one is killed; 0 is never.
         make_worker: makes a worker that has yet to be spawned.
     """
 
@@ -135,6 +85,8 @@ class Fleet:
         dispatcher: Dispatcher,
         count: int,
         employer: Employer,
+        watchdog: WatchdogSettings,
+        kill_after: float,
         make_worker: Callable[[int], WorkerProcess] = WorkerProcess,
     ) -> None:
         self._dispatcher = dispatcher
@@ -144,12 +96,14 @@ class Fleet:
         self._workers: list[WorkerProcess] = []
         self._questions: dict[int, _Question] = {}
         self._asked = 0
-        self._pauses = 0
+        self._attempts = [0] * count
+        self._spawned = [0.0] * count
         self._complete = False
         self._ending = False
-        self._spawning: set[asyncio.Future[None]] = set()
         self._failure = ""
         self._changed = asyncio.Event()
+        self._shares = Shares(employer.sockets_of, lambda: self._workers, employer.on_down_changed)
+        self._watch = Watch(dispatcher, watchdog, kill_after, lambda: self._workers, self._on_silent)
 
     @property
     def snapshots(self) -> list[Snapshot]:
@@ -161,6 +115,16 @@ class Fleet:
         """The workers whose processes have not ended."""
         return self._workers
 
+    @property
+    def down(self) -> int:
+        """How many workers do not serve: they are dead, have yet to start again, or hang."""
+        return len(self._shares.down)
+
+    @property
+    def serves(self) -> bool:
+        """Whether anybody accepts connections."""
+        return bool(self._shares.serving)
+
     # Starting
 
     async def start(self) -> None:
@@ -168,10 +132,12 @@ class Fleet:
 
         Errors: WorkersFailedError; then none is left.
         """
+        self._watch.start()
         for index in range(self._count):
             # Told to end meanwhile: a worker that began now would not hear of it.
-            if not self._ending:
-                await self._spawn(index)
+            if not self._ending and not self._failure:
+                self._spawn_first(index)
+                await asyncio.sleep(0)
         while not self._ending:
             if self._failure or len(self._workers) < self._count:
                 self.kill()
@@ -182,13 +148,20 @@ class Fleet:
                 return
             await self._next_change()
 
-    async def _spawn(self, index: int) -> None:
+    def _spawn_first(self, index: int) -> None:
+        try:
+            self._spawn(index)
+        except OSError as error:
+            self._failure = f"worker {index} cannot be started: {error.strerror}"
+
+    def _spawn(self, index: int) -> None:
         start = self._employer.start_message(index)
         worker = self._make_worker(index)
         ours = worker.spawn(start)
+        self._spawned[index] = self._dispatcher.now()
         self._workers.append(worker)
         self._workers.sort(key=lambda each: each.index)
-        await worker.open_channel(
+        worker.open_channel(
             ours, start, lambda message: self._on_message(worker, message), lambda: self._on_lost(worker)
         )
 
@@ -199,15 +172,28 @@ class Fleet:
     # What workers say
 
     def _on_message(self, worker: WorkerProcess, message: Message) -> None:
+        worker.heard()
+        worker.late = False
         if isinstance(message, Answer):
             worker.snapshot = message.snapshot
-            worker.late = False
             self._answered(worker, message.number)
         elif isinstance(message, Started):
             worker.started = True
+            if self._complete:
+                _log.info("%r has started", worker)
+            self._shares.give_back(worker)
             self._changed.set()
         elif isinstance(message, Failed):
             self._failure = message.reason
+        if worker.started and worker.index in self._shares.down:
+            _log.info("%r answers again", worker)
+            self._shares.give_back(worker)
+
+    def _on_silent(self, worker: WorkerProcess) -> None:
+        if worker.index not in self._shares.down:
+            worker.late = True
+            _log.warning("%r does not answer; meanwhile others serve its new connections", worker)
+            self._shares.take_over(worker.index)
 
     def _on_lost(self, worker: WorkerProcess) -> None:
         code = worker.reap()
@@ -224,29 +210,27 @@ class Fleet:
         _log.critical("%r ended (%s)%s", worker, how, f": {self._failure}" if self._failure else "")
         if not self._complete:
             return  # `start` sees it
-        self._employer.on_worker_died()
         self._failure = ""
-        if worker.started:
-            self._pauses = 1
-            self._respawn(worker.index)
-        else:
+        self._shares.take_over(worker.index)
+        self._employer.on_worker_died(worker.index, hung=worker.condemned)
+        if self._dispatcher.now() - self._spawned[worker.index] >= LONGEST_PAUSE:
+            self._attempts[worker.index] = 0
+        if self._attempts[worker.index]:
             self._respawn_later(worker.index)
+        else:
+            self._respawn(worker.index)
 
     def _respawn_later(self, index: int) -> None:
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._pauses)
-        self._pauses += 1
+        longest = LONGEST_PAUSE if self.serves else URGENT_PAUSE
+        pause = min(longest, FIRST_PAUSE * 2 ** (self._attempts[index] - 1))
         self._dispatcher.create_timer(lambda: self._respawn(index)).enable(pause)
 
     def _respawn(self, index: int) -> None:
-        if not self._ending:
-            spawning = asyncio.ensure_future(self._spawn_again(index))
-            # The loop keeps weak references only.
-            self._spawning.add(spawning)
-            spawning.add_done_callback(self._spawning.discard)
-
-    async def _spawn_again(self, index: int) -> None:
+        if self._ending:
+            return
+        self._attempts[index] += 1
         try:
-            await self._spawn(index)
+            self._spawn(index)
         except OSError as error:
             _log.critical("worker %d cannot be started: %s", index, error.strerror)
             self._respawn_later(index)
@@ -305,6 +289,7 @@ class Fleet:
         while self._workers:
             await self._next_change()
         timer.disable()
+        self._watch.stop()
 
     def kill(self) -> None:
         """End all at once."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from envoymesh.admin.dump.config import endpoints_dump
 from envoymesh.admin.filter import admin_filter_factory
 from envoymesh.admin.process_memory import process_memory
 from envoymesh.admin.registry import Admin
-from envoymesh.admin.views import ClusterStatus
+from envoymesh.admin.views import ClusterStatus, ServerState
 from envoymesh.config.load import LoadedBootstrap
 from envoymesh.http.filter import FilterFactory
 from envoymesh.options import Options
@@ -25,9 +26,10 @@ from envoymesh.server.config import AdminSettings
 from envoymesh.server.log import ProcessLog
 from envoymesh.server.server import Server
 from envoymesh.server.workers.fleet import Fleet
-from envoymesh.server.workers.protocol import Command, Start, Verb
+from envoymesh.server.workers.protocol import Command, Sockets, Start, Verb
 from envoymesh.server.workers.snapshot import Ended, Snapshot, whole_clusters, whole_memory, whole_stats
 from envoymesh.server.workers.sockets import WorkerSockets
+from envoymesh.server.workers.watch import HUNG_AFTER
 from envoymesh.server.workers.whole import WholeCpuProfiler, WholeLogLevels, WholeRuntime, WholeStore
 from envoymesh.stats.image import image_of, show
 
@@ -44,10 +46,18 @@ class Parent(Server):
         self, options: Options, loaded: LoadedBootstrap, process_log: ProcessLog, loop: asyncio.AbstractEventLoop
     ) -> None:
         super().__init__(options, loaded, process_log, loop)
-        self._fleet = Fleet(self.dispatcher, options.concurrency, self)
+        worker = self.settings.watchdogs.worker
+        kill_after = worker.kill_after(HUNG_AFTER, random.random)
+        self._fleet = Fleet(self.dispatcher, options.concurrency, self, worker, kill_after)
         self._sockets: list[WorkerSockets] = []
         self._ended = Ended()
-        self._restarts = self.store.scope("server.").counter("worker_restarts")
+        scope = self.store.scope("server.")
+        self._restarts = scope.counter("worker_restarts")
+        self._workers_down = scope.gauge("workers_down")
+
+    def _kill_after(self) -> float:
+        # Of the parent itself; what is said of workers, their fleet does.
+        return self.settings.watchdogs.main_thread.kill_after(0.0, random.random)
 
     # Starting
 
@@ -72,9 +82,15 @@ class Parent(Server):
             index=index,
             options=self.options,
             bootstrap=self.loaded.message.SerializeToString(),
+            contents=self.loaded.source.contents,
+            logs={**self._access_logs.descriptors(), **self.process_log.descriptors()},
             sockets=tuple(sockets.of(index) for sockets in self._sockets),
             commands=tuple(self._changes()),
         )
+
+    def sockets_of(self, index: int) -> Sockets:
+        """What others accept from while this worker does not."""
+        return tuple(sockets.own(index) for sockets in self._sockets)
 
     def _changes(self) -> list[Command]:
         changes = [
@@ -125,7 +141,9 @@ class Parent(Server):
         self._fleet.ask(gathered)
 
     def _whole_clusters(self) -> list[ClusterStatus]:
-        return whole_clusters([each.clusters for each in self._fleet.snapshots], self._ended.clusters)
+        told = [each.clusters for each in self._fleet.snapshots]
+        # With nobody there to tell, what was last told is still the best there is to show.
+        return whole_clusters(told, self._ended.clusters) if told else self._ended.clusters
 
     def reset_counters(self) -> None:
         """``/reset_counters`` of the whole."""
@@ -148,11 +166,26 @@ class Parent(Server):
         if last is not None:
             self._ended.add(last)
 
-    def on_worker_died(self) -> None:
-        """Count it."""
+    def on_worker_died(self, index: int, *, hung: bool) -> None:
+        """Count it; one that hung has not lived to count what it missed."""
         self._restarts.inc()
+        if hung:
+            for prefix in ("workers.", f"server.worker_{index}."):
+                self._ended.count(f"{prefix}watchdog_miss")
+                self._ended.count(f"{prefix}watchdog_mega_miss")
+
+    def on_down_changed(self) -> None:
+        """Show it at once."""
+        self._workers_down.set(self._fleet.down)
+        self._stats.set_state(self.state)
 
     # ServerLifecycle
+
+    @property
+    def state(self) -> ServerState:
+        """As one server's; INITIALIZING while no worker serves, for then nobody's connection is accepted."""
+        state = super().state
+        return state if self._fleet.serves or state is not ServerState.LIVE else ServerState.INITIALIZING
 
     def fail_health_check(self, fail: bool) -> None:
         """``/healthcheck/fail`` and ``/healthcheck/ok``."""

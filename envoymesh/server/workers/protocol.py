@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import pickle
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from envoymesh.config.source import Contents
 from envoymesh.options import Options
 from envoymesh.server.workers.snapshot import Snapshot
+
+Sockets = tuple[tuple[int, ...], ...]
+"""For each listener, the descriptors of its sockets, one for each address."""
 
 _LENGTH = struct.Struct("!I")
 
@@ -23,6 +28,7 @@ class Verb(StrEnum):
 
     FAIL_HEALTH_CHECK = "fail_health_check"  # (fail: bool)
     START_DRAIN = "start_drain"
+    GIVE_BACK = "give_back"  # (owner: int) accept no more from this worker's sockets, which were lent
     STOP_LISTENERS = "stop_listeners"  # (inbound_only: bool)
     REOPEN_LOGS = "reopen_logs"
     RESET_COUNTERS = "reset_counters"
@@ -50,6 +56,8 @@ class Start:
     Attributes:
         index: 0 to concurrency - 1.
         bootstrap: the checked Bootstrap message, serialised.
+        contents: what the files and variables that the bootstrap names held when it was checked.
+        logs: descriptors of the log files that the parent has open, by path.
         sockets: for each listener the descriptors of its bound sockets, one for each address; none: it has stopped.
         commands: what brings a worker that comes later to where the others are.
     """
@@ -57,8 +65,35 @@ class Start:
     index: int
     options: Options
     bootstrap: bytes
-    sockets: tuple[tuple[int, ...], ...]
+    sockets: Sockets
+    contents: Contents = field(default_factory=dict)
+    logs: Mapping[str, int] = field(default_factory=dict)
     commands: tuple[Command, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lend:
+    """Parent to worker: accept also from this socket of another worker, which does not serve now.
+
+    Attributes:
+        owner: the other worker.
+        listener: the socket's listener, by its place among all.
+        descriptor: travels beside the message, and has another number where it arrives.
+    """
+
+    owner: int
+    listener: int
+    descriptor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Parent to worker: say that your loop runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """Worker to parent: it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +123,7 @@ class Answer:
     snapshot: Snapshot
 
 
-Message = Command | Start | Started | Failed | Ask | Answer
+Message = Command | Start | Lend | Ping | Pong | Started | Failed | Ask | Answer
 
 
 def encode(message: Message) -> bytes:

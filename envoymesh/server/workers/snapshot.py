@@ -134,6 +134,11 @@ class Ended:
         counted = [replace(each, hosts=[replace(host, gauges={}) for host in each.hosts]) for each in last.clusters]
         self.clusters = whole_clusters([self.clusters, counted], ())
 
+    def count(self, name: str) -> None:
+        """One more of this counter, which the worker that ended could not count."""
+        self.stats.counters[name] = self.stats.counters.get(name, 0) + 1
+        self.stats.used.add(name)
+
     def reset_counters(self) -> None:
         """``/reset_counters``; hosts' counters are not the store's and stay, as they do in a worker."""
         self.stats.counters = dict.fromkeys(self.stats.counters, 0)

@@ -2,7 +2,7 @@
 
 With SO_REUSEPORT each worker has its own socket on the same port, and the kernel spreads connections over them; else
 (`enable_reuse_port: false`, or a system that does not spread) all accept from one. The parent keeps every socket open,
-so that a worker that dies leaves its queue to its successor; what is closed must therefore be closed here as well.
+so that a worker that dies leaves its queue to the others; what is closed must therefore be closed here as well.
 """
 
 from __future__ import annotations
@@ -49,6 +49,10 @@ class WorkerSockets:
         """The descriptors for one worker; none once the listener has stopped."""
         own = self._listener.bound_sockets if self._shared or not index else self._more[index - 1]
         return tuple(sock.fileno() for sock in own)
+
+    def own(self, index: int) -> tuple[int, ...]:
+        """The descriptors that nobody else accepts from; none where all share theirs."""
+        return () if self._shared else self.of(index)
 
     def close(self) -> None:
         """Close the parent's copies; the first worker's are the listener's own, which closes them itself."""

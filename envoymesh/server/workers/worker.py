@@ -1,16 +1,19 @@
 """A worker process: a whole server without an admin, which takes its sockets and its orders from its parent.
 
-`python -m envoymesh.server.workers DESCRIPTOR` runs one; the descriptor is its end of the channel. It heeds no
-signal, for a terminal's Ctrl-C reaches parent and workers alike and the parent decides. When the channel ends, the
-parent is gone, and so goes the worker.
+`python -m envoymesh.server.workers CHANNEL STACKS` runs one; both are descriptors. It heeds no signal, for a terminal's
+Ctrl-C reaches parent and workers alike and the parent decides. When the channel ends, the parent is gone, and so goes
+the worker.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import faulthandler
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Mapping
 
 from envoymesh.admin.cluster_view import cluster_status
@@ -23,16 +26,20 @@ from envoymesh.native.loader import SOURCE, STALE
 from envoymesh.network.dispatcher import new_event_loop
 from envoymesh.network.listener import TcpListener
 from envoymesh.server import collector
-from envoymesh.server.log import ProcessLog
+from envoymesh.server.log import PROCESS_LOG, ProcessLog
 from envoymesh.server.server import Server
 from envoymesh.server.workers.channel import Channel
+from envoymesh.server.workers.process import STACK_SIGNAL
 from envoymesh.server.workers.protocol import (
     Answer,
     Ask,
     Command,
     Failed,
     FrameReader,
+    Lend,
     Message,
+    Ping,
+    Pong,
     Start,
     Started,
     Verb,
@@ -40,6 +47,8 @@ from envoymesh.server.workers.protocol import (
 )
 from envoymesh.server.workers.snapshot import Lookups, Snapshot, renamed_for
 from envoymesh.stats.image import image_of, names_of
+
+PR_SET_PDEATHSIG = 1
 
 DIRECTED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 """The signals that the parent answers for its workers."""
@@ -61,13 +70,17 @@ class Worker(Server):
         bootstrap.MergeFromString(start.bootstrap)
         self._start = start
         self._renamed = renamed_for(start.index)
-        super().__init__(start.options, LoadedBootstrap(bootstrap, Source()), process_log, loop)
+        # What files held when the parent read them: nothing is read from disk again.
+        loaded = LoadedBootstrap(bootstrap, Source(contents=start.contents))
+        super().__init__(start.options, loaded, process_log, loop, start.logs)
         self._sock = sock
+        self._borrowing: set[asyncio.Future[None]] = set()
         # The parent has read the same configuration, and so has made the same stats.
         self._known = {name for name in names_of(self.store) if self._renamed(name) == name}
         self._verbs: Mapping[Verb, Callable[..., object]] = {
             Verb.FAIL_HEALTH_CHECK: self.fail_health_check,
             Verb.START_DRAIN: self._drain.start,
+            Verb.GIVE_BACK: self._give_back,
             Verb.STOP_LISTENERS: self._stop_these_listeners,
             Verb.REOPEN_LOGS: self.reopen_logs,
             Verb.RESET_COUNTERS: self.store.reset_counters,
@@ -80,6 +93,9 @@ class Worker(Server):
             Verb.STOP: self._stopped.set,
         }
 
+    def _kill_after(self) -> float:
+        return 0.0  # the parent ends a worker that hangs, and starts another
+
     def _profile_path(self) -> str:
         return f"{super()._profile_path()}.worker_{self._start.index}"
 
@@ -91,7 +107,7 @@ class Worker(Server):
             listener.adopt([socket.socket(fileno=descriptor) for descriptor in descriptors])
 
     async def _start_serving(self) -> None:
-        channel = await Channel.open(self._sock, self._on_message, self._on_parent_gone)
+        channel = Channel(self._sock, self._on_message, self._on_parent_gone)
         self._send = channel.send
         for command in self._start.commands:
             self._obey(command)
@@ -105,9 +121,24 @@ class Worker(Server):
             self._obey(message)
         elif isinstance(message, Ask):
             self._send(Answer(message.number, self._snapshot()))
+        elif isinstance(message, Ping):
+            self._send(Pong())
+        elif isinstance(message, Lend):
+            self._borrow(message)
 
     def _obey(self, command: Command) -> None:
         self._verbs[command.verb](*command.arguments)
+
+    def _borrow(self, lent: Lend) -> None:
+        listening = self.listeners[lent.listener].listen_for(lent.owner, socket.socket(fileno=lent.descriptor))
+        task = asyncio.ensure_future(listening)
+        # The loop keeps weak references only.
+        self._borrowing.add(task)
+        task.add_done_callback(self._borrowing.discard)
+
+    def _give_back(self, owner: int) -> None:
+        for listener in self.listeners:
+            listener.stop_listening_for(owner)
 
     def _stop_these_listeners(self, inbound_only: bool) -> None:
         self._inbound_only = inbound_only
@@ -139,6 +170,16 @@ class Worker(Server):
         )
 
 
+def end_with_parent() -> None:
+    """Have the system kill this process with its parent, however the parent ends (prctl(2), PR_SET_PDEATHSIG).
+
+    A worker sees the end of its channel too, but not one that hangs: it would keep its share of the port for ever.
+    Where there is no prctl, the channel's end has to do.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def receive_start(sock: socket.socket) -> Start | None:
     """The first message, waited for; None when the parent is gone before it. What follows stays for the channel."""
     reader = FrameReader()
@@ -149,8 +190,17 @@ def receive_start(sock: socket.socket) -> Start | None:
     return None
 
 
-def main(descriptor: int, running: str = SOURCE) -> int:
-    """Run a worker until it is told to stop. Gives the exit code. `running` is for the log, as the parent's."""
+def main(descriptor: int, stacks: int, running: str = SOURCE) -> int:
+    """Run a worker until it is told to stop. Gives the exit code.
+
+    Args:
+        descriptor: its end of the channel.
+        stacks: the pipe into which it writes its stack when the parent asks, for the log.
+        running: for the log, as the parent's.
+    """
+    end_with_parent()
+    # C code writes the stack, in the signal's handler: also of a worker whose loop stands still.
+    faulthandler.register(STACK_SIGNAL, file=stacks, all_threads=True)
     for number in DIRECTED:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, DIRECTED)
@@ -164,7 +214,13 @@ def _run(start: Start, sock: socket.socket, running: str) -> int:
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        log = ProcessLog(options.log_level, options.component_log_level, options.log_format, options.log_path)
+        log = ProcessLog(
+            options.log_level,
+            options.component_log_level,
+            options.log_format,
+            options.log_path,
+            start.logs.get(PROCESS_LOG),
+        )
         if running == STALE:
             logging.getLogger("envoymesh.main").warning("data path: %s", running)
         worker = Worker(start, sock, log, loop)

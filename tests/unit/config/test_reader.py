@@ -223,6 +223,27 @@ def test_data_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         source(environment_variable="NO_SUCH_VAR").data_source("private_key")
 
 
+def test_a_data_source_is_read_once_and_known_to_whoever_has_the_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(b"first")
+    monkeypatch.setenv("CERT_OF_TEST", "pem")
+    files = {"private_key": {"filename": str(path)}, "certificate_chain": {"environment_variable": "CERT_OF_TEST"}}
+
+    def values(source: Source) -> tuple[bytes, bytes]:
+        reader = read("envoy.extensions.transport_sockets.tls.v3.TlsCertificate", files, "tls", source)
+        return reader.data_source("private_key"), reader.data_source("certificate_chain")
+
+    source = Source()
+    assert values(source) == (b"first", b"pem")
+    path.unlink()
+    monkeypatch.delenv("CERT_OF_TEST")
+    assert values(source) == values(Source(contents=source.contents)) == (b"first", b"pem")
+    with pytest.raises(ConfigError, match="cannot read the file"):
+        values(Source())
+
+
 def test_socket_address() -> None:
     reader = address(socket_address={"address": "::", "port_value": 80, "ipv4_compat": True})
     assert reader.socket_address("address") == ("::", 80)

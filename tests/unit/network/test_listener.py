@@ -161,6 +161,69 @@ def test_stop_accepting_leaves_connections_and_close_ends_them(run: Run) -> None
     run(main)
 
 
+async def a_socket_of_another(listener: TcpListener) -> tuple[socket.socket, Address]:
+    """A bound socket of another process, and its address."""
+    other = socket.create_server((listener.addresses[0].host, 0))
+    return other, Address(*other.getsockname())
+
+
+def test_another_process_s_socket_is_accepted_from_until_it_is_given_back(run: Run) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(plain_listener())
+        kept, address = await a_socket_of_another(listener)
+        net.connect(address)
+        await listener.listen_for(7, kept.dup())
+        await net.next_accepted()
+        listener.stop_listening_for(8)
+        net.connect(address)
+        await net.next_accepted()
+        listener.stop_listening_for(7)
+        await asyncio.sleep(0.01)
+        net.connect(address)
+        await asyncio.sleep(0.05)
+        assert listener.active_connections == 2, "the third waits for the owner"
+        kept.setblocking(False)
+        accepted, _ = await asyncio.get_running_loop().sock_accept(kept)
+        accepted.close()
+        kept.close()
+        net.connect(listener.addresses[0])
+        await net.next_accepted()
+
+    run(main)
+
+
+def test_stop_accepting_closes_what_is_another_s_too(run: Run) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(plain_listener())
+        other, address = await a_socket_of_another(listener)
+        await listener.listen_for(7, other)
+        listener.stop_accepting()
+        await asyncio.sleep(0.01)
+        _, refused = net.connect(address)
+        await refused.until_closed()
+
+    run(main)
+
+
+@pytest.mark.parametrize("end", ["stop_accepting", "stop_listening_for"])
+def test_a_socket_that_is_given_back_before_it_is_listened_to_is_let_go(end: str, run: Run) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(plain_listener())
+        other, address = await a_socket_of_another(listener)
+        listening = asyncio.ensure_future(listener.listen_for(7, other))
+        await asyncio.sleep(0)
+        if end == "stop_accepting":
+            listener.stop_accepting()
+        else:
+            listener.stop_listening_for(7)
+        await listening
+        await asyncio.sleep(0.01)
+        _, refused = net.connect(address)
+        await refused.until_closed()
+
+    run(main)
+
+
 def test_no_matching_chain(run: Run) -> None:
     async def main(net: Net) -> None:
         listener = await net.listen(plain_listener(filter_chains=(raw_chain("x", destination_port=1),)))

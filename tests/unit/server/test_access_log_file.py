@@ -15,10 +15,10 @@ from tests.support.fakes import FakeDispatcher
 class Logs:
     """Access log files on a clock of the test's."""
 
-    def __init__(self) -> None:
+    def __init__(self, inherited: dict[str, int] | None = None) -> None:
         self.dispatcher = FakeDispatcher()
         self.stats = FilesystemStats.create(Store().scope("filesystem."))
-        self.files = AccessLogFiles(self.dispatcher, 10.0, self.stats)
+        self.files = AccessLogFiles(self.dispatcher, 10.0, self.stats, inherited)
 
 
 def test_lines_wait_for_the_timer(tmp_path: Path) -> None:
@@ -115,3 +115,20 @@ def test_a_failed_reopening_is_tried_again_at_each_write(tmp_path: Path) -> None
     logs.files.close()
     assert logs.stats.reopen_failed.value == 2
     assert ((moved / "log").read_bytes(), (folder / "log").read_bytes()) == (b"one\n", b"two\n")
+
+
+def test_a_file_that_is_open_already_is_written_to_until_it_is_reopened(tmp_path: Path) -> None:
+    path, parents = tmp_path / "log", Logs()
+    parents.files.open(str(path))
+    path.rename(tmp_path / "old")
+    inherited = {name: os.dup(descriptor) for name, descriptor in parents.files.descriptors().items()}
+    assert inherited.keys() == {str(path)}
+    logs = Logs(inherited)
+    logs.files.open(str(path)).write(b"one\n")
+    logs.files.reopen()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(inherited[str(path)])
+    logs.files.open(str(path)).write(b"two\n")
+    logs.files.close()
+    parents.files.close()
+    assert ((tmp_path / "old").read_bytes(), path.read_bytes()) == (b"one\n", b"two\n")

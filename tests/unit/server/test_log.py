@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from envoymesh.errors import ConfigError
-from envoymesh.server.log import COMPONENTS, DEFAULT_FORMAT, LEVELS, EnvoyFormatter, ProcessLog
+from envoymesh.server.log import COMPONENTS, DEFAULT_FORMAT, LEVELS, PROCESS_LOG, EnvoyFormatter, ProcessLog
 
 
 @pytest.fixture(autouse=True)
@@ -106,3 +107,22 @@ def test_reopening(tmp_path: Path) -> None:
     log.reopen()
     logger.info("two")
     assert ((tmp_path / "old").read_text(), path.read_text()) == ("one\n", "two\n")
+
+
+def test_a_file_that_is_open_already_is_written_to_until_it_is_reopened(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with (tmp_path / "old").open("a") as opened:
+        descriptor = os.dup(opened.fileno())
+    log = ProcessLog("info", "", "%v", str(path), descriptor)
+    assert log.descriptors() == {PROCESS_LOG: descriptor}
+    logger = logging.getLogger("envoymesh.main")
+    logger.info("one")
+    log.reopen()
+    logger.info("two")
+    assert ((tmp_path / "old").read_text(), path.read_text()) == ("one\n", "two\n")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+
+
+def test_standard_error_has_no_descriptor_to_hand_on() -> None:
+    assert ProcessLog("info", "", "%v", "").descriptors() == {}

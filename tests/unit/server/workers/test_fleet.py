@@ -8,7 +8,16 @@ import pytest
 
 from envoymesh.admin.views import MemoryUsage
 from envoymesh.options import Options
-from envoymesh.server.workers.fleet import ANSWER_TIME, FIRST_PAUSE, Fleet, WorkerProcess, WorkersFailedError
+from envoymesh.server.watchdog import WatchdogSettings
+from envoymesh.server.workers.fleet import (
+    ANSWER_TIME,
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    URGENT_PAUSE,
+    Fleet,
+    WorkersFailedError,
+)
+from envoymesh.server.workers.process import WorkerProcess
 from envoymesh.server.workers.protocol import (
     Answer,
     Ask,
@@ -16,6 +25,9 @@ from envoymesh.server.workers.protocol import (
     Failed,
     FrameReader,
     Message,
+    Ping,
+    Pong,
+    Sockets,
     Start,
     Started,
     Verb,
@@ -25,13 +37,16 @@ from envoymesh.server.workers.snapshot import Snapshot
 from envoymesh.stats.image import StoreImage
 from tests.support.fakes import FakeDispatcher
 
+WATCHED = WatchdogSettings(kill_timeout=5.0)
+UNWATCHED = WatchdogSettings(megamiss_timeout=1e6, kill_timeout=0.0)
+
 
 def snapshot(connections: int) -> Snapshot:
     return Snapshot(StoreImage(), [], MemoryUsage(1, 2, 3), connections)
 
 
 class PlayedWorker(WorkerProcess):
-    """A worker whose process is the test."""
+    """A worker whose process is the test; pings are answered when they are come upon."""
 
     def __init__(self, index: int) -> None:
         super().__init__(index)
@@ -49,11 +64,15 @@ class PlayedWorker(WorkerProcess):
         self.end.sendall(encode(message))
 
     async def hear(self) -> Message:
-        """The next message."""
+        """The next message that is not a ping."""
         assert self.end is not None
         self.end.setblocking(False)
         while not self._heard:
-            self._heard += self._reader.feed(await asyncio.get_running_loop().sock_recv(self.end, 65536))
+            for message in self._reader.feed(await asyncio.get_running_loop().sock_recv(self.end, 65536)):
+                if isinstance(message, Ping):
+                    self.say(Pong())
+                else:
+                    self._heard.append(message)
         return self._heard.pop(0)
 
     def die(self) -> None:
@@ -71,13 +90,15 @@ class PlayedWorker(WorkerProcess):
 class Stage:
     """A fleet of two and its employer; `cast` are all workers that ever were."""
 
-    def __init__(self) -> None:
+    def __init__(self, watchdog: WatchdogSettings = WATCHED) -> None:
         self.dispatcher = FakeDispatcher()
         self.cast: list[PlayedWorker] = []
         self.lasts: list[Snapshot | None] = []
         self.deaths = 0
         self.broken = False
-        self.fleet = Fleet(self.dispatcher, 2, self, self._make)
+        self.downs: list[int] = []
+        self.hung: list[int] = []
+        self.fleet = Fleet(self.dispatcher, 2, self, watchdog, watchdog.kill_timeout or 0.0, self._make)
 
     def _make(self, index: int) -> WorkerProcess:
         if self.broken:
@@ -92,8 +113,29 @@ class Stage:
     def on_worker_ended(self, last: Snapshot | None) -> None:
         self.lasts.append(last)
 
-    def on_worker_died(self) -> None:
+    def sockets_of(self, index: int) -> Sockets:
+        return ()
+
+    def on_down_changed(self) -> None:
+        self.downs.append(self.fleet.down)
+
+    def on_worker_died(self, index: int, *, hung: bool) -> None:
         self.deaths += 1
+        if hung:
+            self.hung.append(index)
+
+    async def die_and_come_again(self, worker: PlayedWorker, pause: float) -> None:
+        """The worker dies and has a successor after the pause."""
+        made = len(self.cast)
+        worker.die()
+        await self.until(lambda: worker not in self.fleet.running)
+        self.dispatcher.advance(pause)
+        await self.until(lambda: len(self.cast) == made + 1)
+
+    async def answer_ping(self, worker: PlayedWorker) -> None:
+        """The worker says that it is there, whether it was asked or not."""
+        worker.say(Pong())
+        await self.until(lambda: not worker.owes)
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(10):
@@ -117,9 +159,9 @@ class Stage:
         await self.fleet.end(0.0)
 
 
-def play(scene: Callable[[Stage], Awaitable[None]]) -> None:
+def play(scene: Callable[[Stage], Awaitable[None]], watchdog: WatchdogSettings = WATCHED) -> None:
     async def run() -> None:
-        stage = Stage()
+        stage = Stage(watchdog)
         try:
             await scene(stage)
         finally:
@@ -202,12 +244,65 @@ def test_a_worker_that_dies_at_its_start_is_replaced_after_longer_and_longer_pau
             deaths = stage.deaths
             stage.cast[-1].die()
             await stage.until(lambda: stage.deaths == deaths + 1)  # noqa: B023 waited for here
-            pause = FIRST_PAUSE * 2 ** (attempt + 1)
+            pause = FIRST_PAUSE * 2**attempt
             stage.dispatcher.advance(pause * 0.9)
             await asyncio.sleep(0)
             assert len(stage.cast) == 3 + attempt
             stage.dispatcher.advance(pause * 0.2)
         await stage.until(lambda: len(stage.cast) == 6)
+
+    play(scene)
+
+
+def test_the_pause_is_short_while_nobody_serves() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.begin()
+        stage.cast[0].die()
+        await stage.until(lambda: len(stage.cast) == 3)
+        for _ in range(8):
+            await stage.die_and_come_again(stage.cast[-1], LONGEST_PAUSE)
+        stage.cast[1].die()
+        await stage.until(lambda: stage.fleet.down == 2)
+        assert not stage.fleet.serves
+        await stage.die_and_come_again(stage.cast[-2], URGENT_PAUSE)
+
+    play(scene, UNWATCHED)
+
+
+def test_a_worker_that_lived_is_replaced_at_once_and_down_until_then() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.begin()
+        for times in range(1, 4):
+            stage.dispatcher.advance(LONGEST_PAUSE)
+            stage.cast[-1].die()
+            await stage.until(lambda: len(stage.cast) == 2 + times)  # noqa: B023 waited for here
+            assert stage.downs[-1] == stage.fleet.down == 1
+            stage.cast[-1].say(Started())
+            await stage.until(lambda: not stage.fleet.down)
+            assert stage.downs[-1] == 0
+
+    play(scene, UNWATCHED)
+
+
+def test_a_silent_worker_is_down_until_it_speaks_and_killed_when_it_does_not() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.begin()
+        quick, silent = stage.cast
+        stage.dispatcher.advance(0.5)
+        for _ in range(2):
+            await stage.answer_ping(quick)
+            stage.dispatcher.advance(0.5)
+        assert stage.fleet.down == 1
+        silent.say(Pong())
+        await stage.until(lambda: not stage.fleet.down)
+        assert silent in stage.fleet.running
+        for _ in range(14):
+            await stage.answer_ping(quick)
+            stage.dispatcher.advance(0.5)
+        assert silent.killed
+        await stage.until(lambda: stage.deaths == 1)
+        assert stage.hung == [1]
+        assert not quick.killed
 
     play(scene)
 
@@ -240,6 +335,16 @@ def test_a_worker_that_cannot_start_fails_the_start(reason: str) -> None:
             await starting
         assert stage.cast[1].killed
         assert not stage.fleet.running
+
+    play(scene)
+
+
+def test_a_process_that_the_system_refuses_at_the_start_fails_it() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.broken = True
+        with pytest.raises(WorkersFailedError, match="worker 0 cannot be started: Resource temporarily unavailable"):
+            await stage.fleet.start()
+        assert not stage.cast
 
     play(scene)
 
