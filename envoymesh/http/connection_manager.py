@@ -27,6 +27,7 @@ from envoymesh.http.header_mutation import Peer, ends_with_connection
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1ServerCodec
 from envoymesh.http.http2 import HTTP2_PREFACE_START, Http2ServerCodec
+from envoymesh.http.leaving import LEAVE_GRACE, Goodbye, IdleWatch
 from envoymesh.http.settings import DEFERRED_CLOSE, PREMATURE_RESET_LIMIT, PREMATURE_RESET_SECONDS
 from envoymesh.http.stream_ends import ENDED, note_codec_error, note_disconnect
 from envoymesh.network.api import NO_TIMER, CloseType, Connection, ConnectionEvent, ConnectionHandler
@@ -62,6 +63,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         "dispatcher",
         "filter_factories",
         "has_request_timeouts",
+        "idle_since",
         "multiplexed",
         "peer",
         "request_ids",
@@ -99,7 +101,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         self._draining = False
         self._remote_closed = False
         self._spoken: HttpProtocol | None = None  # what was, when the connection has ended
-        self._connection_started = self.dispatcher.now()
+        self._connection_started = self.idle_since = self.dispatcher.now()
         # Most connections need none of these but the idle timer.
         self._drain_timer = self._idle_timer = self._duration_timer = self._stall_timer = NO_TIMER
         context.managers.add(self)
@@ -111,6 +113,8 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         if settings.max_connection_duration:
             self._duration_timer = self.dispatcher.create_timer(self._on_duration_timeout)
             self._duration_timer.enable(settings.max_connection_duration)
+        if context.leaving:
+            self.leave()
 
     def __repr__(self) -> str:
         return f"<ConnectionManager {self.connection.id} streams={len(self._streams)} closing={self.closing}>"
@@ -332,7 +336,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
 
     def _finish(self, stream: ActiveStream) -> None:
         info = stream.info
-        info.end_time = self.dispatcher.now()
+        info.end_time = self.idle_since = self.dispatcher.now()
         stream.disable_timers()
         stream.destroy_filters()
         self._streams.discard(stream)
@@ -371,26 +375,31 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
                 CloseType.FLUSH_WRITE if skip_delay else CloseType.FLUSH_WRITE_AND_DELAY, DEFERRED_CLOSE
             )
 
-    def start_drain(self, timeout: float | None = None, why: str = "") -> None:
-        """Announce the end (GOAWAY), and end `timeout` seconds later (default: `drain_timeout`)."""
+    def start_drain(self, why: str = "") -> None:
+        """Announce the end (GOAWAY), and end `drain_timeout` later."""
         if self._draining or self.closing or self.connection.closed:
             return
         self._draining = True
         if self._codec is None:
             self.connection.close(CloseType.FLUSH_WRITE, why)
-            return
-        if not self.multiplexed and not self._streams and timeout is not None:
-            self.connection.close(CloseType.FLUSH_WRITE_AND_DELAY)
-            return
-        self._codec.shutdown_notice()
-        self._drain_timer = self.dispatcher.create_timer(self._on_drain_timeout)
-        self._drain_timer.enable(self.settings.drain_timeout if timeout is None else timeout)
+        else:
+            self._drain_timer = Goodbye(self, self._codec, self.settings.drain_timeout).timer
 
-    def _on_drain_timeout(self) -> None:
-        if self._codec is not None:
-            self._codec.go_away()
-        self.closing = True
-        self.check_for_deferred_close()
+    def leave(self) -> None:
+        """The process is about to end, and this connection should before it, without a loss (`http/leaving.py`)."""
+        if self.closing:
+            return
+        self._draining = True
+        self._drain_timer.disable()
+        if self._codec is not None and self.multiplexed:
+            self._drain_timer = Goodbye(self, self._codec, LEAVE_GRACE).timer
+        else:
+            self._drain_timer = IdleWatch(self).timer
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way, or has begun to arrive."""
+        return bool(self._streams or self._peeked or self._offered)
 
     def _on_idle_timeout(self) -> None:
         self.stats.downstream_cx_idle_timeout.inc()
@@ -406,12 +415,10 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         self.start_drain()
 
     def _count_closed_connection(self, remote: bool) -> None:
-        stats = self.stats
         milliseconds = int((self.dispatcher.now() - self._connection_started) * 1000)
-        stats.charge_closed_connection(milliseconds, remote, tls=self.connection.tls is not None)
+        self.stats.charge_closed_connection(milliseconds, remote, self.connection)
         if self._codec is not None:
+            stats = self.stats
             (stats.downstream_cx_http2_active if self.multiplexed else stats.downstream_cx_http1_active).dec()
-        if self.connection.delayed_close_timed_out:
-            stats.downstream_cx_delayed_close_timeout.inc()
         if self._streams:
-            stats.charge_active_requests(remote)
+            self.stats.charge_active_requests(remote)

@@ -35,6 +35,7 @@ class HttpContext:
         "drain_close",
         "http1_stats",
         "http2_stats",
+        "leaving",
         "listener_classes",
         "listener_stats",
         "managers",
@@ -72,6 +73,13 @@ class HttpContext:
         self.response_classes = response_class_counters(stats)
         self.listener_classes = response_class_counters(listener_stats)
         self.managers: set[ConnectionManager] = set()
+        self.leaving = False  # the process is; so are connections that are accepted yet
+
+    def leave(self) -> None:
+        """The process is about to end: tell each connection, and those that are still to come."""
+        self.leaving = True
+        for manager in list(self.managers):
+            manager.leave()
 
     def count_failed_handshake(self, remote: bool) -> None:
         """A connection came and went before its TLS was agreed on: as in Envoy it counts as one of ours."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from envoymesh.network.api import Connection
 from envoymesh.stats import ConstantStats, Counter, Gauge, Histogram, StatsStruct, stats_struct
 
 
@@ -126,13 +127,15 @@ class HttpConnectionManagerStats(StatsStruct):
             self.downstream_cx_ssl_total.inc()
             self.downstream_cx_ssl_active.inc()
 
-    def charge_closed_connection(self, milliseconds: int, remote: bool, tls: bool) -> None:
+    def charge_closed_connection(self, milliseconds: int, remote: bool, connection: Connection) -> None:
         """Count a connection that lasted so long; `remote` is who ended it."""
         self.downstream_cx_destroy.inc()
         self.downstream_cx_active.dec()
         self.downstream_cx_length_ms.record(milliseconds)
-        if tls:
+        if connection.tls is not None:
             self.downstream_cx_ssl_active.dec()
+        if connection.delayed_close_timed_out:
+            self.downstream_cx_delayed_close_timeout.inc()
         (self.downstream_cx_destroy_remote if remote else self.downstream_cx_destroy_local).inc()
 
     def charge_active_requests(self, remote: bool) -> None:

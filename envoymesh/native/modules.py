@@ -67,6 +67,7 @@ MODULES = (
     "http.http2.session",
     "http.http2.settings",
     "http.http2.stream",
+    "http.leaving",
     "http.local_reply",
     "http.no_codec",
     "http.path",

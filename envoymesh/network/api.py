@@ -287,7 +287,8 @@ class Connector(Protocol):
         source_address: Address | None = None,
     ) -> Connection:
         """Begin to connect; returns at once. Success is CONNECTED; failure is REMOTE_CLOSE (refused, reset,
-        TLS failure; `failure_reason` says) or LOCAL_CLOSE (`connect_timeout` seconds passed, or `close` called)."""
+        TLS failure; `failure_reason` says) or LOCAL_CLOSE (no descriptor or port is left here, and `failure_reason`
+        says so; or without one: `connect_timeout` seconds passed, or `close` called)."""
 
 
 class DnsStatus(enum.Enum):

@@ -12,6 +12,9 @@ from typing import Literal, cast
 from envoymesh.config.reader import Reader
 from envoymesh.network.api import Address
 from envoymesh.network.settings import (
+    ACCEPTS_PER_EVENT,
+    DEFAULT_BACKLOG,
+    LONGEST_BACKLOG,
     CertificateSettings,
     CommonTlsSettings,
     DownstreamTlsSettings,
@@ -49,8 +52,7 @@ def read_listener(reader: Reader) -> ListenerSettings:
     _check_distinct(reader, address, chains)
     for field in ("use_original_dst", "transparent", "enable_mptcp"):
         _refuse_true(reader, field)
-    # Informational, or (one worker accepts everything) without a difference that could show.
-    reader.accept("metadata", "max_connections_to_accept_per_socket_event")
+    reader.accept("metadata")  # informational
     timeout = reader.duration("listener_filters_timeout", 15.0)
     return ListenerSettings(
         name=reader.string("name") or str(address),
@@ -70,7 +72,10 @@ def read_listener(reader: Reader) -> ListenerSettings:
         bind_to_port=_read_bind_to_port(reader),
         reuse_port=reader.boolean("enable_reuse_port", True),
         freebind=reader.boolean("freebind"),
-        tcp_backlog_size=reader.integer("tcp_backlog_size", 128),
+        tcp_backlog_size=min(reader.integer("tcp_backlog_size", DEFAULT_BACKLOG), LONGEST_BACKLOG),
+        max_connections_to_accept_per_socket_event=reader.integer(
+            "max_connections_to_accept_per_socket_event", ACCEPTS_PER_EVENT
+        ),
         traffic_direction=reader.enum("traffic_direction"),
         drain_type=reader.enum("drain_type"),
         access_log=tuple(reader.repeated("access_log")),

@@ -246,11 +246,11 @@ class TcpConnection(Connection, Flushable):
         self._close_timer = self._dispatcher.create_timer(on_timeout)
         self._close_timer.enable(seconds)
 
-    def connect_failed(self, reason: str) -> None:
-        """The attempt to connect ended without a connection."""
+    def connect_failed(self, reason: str, local: bool = False) -> None:
+        """The attempt to connect ended without a connection; `local`: for want of something on this side."""
         self.failure_reason = reason
         self.abandon = None
-        self._finish(ConnectionEvent.REMOTE_CLOSE)
+        self._finish(ConnectionEvent.LOCAL_CLOSE if local else ConnectionEvent.REMOTE_CLOSE)
 
     # The share of a turn
 

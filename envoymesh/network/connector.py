@@ -14,6 +14,7 @@ import socket
 from envoymesh.network.api import Address, ClientTls, CloseType, ConnectionHandler
 from envoymesh.network.connection import TcpConnection, as_protocol
 from envoymesh.network.dispatcher import LoopDispatcher
+from envoymesh.network.shortage import LOCAL_ERRORS, Shortage
 from envoymesh.network.tls import TlsContext
 from envoymesh.network.tls_connection import TlsConnection
 
@@ -45,17 +46,23 @@ class _ConnectLimit:
         self._connection.close(CloseType.NO_FLUSH, "connect_timeout")
 
 
+class _LocalFailureError(Exception):
+    """We cannot even try: `str()` is what Envoy says then."""
+
+
 class LoopConnector:
     """Implements `envoymesh.network.api.Connector`.
 
     Args:
         dispatcher: the worker's dispatcher.
+        shortage: hears what this machine had not left for an attempt; by default one of its own.
     """
 
-    __slots__ = ("_attempts", "_dispatcher")
+    __slots__ = ("_attempts", "_dispatcher", "_shortage")
 
-    def __init__(self, dispatcher: LoopDispatcher) -> None:
+    def __init__(self, dispatcher: LoopDispatcher, shortage: Shortage | None = None) -> None:
         self._dispatcher = dispatcher
+        self._shortage = shortage or Shortage(dispatcher)
         # The loop itself holds its tasks only weakly.
         self._attempts: set[asyncio.Task[None]] = set()
 
@@ -96,6 +103,8 @@ class LoopConnector:
                 return
             made, sock = sock, None
             await self._dispatcher.loop.create_connection(lambda: as_protocol(connection), sock=made)
+        except _LocalFailureError as error:
+            connection.connect_failed(str(error), local=True)
         except OSError as error:
             connection.connect_failed(f"immediate connect error: {os.strerror(error.errno or 0)}")
         finally:
@@ -103,28 +112,46 @@ class LoopConnector:
                 sock.close()
 
     async def _tcp(self, address: Address, source: Address | None) -> tuple[socket.socket, str]:
-        """A socket that is connected, or one that is not and why."""
-        # Both loops turn Nagle's delay off when they take the socket over.
-        sock = socket.socket(socket.AF_INET6 if address.is_ipv6 else socket.AF_INET, socket.SOCK_STREAM)
+        """A socket that is connected, or one that is not and why. Errors: _LocalFailureError."""
+        sock = self._socket(address, source)
         try:
-            sock.setblocking(False)
-            if source is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                sock.bind((source.host, source.port))
             code = sock.connect_ex((address.host, address.port))
-            if code in (errno.EINPROGRESS, errno.EAGAIN):
+            if code == errno.EINPROGRESS:
                 # A peer on this machine has answered by now: asking again is one call in place of watching the socket.
                 code = sock.connect_ex((address.host, address.port))
                 if code == errno.EALREADY:
                     await self._writable(sock)
                     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 return sock, f"delayed connect error: {os.strerror(code)}" if code else ""
+            if code in LOCAL_ERRORS:
+                raise self._local_failure(f"immediate connect error: {os.strerror(code)}", address, code)
         except BaseException:
             sock.close()
             raise
         # The loopback refuses within the call; Envoy, whose own call comes back earlier, names that delayed too.
         how = "delayed" if code == errno.ECONNREFUSED else "immediate"
         return sock, f"{how} connect error: {os.strerror(code)}" if code else ""
+
+    def _socket(self, address: Address, source: Address | None) -> socket.socket:
+        # Both loops turn Nagle's delay off when they take the socket over.
+        try:
+            sock = socket.socket(socket.AF_INET6 if address.is_ipv6 else socket.AF_INET, socket.SOCK_STREAM)
+        except OSError as error:
+            raise self._local_failure("socket creation failure", address, error.errno or 0) from error
+        sock.setblocking(False)
+        if source is not None:
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind((source.host, source.port))
+            except OSError as error:
+                sock.close()
+                code = error.errno or 0
+                raise self._local_failure(f"failed to bind to {source}: {os.strerror(code)}", address, code) from error
+        return sock
+
+    def _local_failure(self, text: str, address: Address, code: int) -> _LocalFailureError:
+        self._shortage.note(f"cannot connect to {address}", OSError(code, ""))
+        return _LocalFailureError(text)
 
     async def _writable(self, sock: socket.socket) -> None:
         loop = self._dispatcher.loop

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from envoymesh.errors import BindError
 from envoymesh.network.accepting import Accepted, Inspector
+from envoymesh.network.acceptor import Acceptor
 from envoymesh.network.api import Address, CloseType, EndedConnection, Timer
 from envoymesh.network.client_hello import NOT_TLS, ClientHello
 from envoymesh.network.connection import TcpConnection, as_protocol
@@ -20,6 +21,7 @@ from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.network.filter_chain_match import ConnectionFacts, find_filter_chain
 from envoymesh.network.handshaking import Handshaking
 from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings
+from envoymesh.network.shortage import Shortage
 from envoymesh.network.sockets import address_of, end_with_reset, listening_socket
 from envoymesh.network.stats import ListenerStats, SslStats, TlsInspectorStats
 from envoymesh.network.tls import TlsContext, downstream_context
@@ -47,19 +49,21 @@ class TcpListener:
         stats: the listener's.
         ssl_stats: the listener's ssl. stats, shared by its filter chains; None if no chain has TLS.
         inspector_stats: the tls_inspector's; None without that listener filter.
+        shortage: hears that the system has nothing left for another connection; by default one of its own.
 
     Raises:
         ConfigError: a filter chain's TLS cannot be set up.
     """
 
     __slots__ = (
+        "_acceptors",
         "_contexts",
         "_dispatcher",
         "_inspector_stats",
         "_lent",
         "_on_accept",
         "_open",
-        "_servers",
+        "_shortage",
         "_sockets",
         "_unconditional",
         "addresses",
@@ -79,6 +83,7 @@ class TcpListener:
         stats: ListenerStats,
         ssl_stats: SslStats | None = None,
         inspector_stats: TlsInspectorStats | None = None,
+        shortage: Shortage | None = None,
     ) -> None:
         self.settings = settings
         self.stats = stats
@@ -96,8 +101,9 @@ class TcpListener:
         self._inspector_stats = inspector_stats
         self._open: dict[TcpConnection, float] = {}
         self._sockets: list[socket.socket] = []
-        self._servers: list[asyncio.Server] = []
-        self._lent: dict[int, list[asyncio.Server]] = {}
+        self._shortage = shortage or Shortage(dispatcher)
+        self._acceptors: list[Acceptor] = []
+        self._lent: dict[int, list[Acceptor]] = {}
         self._contexts = {
             id(chain): downstream_context(chain.tls, ssl_stats) for chain in self._chains() if chain.tls is not None
         }
@@ -151,43 +157,58 @@ class TcpListener:
         """The sockets between `bind` and `listen`, one for each address."""
         return self._sockets
 
-    async def listen(self) -> None:
-        """Begin to accept."""
-        while self._sockets:
-            self._servers.append(await self._accept_from(self._sockets.pop(0)))
+    def listen(self) -> None:
+        """Begin to accept.
 
-    async def _accept_from(self, sock: socket.socket) -> asyncio.Server:
-        return await self._dispatcher.loop.create_server(
-            lambda: Accepted(self), sock=sock, backlog=self.settings.tcp_backlog_size
-        )
+        Raises:
+            BindError: the system refuses, as where another process listens already.
+        """
+        for sock, address in zip(self._sockets, self.addresses, strict=False):  # none without bind_to_port
+            self._acceptors.append(self._accept_from(sock, address))
+        self._sockets.clear()
 
-    async def listen_for(self, owner: int, sock: socket.socket) -> None:
-        """Accept from a socket of another process as well, until `stop_listening_for`; `owner` stands for it."""
-        servers = self._lent.setdefault(owner, [])
-        server = await self._accept_from(sock)
-        if self._lent.get(owner) is servers:
-            servers.append(server)
-        else:
-            server.close()  # it was given back meanwhile
+    def _accept_from(self, sock: socket.socket, address: Address) -> Acceptor:
+        settings = self.settings
+        limit = settings.max_connections_to_accept_per_socket_event
+        record = self.stats.connections_accepted_per_socket_event.record
+        acceptor = Acceptor(self._dispatcher, sock, lambda: Accepted(self), limit, record, self._shortage)
+        try:
+            acceptor.listen(settings.tcp_backlog_size)
+        except OSError as error:
+            raise BindError(f"cannot listen on '{address}': {error.strerror}") from error
+        return acceptor
+
+    def listen_for(self, owner: int, sock: socket.socket) -> None:
+        """Accept from a socket of another process as well, until `stop_listening_for`; `owner` stands for it.
+
+        Raises:
+            BindError: the system refuses.
+        """
+        sock.setblocking(False)
+        self._lent.setdefault(owner, []).append(self._accept_from(sock, self.addresses[0]))
 
     def stop_listening_for(self, owner: int) -> None:
-        """Close the sockets of `listen_for`; the owner still has them."""
-        for server in self._lent.pop(owner, ()):
-            server.close()
+        """Close the sockets of `listen_for`; the owner still has them, and who waits in their queues waits on."""
+        for acceptor in self._lent.pop(owner, ()):
+            acceptor.close()
 
     def stop_accepting(self) -> None:
-        """Close the listening sockets; connections live on."""
-        for server in self._servers:
-            server.close()
-        for owner in list(self._lent):
-            self.stop_listening_for(owner)
+        """Close the listening sockets, once what waits in their queues is accepted; connections live on."""
+        for lent in self._lent.values():
+            self._acceptors.extend(lent)
+        self._lent.clear()
+        for acceptor in self._acceptors:
+            acceptor.end()
         for sock in self._sockets:
             sock.close()
-        self._servers.clear()
         self._sockets.clear()
 
     def close(self) -> None:
         """Stop accepting, and close every connection at once."""
+        for owner in list(self._lent):
+            self.stop_listening_for(owner)
+        for acceptor in self._acceptors:
+            acceptor.close()
         self.stop_accepting()
         for connection in list(self._open):
             connection.close(CloseType.NO_FLUSH, "listener_closed")
@@ -198,6 +219,13 @@ class TcpListener:
         return len(self._open)
 
     @property
+    def is_drained(self) -> bool:
+        """Whether nothing is left after `stop_accepting`: neither open connections nor such as are to be."""
+        return not (self._open or self.stats.downstream_pre_cx_active.value) and all(
+            acceptor.idle for acceptor in self._acceptors
+        )
+
+    @property
     def tls_contexts(self) -> list[TlsContext]:
         """The TLS of each filter chain that has it, in their order."""
         return list(self._contexts.values())
@@ -206,7 +234,6 @@ class TcpListener:
 
     def admit(self, transport: asyncio.Transport) -> asyncio.Protocol | None:
         """Say who reads the new connection, which has just been accepted; None if it was turned away."""
-        self.stats.connections_accepted_per_socket_event.record(1)
         limit = self.connection_limit()
         if limit is not None and len(self._open) >= limit:
             self.stats.downstream_cx_overflow.inc()

@@ -5,8 +5,9 @@ Field names are those of the v3 messages where there is one. This module must no
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from envoymesh.network.api import Address
 
@@ -119,6 +120,16 @@ class FilterChainSettings:
     transport_socket_connect_timeout: float | None = None
 
 
+LONGEST_BACKLOG: Final = (1 << 31) - 1
+"""What listen(2) can be told at most; Linux cuts it down to net.core.somaxconn."""
+
+DEFAULT_BACKLOG: Final = LONGEST_BACKLOG if sys.platform == "linux" else 128
+"""tcp_backlog_size where it is not set, as in Envoy: the system's limit, and 128 where there is no such."""
+
+ACCEPTS_PER_EVENT: Final = 32
+"""max_connections_to_accept_per_socket_event where it is not set. Envoy then takes all who wait, however many."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListenerSettings:
     """One Listener. Times in seconds, `listener_filters_timeout` 0 is no limit; buffer limit in bytes, 0 is none.
@@ -140,7 +151,8 @@ class ListenerSettings:
     bind_to_port: bool = True
     reuse_port: bool = True
     freebind: bool = False
-    tcp_backlog_size: int = 128
+    tcp_backlog_size: int = DEFAULT_BACKLOG
+    max_connections_to_accept_per_socket_event: int = ACCEPTS_PER_EVENT
     traffic_direction: str = "UNSPECIFIED"
     drain_type: str = "DEFAULT"
     access_log: tuple[Any, ...] = ()

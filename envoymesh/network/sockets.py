@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
+import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,6 +18,19 @@ Bytes = bytes | bytearray | memoryview
 
 _IP_FREEBIND: Final = 15
 """Linux's IP_FREEBIND, which Python's socket module does not name."""
+
+
+_SO_ATTACH_FILTER: Final = 26
+"""Linux's, which Python's socket module does not name."""
+
+_DROP_SYN: Final = (
+    (0x30, 0, 0, 13),  # A = the 13th byte of the TCP header: its flags
+    (0x54, 0, 0, 0x12),  # A &= SYN | ACK
+    (0x15, 0, 1, 0x02),  # a SYN alone?
+    (0x06, 0, 0, 0),  # then drop it,
+    (0x06, 0, 0, 0xFFFFFFFF),  # else take the whole packet
+)
+"""A classic BPF program: (code, jump if true, jump if false, operand), see Linux's networking/filter.rst."""
 
 
 def listening_socket(
@@ -46,6 +61,23 @@ def listening_socket(
         sock.close()
         raise _bind_error(address, error) from error
     return sock
+
+
+def let_no_one_in(sock: socket.socket) -> None:
+    """Have a listening socket overlook every SYN, so that its queue of accepted connections can be emptied to the end.
+
+    Who connects then asks again after a second, and finds the socket closed or another one in its place. Only Linux
+    can do that; elsewhere a connection that comes between the last accept and the close is reset.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes  # not at the top: this is needed once, at the end
+
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _DROP_SYN))
+    with contextlib.suppress(OSError):  # a kernel without filters: as elsewhere
+        sock.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(_DROP_SYN), ctypes.addressof(program))
+        )
 
 
 def _bind_error(address: Address, error: OSError) -> BindError:

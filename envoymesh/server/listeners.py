@@ -33,6 +33,7 @@ from envoymesh.network.api import Connection
 from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.network.listener import TcpListener
 from envoymesh.network.settings import FilterChainSettings, ListenerSettings
+from envoymesh.network.shortage import Shortage
 from envoymesh.network.stats import (
     AdminListenerStats,
     ListenerStats,
@@ -63,6 +64,7 @@ class ListenerParts:
     http_config: HttpConfigContext
     drain_close: Callable[[], bool]
     random: Callable[[], float]
+    shortage: Shortage
 
 
 class HttpContexts:
@@ -182,6 +184,7 @@ def make_listener(
         (AdminListenerStats if is_admin else ListenerStats).create(scope),
         SslStats(scope) if has_tls else None,
         TlsInspectorStats.create(parts.store.scope("tls_inspector.")) if settings.inspect_tls else None,
+        parts.shortage,
     )
     if not is_admin:
         UnusedListenerStats.create(scope)

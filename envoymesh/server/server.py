@@ -28,6 +28,7 @@ from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.network.dns import CaresResolver
 from envoymesh.network.listener import TcpListener
 from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings
+from envoymesh.network.shortage import Shortage
 from envoymesh.network.stats import DnsStats, SslStats
 from envoymesh.network.tls import upstream_context
 from envoymesh.options import Options
@@ -54,9 +55,6 @@ from envoymesh.stats.server import FilesystemStats, RuntimeStats
 from envoymesh.upstream.cluster_manager import StaticClusterManager
 
 _log = logging.getLogger("envoymesh.main")
-
-GOAWAY_DELAY = 0.5
-"""Seconds between the two GOAWAYs of a shutdown: time for requests on their way (RFC 9113 section 6.8)."""
 
 
 LAST_TURNS = 10_000
@@ -109,6 +107,7 @@ class Server:
         self._log_context = AccessLogContext(self._access_logs.open, self._runtime_integer, random.random)
         self.settings: BootstrapSettings = read_bootstrap(reader, options, self._log_context)
         self.runtime = Runtime(self.settings.runtime_layers, RuntimeStats.create(root.scope("runtime.")))
+        self._shortage = Shortage(self.dispatcher)
         self.clusters = self._make_clusters()
         self._stats.loaded(loaded.unknown_fields, len(self.settings.clusters))
         self._stats.watch(self.settings.watchdogs, self._kill_after())
@@ -137,7 +136,7 @@ class Server:
         return StaticClusterManager(
             self.settings.clusters,
             self.store.scope(""),
-            LoopConnector(self.dispatcher),
+            LoopConnector(self.dispatcher, self._shortage),
             CaresResolver(self.dispatcher, dns_stats),
             self.dispatcher,
             random.random,
@@ -160,6 +159,7 @@ class Server:
             config,
             self._drain.drain_close,
             random.random,
+            self._shortage,
         )
 
     def _make_listeners(self) -> list[TcpListener]:
@@ -207,7 +207,7 @@ class Server:
         self._stats.starting()
         self._bind()
         if self._admin is not None:
-            await self._admin.listen()
+            self._admin.listen()
             _log.info("admin address: %s", self._admin.addresses[0])
             self._write_admin_address(str(self._admin.addresses[0]))
         self._state = ServerState.INITIALIZING
@@ -222,7 +222,7 @@ class Server:
         await self._initialised.wait()
         self._say("all clusters initialized. initializing init manager")
         for listener in self.listeners:
-            await listener.listen()
+            listener.listen()
             self._listener_stats.listener_create_success.inc()
 
     def _say(self, text: str, *values: object) -> None:
@@ -331,11 +331,10 @@ class Server:
         self._say("caught signal, draining: %d connections open", self._open_connections())
         self._drain.start()
         self._stopping = True
+        for context in self._contexts.all:
+            context.leave()
         for listener in self.listeners:
             listener.stop_accepting()
-        for context in self._contexts.all:
-            for manager in list(context.managers):
-                manager.start_drain(GOAWAY_DELAY)
         self._deadline = self.dispatcher.now() + self.options.drain_time_s
         self._drain_timer = self.dispatcher.create_timer(self._stop_when_drained)
         self._stop_when_drained()
@@ -344,7 +343,8 @@ class Server:
         return sum(listener.active_connections for listener in self.listeners)
 
     def _stop_when_drained(self) -> None:
-        if not self._open_connections() or self.dispatcher.now() >= self._deadline:
+        drained = all(listener.is_drained for listener in self.listeners)
+        if drained or self.dispatcher.now() >= self._deadline:
             self._stopped.set()
         else:
             self._drain_timer.enable(0.05)

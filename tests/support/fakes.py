@@ -209,6 +209,11 @@ class FakeConnection:
         """The connect timeout passed."""
         self._event(ConnectionEvent.LOCAL_CLOSE)
 
+    def fail_here(self, failure_reason: str) -> None:
+        """No descriptor or port is left on this side."""
+        self.failure_reason = failure_reason
+        self._event(ConnectionEvent.LOCAL_CLOSE)
+
     def above_high_watermark(self) -> None:
         assert self.handler is not None
         self.handler.on_above_write_buffer_high_watermark()

@@ -106,7 +106,7 @@ class Net:
             self.inspector_stats if settings.inspect_tls else None,
         )
         listener.bind()
-        await listener.listen()
+        listener.listen()
         self._listeners.append(listener)
         return listener
 

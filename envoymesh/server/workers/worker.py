@@ -74,7 +74,6 @@ class Worker(Server):
         loaded = LoadedBootstrap(bootstrap, Source(contents=start.contents))
         super().__init__(start.options, loaded, process_log, loop, start.logs)
         self._sock = sock
-        self._borrowing: set[asyncio.Future[None]] = set()
         # The parent has read the same configuration, and so has made the same stats.
         self._known = {name for name in names_of(self.store) if self._renamed(name) == name}
         self._verbs: Mapping[Verb, Callable[..., object]] = {
@@ -130,11 +129,7 @@ class Worker(Server):
         self._verbs[command.verb](*command.arguments)
 
     def _borrow(self, lent: Lend) -> None:
-        listening = self.listeners[lent.listener].listen_for(lent.owner, socket.socket(fileno=lent.descriptor))
-        task = asyncio.ensure_future(listening)
-        # The loop keeps weak references only.
-        self._borrowing.add(task)
-        task.add_done_callback(self._borrowing.discard)
+        self.listeners[lent.listener].listen_for(lent.owner, socket.socket(fileno=lent.descriptor))
 
     def _give_back(self, owner: int) -> None:
         for listener in self.listeners:

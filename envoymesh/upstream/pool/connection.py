@@ -218,8 +218,9 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         before, self.state = self.state, State.CLOSED
         if remote and not self._remote_closed and before is not State.CONNECTING and self.codec.is_amid_message:
             self._count_protocol_error()  # a reset in the middle is, as in Envoy, what a FIN would be
-        # The connector closes locally, unasked, only when connect_timeout passed.
-        self.timed_out = before is State.CONNECTING and not remote and not self._closing
+        # The connector closes locally, unasked and without another reason, only when connect_timeout passed.
+        unexplained = not (remote or self._closing or self.connection.failure_reason)
+        self.timed_out = before is State.CONNECTING and unexplained
         self._idle_timer.disable()
         self._duration_timer.disable()
         # What knows this object is let go, so that no reference cycle waits for the collector.

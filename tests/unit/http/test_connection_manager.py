@@ -16,6 +16,8 @@ from envoymesh.http.date import DateProvider
 from envoymesh.http.filter import FilterDataStatus, FilterHeadersStatus
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1Settings
+from envoymesh.http.http2.frames import PREFACE, FrameType
+from envoymesh.http.leaving import LAST_LOOK, LEAVE_GRACE
 from envoymesh.http.request_id import RequestIdGenerator
 from envoymesh.http.settings import HttpConnectionManagerSettings
 from envoymesh.http.stats import Http1CodecStats, Http2CodecStats, HttpConnectionManagerStats, ListenerHttpStats
@@ -23,6 +25,7 @@ from envoymesh.network.api import Address, CloseType
 from envoymesh.router.table import RouteTable
 from envoymesh.stats import Store
 from tests.support.fakes import FakeConnection, FakeDispatcher
+from tests.support.http2 import frames_of
 from tests.unit.http.streams import DecoderFilter, EncoderFilter
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -278,19 +281,114 @@ def test_a_connection_has_its_number_of_requests() -> None:
 
 
 def test_draining() -> None:
-    idle, busy, asked = Edge(), Edge(), Edge()
-    busy.receive(GET)
-    for edge in (idle, busy):
-        edge.manager.start_drain(0.5)
-    assert (idle.connection.closed, busy.connection.closed) == (True, False)
-    busy.upstream.answer(b"hi")
-    assert b"connection: close" in busy.written
-    assert busy.connection.closed
+    asked = Edge()
     asked.drain_close = True
     asked.receive(GET)
     asked.upstream.answer(b"hi")
     assert b"connection: close" in asked.written
     assert asked.stats.downstream_cx_drain_close.value == 1
+
+
+def answered(edge: Edge) -> Edge:
+    """It has had one request."""
+    edge.receive(GET)
+    edge.upstream.answer(b"hi")
+    assert not edge.connection.closed
+    return edge
+
+
+def test_a_request_on_its_way_when_the_process_leaves_is_told_of_the_end() -> None:
+    edge = answered(Edge())
+    edge.context.leave()
+    edge.dispatcher.advance(LEAVE_GRACE - 0.01)
+    assert not edge.connection.closed
+    edge.receive(GET)
+    edge.upstream.answer(b"hi")
+    assert b"connection: close" in edge.written
+    assert edge.connection.closed
+
+
+def test_an_idle_connection_is_closed_when_the_process_leaves() -> None:
+    edge = answered(Edge())
+    edge.context.leave()
+    edge.dispatcher.advance(LEAVE_GRACE + 0.01)
+    assert edge.connection.closed
+
+
+def test_one_that_was_idle_is_closed_at_once_but_for_a_last_look() -> None:
+    idle, asking = answered(Edge()), answered(Edge())
+    for edge in (idle, asking):
+        edge.dispatcher.advance(LEAVE_GRACE)
+        edge.context.leave()
+        assert not edge.connection.closed
+    asking.receive(GET)
+    for edge in (idle, asking):
+        edge.dispatcher.advance(2 * LAST_LOOK)
+    assert (idle.connection.closed, asking.connection.closed) == (True, False)
+    asking.upstream.answer(b"hi")
+    assert b"connection: close" in asking.written
+
+
+@pytest.mark.parametrize("first", [b"G", b"P", b""])
+def test_a_request_that_has_begun_counts_as_one(first: bytes) -> None:
+    edge = Edge()
+    if first:
+        edge.receive(first)
+    edge.context.leave()
+    edge.dispatcher.advance(60.0)
+    assert edge.connection.closed is not bool(first)
+
+
+def test_a_response_that_began_before_does_not_end_the_connection_untold() -> None:
+    edge = Edge()
+    edge.receive(GET)
+    edge.upstream.begin((b"content-length", b"2"))
+    edge.context.leave()
+    edge.dispatcher.advance(10.5 * LEAVE_GRACE)  # between two looks
+    edge.upstream.decoder_callbacks.encode_data(b"hi", True)
+    assert b"connection: close" not in edge.written
+    assert not edge.connection.closed
+    edge.dispatcher.advance(LEAVE_GRACE * 0.75)
+    edge.receive(GET)
+    edge.upstream.answer(b"hi")
+    assert b"connection: close" in edge.written
+
+
+def test_http2_is_told_in_two_steps_when_the_process_leaves() -> None:
+    edge = Edge()
+    edge.receive(PREFACE + OPENING)
+    edge.context.leave()
+    assert goaways(edge) == [(1 << 31) - 1]
+    edge.dispatcher.advance(LEAVE_GRACE)
+    assert goaways(edge) == [0]
+    assert edge.connection.closed
+
+
+def test_a_connection_that_comes_while_the_process_leaves() -> None:
+    """It is told as well; one that turns out to be HTTP/2 as soon as that is seen."""
+    edge = Edge()
+    edge.context.leaving = True
+    connection = FakeConnection()
+    connection.set_handler(ConnectionManager(edge.context, connection, 1024))
+    connection.receive(PREFACE + OPENING)
+    edge.dispatcher.advance(LEAVE_GRACE + 0.01)
+    edge.connection = connection
+    assert goaways(edge) == [(1 << 31) - 1]
+    edge.dispatcher.advance(LEAVE_GRACE)
+    assert goaways(edge) == [0]
+    assert connection.closed
+
+
+OPENING = b"\0\0\0\4\0\0\0\0\0"
+
+
+def goaways(edge: Edge) -> list[int]:
+    """The last stream ids of the GOAWAYs written since the last look."""
+    return [
+        int.from_bytes(each.payload[:4], "big")
+        for each in frames_of(edge.connection.take_written())
+        if each.kind == FrameType.GOAWAY
+    ]
 
 
 def test_watermarks_balance() -> None:
@@ -446,8 +544,8 @@ def test_a_response_that_waits_too_long_is_given_up() -> None:
 
 def test_a_drain_waits_for_a_response_that_waits() -> None:
     edge, windows = held()
-    edge.manager.start_drain(1.0)
-    edge.dispatcher.advance(2.0)
+    edge.manager.start_drain()
+    edge.dispatcher.advance(20.0)
     assert not edge.connection.closed
     edge.receive(windows)
     assert edge.connection.closed

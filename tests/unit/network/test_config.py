@@ -21,7 +21,7 @@ from envoymesh.network.config import (
     read_upstream_socket,
     read_upstream_tls,
 )
-from envoymesh.network.settings import FilterChainMatch, SanMatcher
+from envoymesh.network.settings import LONGEST_BACKLOG, FilterChainMatch, SanMatcher
 
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 
@@ -97,6 +97,7 @@ def test_everything_that_is_read() -> None:
         enable_reuse_port=False,
         freebind=True,
         tcp_backlog_size=5,
+        max_connections_to_accept_per_socket_event=7,
         traffic_direction="INBOUND",
         drain_type="MODIFY_ONLY",
         metadata={},
@@ -110,6 +111,8 @@ def test_everything_that_is_read() -> None:
     assert (settings.inspect_tls, settings.listener_filters_timeout) == (True, 0.0)
     assert (settings.bind_to_port, settings.reuse_port, settings.freebind) == (False, False, True)
     assert (settings.tcp_backlog_size, settings.stat_prefix) == (5, "edge")
+    assert settings.max_connections_to_accept_per_socket_event == 7
+    assert listener(tcp_backlog_size=4294967295).tcp_backlog_size == LONGEST_BACKLOG
     [chain] = settings.filter_chains
     assert chain.transport_socket_connect_timeout == 3.0
     assert chain.match == FilterChainMatch(

@@ -52,12 +52,13 @@ def test_an_address_that_cannot_be_tried(run: Run) -> None:
     run(main)
 
 
-def test_a_busy_source_address_is_an_immediate_error(run: Run) -> None:
+def test_a_source_address_that_is_not_ours_is_a_local_failure(run: Run) -> None:
     async def main(net: Net) -> None:
         listener = await net.listen(plain_listener())
         client, handler = net.connect(listener.addresses[0], source_address=Address("192.0.2.1", 0))
         await handler.until_closed()
-        assert client.failure_reason == f"immediate connect error: {_text(errno.EADDRNOTAVAIL)}"
+        assert client.failure_reason == f"failed to bind to 192.0.2.1:0: {_text(errno.EADDRNOTAVAIL)}"
+        assert handler.events == [ConnectionEvent.LOCAL_CLOSE]
 
     run(main)
 

@@ -249,6 +249,7 @@ def test_a_pool_without_connections_may_begin_one_beyond_the_limit() -> None:
     [
         (lambda c: c.remote_close("delayed connect error: Connection refused"), "REMOTE_CONNECTION_FAILURE", "remote"),
         (lambda c: c.time_out(), "TIMEOUT", "local"),
+        (lambda c: c.fail_here("socket creation failure"), "LOCAL_CONNECTION_FAILURE", "local"),
     ],
 )
 def test_a_failed_connect_fails_all_who_wait(end: Any, outcome: str, counted: str) -> None:
