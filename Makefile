@@ -9,7 +9,7 @@ TEST_WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install native run test parity check fix bench clean
+.PHONY: help install native run test fuzz parity check fix bench clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,18 @@ test: $(STAMP) ## Run every test this machine can run
 	$(PYTEST) tests --ignore=tests/sandbox
 	# One after the other: meshes have fixed ports.
 	$(BIN)/python -m pytest tests/sandbox
+
+# Atheris (libFuzzer) has wheels for few platforms: without it the fuzzer says so, and is hypothesis alone.
+FUZZ_SECONDS ?= 60
+ATHERIS_TRIED := $(VENV)/.atheris-tried
+
+$(ATHERIS_TRIED): $(STAMP)
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: 'atheris>=3,<4'
+	@touch $@
+
+fuzz: $(ATHERIS_TRIED) ## Fuzz codecs, parsers and formats for FUZZ_SECONDS (60); WORK=1 also shows how work grows with input
+	$(BIN)/python -m tests.fuzz run --seconds $(FUZZ_SECONDS) $(TARGETS)
+	$(if $(WORK),$(BIN)/python -m tests.fuzz work)
 
 parity: $(STAMP) ## Compare with the real Envoy, case by case; writes docs/parity.md
 	$(BIN)/python -m tests.parity

@@ -55,11 +55,15 @@ def load_yaml(text: str, file: str = "") -> Document:
     Raises:
         ConfigError: it isn't YAML, holds no document, or is nested too deeply.
     """
-    loader = _PARSER(text.removeprefix("\ufeff"))
+    try:
+        loader = _PARSER(text.removeprefix("\ufeff"))
+    except UnicodeEncodeError:
+        # Of a command line that isn't UTF-8.
+        raise ConfigError("not YAML: not valid Unicode", "", file) from None
     try:
         return _Composer(loader, file).document()
     except yaml.YAMLError as error:
-        raise _yaml_error(error, file) from error
+        raise _yaml_error(error, text, file) from error
     finally:
         loader.dispose()
 
@@ -100,7 +104,10 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _yaml_error(error: yaml.YAMLError, file: str) -> ConfigError:
+def _yaml_error(error: yaml.YAMLError, text: str, file: str) -> ConfigError:
+    if isinstance(error, yaml.reader.ReaderError):
+        before = text.encode()[: error.position]
+        return ConfigError(f"not YAML: {error.reason}", "", file, before.count(b"\n") + 1)
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
     return ConfigError(f"not YAML: {problem}", "", file, mark.line + 1 if mark is not None else None)

@@ -26,10 +26,15 @@ def _header(make: Callable[[bytes], _Find]) -> Callable[[str], Operator]:
             raise ValueError(f"More than 1 alternative header specified in token: {argument}")
         if "\n" in argument:
             raise ValueError("Invalid header configuration. Format string contains newline.")
-        finds = [make(name.strip().lower().encode()) for name in names if name]
+        finds = [make(name.strip().lower().encode()) for name in names if name] or [_no_header]
         return _first(finds[0], finds[1] if len(finds) > 1 else None)
 
     return make_both
+
+
+def _no_header(context: FormatterContext) -> bytes | None:
+    """What ``?`` alone asks for."""
+    return None
 
 
 def _first(find: _Find, otherwise: _Find | None) -> Operator:

@@ -103,7 +103,7 @@ def _pieces(pattern: str, local: bool) -> list[str | _Write]:
     found: list[str | _Write] = []
     text = ""
     end = 0
-    for match in re.finditer(r"%([1-9]?)([fs])|%E([0-9]|\*)([Sf])|%E\*?z|%[zZ]|%E4Y|%ET|%.", pattern, re.DOTALL):
+    for match in re.finditer(r"%([1-9]?)([fs])|%E([0-9]|\*)([Sf])|%E\*?z|%[zZ]|%E4Y|%ET|%[^\0]|\0", pattern, re.DOTALL):
         text += pattern[end : match.start()]
         end = match.end()
         plain, write = _specifier(match, local)
@@ -116,6 +116,8 @@ def _pieces(pattern: str, local: bool) -> list[str | _Write]:
 
 def _specifier(match: re.Match[str], local: bool) -> tuple[str, _Write | None]:
     whole = match[0]
+    if whole == "\0":
+        return "", lambda seconds: "\0"  # strftime takes none
     if match[2] == "s":
         return "", lambda seconds: str(int(seconds))
     if match[2] == "f":

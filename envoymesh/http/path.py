@@ -8,6 +8,8 @@ import re
 from typing import Final
 
 _PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+_LONE_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_NEW_ESCAPE: Final = re.compile(rb"\x00(?=[0-9A-Fa-f]{2})")
 _TO_ESCAPE: Final = re.compile(rb"[\x01-\x20\"<>^`{|}\x7f-\xff]")
 _ESCAPED_SLASH: Final = re.compile(rb"%(2[fF]|5[cC])")
 _SLASHES: Final = re.compile(rb"/{2,}")
@@ -24,14 +26,23 @@ def normalize(path: bytes) -> bytes | None:
     """RFC 3986 section 6 normalisation as Envoy's `canonicalPath`; None where the path cannot be normalised.
 
     Decodes escaped unreserved characters, escapes what may not stand in a path, turns ``\\`` into ``/``, and removes
-    dot segments. A path that climbs above the root stays at the root; a lone ``%`` stays.
+    dot segments. A path that climbs above the root stays at the root; a lone ``%`` stays, unless what was decoded
+    behind it would make it an escape (``%%32f``): then it becomes ``%25``, so that nothing new is uncovered.
     """
     bare, query = split_query(path)
     if b"\x00" in bare or b"%00" in bare:
         return None
-    bare = _PERCENT.sub(_decode_unreserved, bare).replace(b"\\", b"/")
+    if bare.find(b"%") >= 0:
+        bare = _decode_escapes(bare)
+    bare = bare.replace(b"\\", b"/")
     bare = _TO_ESCAPE.sub(lambda found: b"%%%02X" % found[0][0], bare)
     return _remove_dot_segments(bare) + query
+
+
+def _decode_escapes(path: bytes) -> bytes:
+    # A lone percent sign waits as a NUL, which the path does not have.
+    path = _PERCENT.sub(_decode_unreserved, _LONE_PERCENT.sub(b"\x00", path))
+    return _NEW_ESCAPE.sub(b"%25", path).replace(b"\x00", b"%")
 
 
 def _decode_unreserved(match: re.Match[bytes]) -> bytes:

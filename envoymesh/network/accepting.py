@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from envoymesh.network.api import Timer
-from envoymesh.network.client_hello import ClientHello, bytes_wanted, parse_client_hello
+from envoymesh.network.client_hello import ClientHello, ClientHelloReader
 from envoymesh.network.connection import TcpConnection
 from envoymesh.network.settings import FilterChainSettings, ListenerSettings
 from envoymesh.network.sockets import end_with_reset
@@ -78,13 +78,13 @@ class Inspector(asyncio.Protocol):
         transport: the connection's.
     """
 
-    __slots__ = ("_accepted", "_data", "_listener", "_timer", "_transport", "_wanted")
+    __slots__ = ("_accepted", "_data", "_listener", "_reader", "_timer", "_transport")
 
     def __init__(self, listener: Accepting, transport: asyncio.Transport) -> None:
         self._listener = listener
         self._transport: asyncio.Transport | None = transport
         self._data = bytearray()
-        self._wanted = 1
+        self._reader = ClientHelloReader()
         self._accepted = listener.accepted()
         listener.stats.downstream_pre_cx_active.inc()
         self._timer = listener.limit_inspection(self._timed_out)
@@ -93,11 +93,8 @@ class Inspector(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Some of the first bytes."""
         self._data += data
-        if len(self._data) < self._wanted:
-            return
-        hello = parse_client_hello(bytes(self._data))
+        hello = self._reader.feed(data)
         if hello is None:
-            self._wanted = bytes_wanted(bytes(self._data))
             return
         self._listener.inspected(hello)
         if hello.too_large:

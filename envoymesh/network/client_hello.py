@@ -11,10 +11,11 @@ from dataclasses import dataclass
 MAX_CLIENT_HELLO = 16 * 1024
 """Bytes; Envoy's tls_inspector default of max_client_hello_size."""
 
-_HANDSHAKE_RECORD = 22
-_HEADER_START = bytes((_HANDSHAKE_RECORD, 3))
+_HEADER_START = bytes((22, 3))
+"""Of each record: a handshake's, of any version of TLS."""
+
 _MAX_RECORDS = 64
-"""A ClientHello in more records than this is an attack on the parser: each new byte makes it read all again."""
+"""No client cuts its ClientHello into more records than this."""
 
 _CLIENT_HELLO = 1
 _SERVER_NAME = 0
@@ -73,12 +74,58 @@ class Cursor:
         return self.position < self.end
 
 
-def parse_client_hello(data: bytes) -> ClientHello | None:
-    """Read the first bytes of a connection, from its very start; None asks for more of them."""
-    try:
-        hello = _handshake_bytes(data)
-        if hello is None:
-            return TOO_LARGE if len(data) >= MAX_CLIENT_HELLO else None
+class ClientHelloReader:
+    """Reads one connection's first bytes, in whatever pieces they come; each byte is looked at once."""
+
+    __slots__ = ("_header", "_hello", "_left", "_records", "_taken")
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._header = b""  # of a record, while it is unfinished
+        self._left = 0  # bytes to come of the present record
+        self._records = 0
+        self._hello = bytearray()  # the content of the records so far
+
+    def feed(self, data: bytes) -> ClientHello | None:
+        """Take more bytes; None asks for more of them. What follows the ClientHello does not matter."""
+        data = data[: MAX_CLIENT_HELLO - self._taken]
+        position = 0
+        try:
+            while position < len(data):
+                position += self._take(data, position)
+                found = self._found()
+                if found is not None:
+                    return found
+        except MalformedError:
+            return NOT_TLS
+        self._taken += len(data)
+        return TOO_LARGE if self._taken >= MAX_CLIENT_HELLO else None
+
+    def _take(self, data: bytes, position: int) -> int:
+        """Take some of the present record, or of its header; gives how many bytes that was."""
+        if self._left:
+            piece = data[position : position + self._left]
+            self._hello += piece
+            self._left -= len(piece)
+            return len(piece)
+        piece = data[position : position + 5 - len(self._header)]
+        self._header += piece
+        if not _HEADER_START.startswith(self._header[:2]):
+            raise MalformedError
+        if len(self._header) == 5:
+            self._begin_record(int.from_bytes(self._header[3:], "big"))
+        return len(piece)
+
+    def _begin_record(self, size: int) -> None:
+        # RFC 8446 section 5.1: a record holds at most 2^14 bytes, and a handshake record is never empty.
+        self._header = b""
+        self._left = size
+        self._records += 1
+        if not 0 < size <= 1 << 14 or self._records > _MAX_RECORDS:
+            raise MalformedError
+
+    def _found(self) -> ClientHello | None:
+        hello = self._hello
         if len(hello) < 4:
             return None
         if hello[0] != _CLIENT_HELLO:
@@ -86,45 +133,7 @@ def parse_client_hello(data: bytes) -> ClientHello | None:
         size = int.from_bytes(hello[1:4], "big")
         if size > MAX_CLIENT_HELLO:
             return TOO_LARGE
-        if len(hello) < 4 + size:
-            return TOO_LARGE if len(data) >= MAX_CLIENT_HELLO + 5 else None
-        return _read_hello(Cursor(hello, 4, 4 + size))
-    except MalformedError:
-        return NOT_TLS
-
-
-def bytes_wanted(data: bytes) -> int:
-    """How many of the first bytes `parse_client_hello` needs before it can tell more than of `data`, which it cannot.
-
-    A hello may come in pieces of a byte, and each look at it reads it all.
-    """
-    position = 0
-    if len(data) < 9:  # the headers of the first record and message, which show what is no hello
-        return len(data) + 1
-    while position + 5 <= len(data):
-        position += 5 + int.from_bytes(data[position + 3 : position + 5], "big")
-    return min(max(position, len(data) + 1), MAX_CLIENT_HELLO)
-
-
-def _handshake_bytes(data: bytes) -> bytes | None:
-    """The content of the handshake records so far, which may end within one; None before the first header is whole."""
-    if not _HEADER_START.startswith(data[:2]):
-        raise MalformedError
-    if len(data) < 5:
-        return None
-    found = bytearray()
-    position = records = 0
-    while position + 5 <= len(data):
-        if data[position] != _HANDSHAKE_RECORD:
-            raise MalformedError
-        size = int.from_bytes(data[position + 3 : position + 5], "big")
-        # RFC 8446 section 5.1: a record holds at most 2^14 bytes, and a handshake record is never empty.
-        records += 1
-        if not 0 < size <= 1 << 14 or records > _MAX_RECORDS:
-            raise MalformedError
-        found += data[position + 5 : position + 5 + size]
-        position += 5 + size
-    return bytes(found)
+        return _read_hello(Cursor(bytes(hello), 4, 4 + size)) if len(hello) >= 4 + size else None
 
 
 def _read_hello(hello: Cursor) -> ClientHello:

@@ -192,6 +192,7 @@ class Http2ClientCodec(Http2Codec, ClientCodec):
     def on_goaway(self, last_stream_id: int, code: int) -> None:
         """No new streams; those after `last_stream_id` were not processed (section 6.8)."""
         self._going_away = True
+        self.work += len(self.streams)
         refused = [stream for stream in self.streams.values() if stream.id > last_stream_id]
         for stream in refused + list(self._unopened):
             if stream.gone:

@@ -165,6 +165,8 @@ class Session(FrameReader):
         if value > MAX_WINDOW:
             raise invalid_frame("SETTINGS: too large SETTINGS_INITIAL_WINDOW_SIZE", ErrorCode.FLOW_CONTROL_ERROR)
         delta = value - self.peer_initial_window
+        if not delta:
+            return
         self.peer_initial_window = value
         self.work += len(self.streams)
         for stream in list(self.streams.values()):

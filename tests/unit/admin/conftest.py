@@ -93,8 +93,8 @@ def server() -> FakeServer:
     return FakeServer()
 
 
-@pytest.fixture
-def context(server: FakeServer) -> AdminContext:
+def admin_context(server: FakeServer) -> AdminContext:
+    """All that handlers use, of fakes."""
     return AdminContext(
         store=Store(),
         server=server,
@@ -114,6 +114,11 @@ def context(server: FakeServer) -> AdminContext:
         cpu_profiler=FakeCpuProfiler(),
         allows=lambda target: True,
     )
+
+
+@pytest.fixture
+def context(server: FakeServer) -> AdminContext:
+    return admin_context(server)
 
 
 Ask = Callable[..., Response]

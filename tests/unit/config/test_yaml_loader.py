@@ -95,7 +95,8 @@ def test_a_byte_order_mark_is_skipped() -> None:
         ("a: &b [*b]\n", "the anchor is not defined", 1),
         ("? [a]\n: b\n", "a key must be text", 1),
         ("a: [1\n", "not YAML", 2),
-        ("a: \x00", "not YAML", None),
+        ("a: 1\n\u00e9: \x00", "not YAML: control characters are not allowed", 2),
+        ("a: \udce1", "not YAML: not valid Unicode", None),
         ("[" * (MAX_DEPTH + 2), "nested more than 100 deep", 1),
     ],
 )
@@ -103,6 +104,7 @@ def test_what_is_not_taken(text: str, message: str, line: int | None) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         load_yaml(text, "f.yaml")
     assert (caught.value.source, caught.value.line) == ("f.yaml", line)
+    assert "\n" not in str(caught.value)
 
 
 def test_json_keeps_its_own_types_and_has_lines() -> None:

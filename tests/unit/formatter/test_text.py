@@ -24,6 +24,8 @@ def shown(text: str) -> str:
         ("%START_TIME(%Y/%m/%d %H.%M.%S)%", "2020/07/06 06.20.00"),
         ("%START_TIME(%s.%3f %6f %1f)%", "1594016400.123 123456 1"),
         ("%START_TIME(%E3S %E*S %E4f %E0S %ET %E4Y)%", "00.123 00.123456 1234 00 T 2020"),
+        ("%START_TIME(a\0%Y%\0%Q)%", "a\x002020%\0%Q"),
+        ("%REQ(?)%", "-"),
         ("%START_TIME(%z %Z %Ez %E*z %Q %%)%", "+0000 UTC +00:00 +00:00:00 %Q %"),
         ("%REQ(:METHOD)% %REQ(:AUTHORITY)% %REQ(:SCHEME)% %REQ(HOST)%", "GET a.com http a.com"),
         ("%REQ(X-A)% %REQUEST_HEADER(X-A)%", "1 1"),

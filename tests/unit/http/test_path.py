@@ -24,6 +24,12 @@ from envoymesh.http import path
         (b"/a/%2e%2e/b", b"/b"),
         (b"/%2f%5C%20", b"/%2f%5C%20"),
         (b"/%zz%4", b"/%zz%4"),
+        (b"/%%32f", b"/%252f"),
+        (b"/%%34%31", b"/%2541"),
+        (b"/%%341%%", b"/%2541%%"),
+        (b"/%%32e%%32e/x", b"/%252e%252e/x"),
+        (b"/%2541", b"/%2541"),
+        (b"/a/%%2e", b"/a/%."),
         (b'/"<>^`{|}', b"/%22%3C%3E%5E%60%7B%7C%7D"),
         (b"/[a]'!$&()*+,;=:@", b"/[a]'!$&()*+,;=:@"),
         (b"/a/..?x=/../%00", b"/?x=/../%00"),
@@ -36,15 +42,14 @@ def test_normalize(given_path: bytes, expected: bytes | None) -> None:
     assert path.normalize(given_path) == expected
 
 
-@given(st.text("/.%2eEfF\\ab?", max_size=20))
+@given(st.text("/.%245eEfF\\ab?", max_size=20))
 def test_normalizing_leaves_no_dot_segment_and_is_stable(text: str) -> None:
     once = path.normalize(b"/" + text.encode())
     assert once is not None
     bare, query = path.split_query(once)
     assert bare.startswith(b"/")
     assert not {b".", b".."} & set(bare.split(b"/"))
-    if b"%" not in bare:  # what decoding uncovers is not decoded again
-        assert path.normalize(once) == bare + query
+    assert path.normalize(once) == bare + query
 
 
 @pytest.mark.parametrize(

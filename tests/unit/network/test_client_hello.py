@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envoymesh.network.client_hello import MAX_CLIENT_HELLO, NOT_TLS, TOO_LARGE, ClientHello, parse_client_hello
+from envoymesh.network.client_hello import MAX_CLIENT_HELLO, NOT_TLS, TOO_LARGE, ClientHello, ClientHelloReader
+
+
+def parse_client_hello(data: bytes) -> ClientHello | None:
+    """All in one piece."""
+    return ClientHelloReader().feed(data)
 
 
 def hello(server_name: str | None = "a.test", protocols: list[str] | None = None, tls12: bool = False) -> bytes:
@@ -48,7 +53,24 @@ def test_neither() -> None:
 def test_every_cut_asks_for_more() -> None:
     for end in range(len(WHOLE)):
         assert parse_client_hello(WHOLE[:end]) is None
-    assert parse_client_hello(WHOLE + b"what follows") is not None
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 100, 10_000])
+@pytest.mark.parametrize("behind", [b"", b"\x14\x03\x03\x00\x01\x01", b"\x17\x03\x03\x00\x04data", b"what follows"])
+def test_what_follows_and_how_it_came_do_not_matter(size: int, behind: bytes) -> None:
+    # A client that resumes sends ChangeCipherSpec and early data right behind its hello (RFC 8446 section 2.3).
+    reader = ClientHelloReader()
+    data = WHOLE + behind
+    found = [hello for start in range(0, len(data), size) if (hello := reader.feed(data[start : start + size]))]
+    assert found[0] == ClientHello(True, "a.test", ("h2", "http/1.1"))
+
+
+def test_no_more_is_read_than_the_limit() -> None:
+    size = MAX_CLIENT_HELLO - 4
+    data = b"\x16\x03\x01\x40\x00\x01" + size.to_bytes(3, "big") + bytes(size)
+    reader = ClientHelloReader()
+    assert reader.feed(data[: MAX_CLIENT_HELLO - 1]) is None
+    assert reader.feed(data[MAX_CLIENT_HELLO - 1 :]) == TOO_LARGE
 
 
 @pytest.mark.parametrize("size", [9, 16, 100])
