@@ -1,6 +1,6 @@
 """From the upstream room's clusters to what /clusters shows of them. It must not change a cluster or keep one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 from envoymesh.admin.views import ClusterStatus, HealthFlags, HostStatus, SocketAddress, Thresholds
@@ -38,8 +38,26 @@ def cluster_status(cluster: ClusterFacts) -> ClusterStatus:
         default=_thresholds(settings.default_thresholds),
         high=_thresholds(settings.high_thresholds),
         # As in Envoy: only hosts that DNS found have metadata of their own.
-        hosts=[_host_status(host, settings.discovery_type != "STATIC") for host in cluster.hosts],
+        hosts=_Hosts(tuple(cluster.hosts), settings.discovery_type != "STATIC"),
     )
+
+
+class _Hosts(Collection[HostStatus]):
+    """A cluster's hosts, those that there are when it is made; each as it is when it is come to."""
+
+    def __init__(self, hosts: Sequence[Host], have_metadata: bool) -> None:
+        self._hosts = hosts
+        self._have_metadata = have_metadata
+
+    def __iter__(self) -> Iterator[HostStatus]:
+        for host in self._hosts:
+            yield _host_status(host, self._have_metadata)
+
+    def __len__(self) -> int:
+        return len(self._hosts)
+
+    def __contains__(self, status: object) -> bool:
+        return any(status == each for each in self)
 
 
 def _thresholds(settings: ThresholdSettings) -> Thresholds:

@@ -4,7 +4,9 @@ Field order is by number, names are the proto's own, and `with_defaults` prints 
 Envoy does for some of its answers. It must not gather facts: it is given snapshots.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any
 
 from envoy.admin.v3 import (
@@ -23,7 +25,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from envoymesh.admin.context import AdminContext
-from envoymesh.admin.json_text import pretty
+from envoymesh.admin.json_text import LazyList, LazyObject, pretty, pretty_pieces
 from envoymesh.admin.views import (
     CertificateDetails,
     CertificateEntry,
@@ -40,12 +42,12 @@ from envoymesh.admin.views import (
 _ANY = "google.protobuf.Any"
 
 
-def to_json_value(message: Message, *, with_defaults: bool = False) -> dict[str, Any]:
-    """A message as JSON-ready values, its fields by number."""
-    value = json_format.MessageToDict(
+def to_json_value(message: Message, *, with_defaults: bool = False) -> Any:
+    """A message as JSON-ready values, its fields by number: a dictionary, but for Timestamp and its like."""
+    value: Any = json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=with_defaults
     )
-    return _ordered(value, message.DESCRIPTOR)
+    return _ordered(value, message.DESCRIPTOR) if isinstance(value, dict) else value
 
 
 def _ordered(value: dict[str, Any], descriptor: Any) -> dict[str, Any]:
@@ -55,8 +57,8 @@ def _ordered(value: dict[str, Any], descriptor: Any) -> dict[str, Any]:
         return {"@type": value["@type"], **_ordered(rest, inner)}
     if descriptor.full_name.startswith("google.protobuf."):
         return {name: _whole(item) for name, item in value.items()}
-    fields = sorted(descriptor.fields, key=lambda field: field.number)
-    return {field.name: _ordered_field(value[field.name], field) for field in fields if field.name in value}
+    fields = descriptor.fields_by_name
+    return {name: _ordered_field(value[name], fields[name]) for name in _names(descriptor) if name in value}
 
 
 def _ordered_field(value: Any, field: FieldDescriptor) -> Any:
@@ -104,18 +106,40 @@ def _set_options(message: Message, options: Mapping[str, object]) -> dict[str, o
     return {name: value for name, value in options.items() if name not in known}
 
 
-def clusters_json(clusters: Sequence[ClusterStatus]) -> str:
-    """/clusters?format=json."""
-    return pretty(to_json_value(clusters_pb2.Clusters(cluster_statuses=map(_cluster, clusters))))
+def list_json(name: str, items: Iterable[object]) -> Iterator[str]:
+    """A message with one repeated field, in pieces; the field is not there where it is empty."""
+    rest = iter(items)
+    first = next(rest, None)
+    members = () if first is None else ((name, LazyList(chain([first], rest))),)
+    return pretty_pieces(LazyObject(members))
+
+
+def clusters_json(clusters: Iterable[ClusterStatus]) -> Iterator[str]:
+    """/clusters?format=json, in pieces."""
+    return list_json("cluster_statuses", map(_cluster_value, clusters))
+
+
+def _cluster_value(cluster: ClusterStatus) -> LazyObject:
+    message = _cluster(cluster)
+    value: dict[str, object] = to_json_value(message)
+    if cluster.hosts:
+        value["host_statuses"] = LazyList(to_json_value(_host(host)) for host in cluster.hosts)
+    return LazyObject([(name, value[name]) for name in _names(message.DESCRIPTOR) if name in value])
+
+
+@cache
+def _names(descriptor: Any) -> tuple[str, ...]:
+    """A message's fields, by number."""
+    return tuple(field.name for field in sorted(descriptor.fields, key=lambda field: field.number))
 
 
 def _cluster(cluster: ClusterStatus) -> clusters_pb2.ClusterStatus:
+    """The message without its hosts."""
     message = clusters_pb2.ClusterStatus(
         name=cluster.name,
         added_via_api=cluster.added_via_api,
         observability_name=cluster.observability_name,
         eds_service_name=cluster.eds_service_name,
-        host_statuses=map(_host, cluster.hosts),
     )
     if cluster.outlier is not None:
         _set_outlier(message, cluster.outlier)
@@ -169,26 +193,29 @@ def address_message(address: SocketAddress) -> address_pb2.Address:
     return address_pb2.Address(socket_address=socket)
 
 
-def listeners_json(listeners: Sequence[ListenerStatus]) -> str:
-    """/listeners?format=json."""
-    message = listeners_pb2.Listeners()
-    for listener in listeners:
-        message.listener_statuses.add(
-            name=listener.name,
-            local_address=address_message(listener.local_address),
-            additional_local_addresses=map(address_message, listener.additional_local_addresses),
-        )
-    return pretty(to_json_value(message))
+def listeners_json(listeners: Iterable[ListenerStatus]) -> Iterator[str]:
+    """/listeners?format=json, in pieces."""
+    return list_json("listener_statuses", (to_json_value(_listener(listener)) for listener in listeners))
 
 
-def certs_json(certificates: Sequence[CertificateEntry]) -> str:
-    """/certs."""
-    message = certs_pb2.Certificates()
-    for entry in certificates:
-        message.certificates.add(
-            ca_cert=map(_certificate, entry.ca_cert), cert_chain=map(_certificate, entry.cert_chain)
-        )
-    return pretty(to_json_value(message, with_defaults=True))
+def _listener(listener: ListenerStatus) -> listeners_pb2.ListenerStatus:
+    return listeners_pb2.ListenerStatus(
+        name=listener.name,
+        local_address=address_message(listener.local_address),
+        additional_local_addresses=map(address_message, listener.additional_local_addresses),
+    )
+
+
+def certs_json(certificates: Iterable[CertificateEntry]) -> Iterator[str]:
+    """/certs, in pieces; the list is there also where it is empty."""
+    shown = LazyList(to_json_value(_certificates(entry), with_defaults=True) for entry in certificates)
+    return pretty_pieces(LazyObject([("certificates", shown)]))
+
+
+def _certificates(entry: CertificateEntry) -> certs_pb2.Certificate:
+    return certs_pb2.Certificate(
+        ca_cert=map(_certificate, entry.ca_cert), cert_chain=map(_certificate, entry.cert_chain)
+    )
 
 
 def _certificate(details: CertificateDetails) -> certs_pb2.CertificateDetails:

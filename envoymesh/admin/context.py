@@ -3,7 +3,7 @@
 A handler asks for nothing that is not here. This module must not implement any of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -83,14 +83,14 @@ class CpuProfiler(Protocol):
 
 @dataclass(frozen=True)
 class AdminContext:
-    """Everything that handlers use.
+    """Everything that handlers use. What may be long is made step by step as it is asked for, from lists that stay.
 
     Attributes:
         version: Envoy's five-part text: revision/version/status/build/TLS library.
         hot_restart_version: such as `11.104`, or `disabled`.
         command_line_options: the JSON fields of envoy.admin.v3.CommandLineOptions.
         node: a config.core.v3.Node message (`node/config.py` makes it).
-        config_dumps: functions that each make one message of /config_dump (`dump/config.py`), in its order.
+        config_dumps: functions that each make one message of /config_dump (`dump/config.py`), in its order, in steps.
         endpoint_dump: makes the one that `include_eds` adds.
         unready_targets: what the server waits for, by init manager.
         allows: whether a request target may be asked for (`admin.allow_paths`).
@@ -104,12 +104,12 @@ class AdminContext:
     hot_restart_version: str
     command_line_options: Mapping[str, object]
     node: Any
-    clusters: Callable[[], Sequence[ClusterStatus]]
-    listeners: Callable[[], Sequence[ListenerStatus]]
-    certificates: Callable[[], Sequence[CertificateEntry]]
+    clusters: Callable[[], Iterable[ClusterStatus]]
+    listeners: Callable[[], Iterable[ListenerStatus]]
+    certificates: Callable[[], Iterable[CertificateEntry]]
     memory: Callable[[], MemoryUsage]
-    config_dumps: Sequence[Callable[[], Any]]
-    endpoint_dump: Callable[[], Any]
+    config_dumps: Sequence[Callable[[], Generator[None, None, Any]]]
+    endpoint_dump: Callable[[], Generator[None, None, Any]]
     unready_targets: Callable[[], Mapping[str, Sequence[str]]]
     cpu_profiler: CpuProfiler
     allows: Callable[[str], bool]

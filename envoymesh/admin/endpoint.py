@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from envoymesh.admin.context import AdminContext
-from envoymesh.admin.messages import Request, Response
+from envoymesh.admin.messages import Preparation, Request, Response
 
-Handler = Callable[[AdminContext, Request], Response]
+Handler = Callable[[AdminContext, Request], Response | Preparation]
 
 
 class ParameterKind(Enum):

@@ -5,7 +5,9 @@ It gathers the request, asks `Admin` and writes the answer. It must not know any
 
 from collections.abc import Callable
 
-from envoymesh.admin.messages import FORM, Request, Response, parse_params, parse_target
+from envoymesh.admin.answer import AnswerWriter, write_whole
+from envoymesh.admin.guard import Sender, is_loopback
+from envoymesh.admin.messages import FORM, Preparation, Request, Response, parse_params, parse_target
 from envoymesh.admin.registry import Admin
 from envoymesh.http.filter import (
     FilterChainFactoryCallbacks,
@@ -15,15 +17,15 @@ from envoymesh.http.filter import (
     FilterTrailersStatus,
     StreamDecoderFilter,
 )
-from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.http.headers import HeaderMap, RequestHeaders
+from envoymesh.network.api import Connection
+from envoymesh.network.slices import Slices
 
 MAX_BODY = 1 << 20
 """Bytes of request body that are kept; a longer one is answered 413."""
 
 Gather = Callable[[Callable[[], None]], None]
 """Brings what workers count up to date, then calls back: at once, or later."""
-
-_DETAILS = "admin_filter_response"
 
 
 def _nothing_to_gather(then: Callable[[], None]) -> None:
@@ -33,14 +35,16 @@ def _nothing_to_gather(then: Callable[[], None]) -> None:
 class AdminFilter(StreamDecoderFilter):
     """Answers one admin request when it is whole and, where it shows counts, when these are gathered."""
 
-    __slots__ = ("_admin", "_body", "_destroyed", "_gather", "_headers")
+    __slots__ = ("_admin", "_body", "_destroyed", "_gather", "_headers", "_slices", "_writer")
 
-    def __init__(self, admin: Admin, gather: Gather) -> None:
+    def __init__(self, admin: Admin, slices: Slices, gather: Gather) -> None:
         self._admin = admin
+        self._slices = slices
         self._gather = gather
         self._destroyed = False
         self._body = bytearray()
         self._headers: RequestHeaders | None = None
+        self._writer: AnswerWriter | None = None
 
     def decode_headers(self, headers: RequestHeaders, end_stream: bool) -> FilterHeadersStatus:
         """Keep the headers; answer when there is no body."""
@@ -69,52 +73,71 @@ class AdminFilter(StreamDecoderFilter):
 
     def _answer(self) -> None:
         assert self._headers is not None
-        request = _request(self._headers, bytes(self._body))
+        request = _request(self._headers, bytes(self._body), self.decoder_callbacks.connection)
         self._headers = None
-        if self._admin.shows_counts(request):
-            self._gather(lambda: self._write(self._admin.handle(request)))
+        if refused := self._admin.refused(request):
+            self._write(request, refused)
+        elif self._admin.shows_counts(request):
+            self._gather(lambda: self._write(request, None))
         elif self._admin.changes(request):
             # Who has answered a question that came after an order has carried it out: OK means that it is done.
             response = self._admin.handle(request)
-            self._gather(lambda: self._write(response))
+            self._gather(lambda: self._write(request, response))
         else:
-            self._write(self._admin.handle(request))
+            self._write(request, None)
 
     def on_destroy(self) -> None:
-        """The stream is gone; what is still being gathered is not answered."""
+        """The stream is gone; what is still being gathered or made is not answered."""
         self._destroyed = True
+        if self._writer is not None:
+            self._writer.stop()
+            self._writer = None
 
-    def _write(self, response: Response) -> None:
+    def _write(self, request: Request, answer: Response | Preparation | None) -> None:
+        """Write an answer, which is the admin's where it is None."""
         if self._destroyed:
             return
-        body = response.body.encode()
-        # As in Envoy the body is a stream, also where it is empty: HTTP/1 answers are chunked.
-        self.decoder_callbacks.encode_headers(_response_headers(response), False, _DETAILS)
-        self.decoder_callbacks.encode_data(body, True)
+        if answer is None:
+            answer = self._admin.handle(request)
+        if isinstance(answer, Response) and isinstance(answer.body, str):
+            write_whole(self.decoder_callbacks, answer, answer.body)
+        else:
+            self._writer = AnswerWriter(self.decoder_callbacks, self._slices, answer, request.method != "HEAD")
+            self._writer.begin()
 
 
-def admin_filter_factory(admin: Admin, gather: Gather = _nothing_to_gather) -> FilterFactory:
-    """The factory that ends the admin listener's filter chain; `gather` is for a server whose workers are processes."""
+def admin_filter_factory(admin: Admin, slices: Slices, gather: Gather = _nothing_to_gather) -> FilterFactory:
+    """The factory that ends the admin listener's filter chain.
+
+    Args:
+        slices: where long answers are made.
+        gather: for a server whose workers are processes.
+    """
 
     def create(callbacks: FilterChainFactoryCallbacks) -> None:
-        callbacks.add_decoder_filter(AdminFilter(admin, gather))
+        callbacks.add_decoder_filter(AdminFilter(admin, slices, gather))
 
     return create
 
 
-def _request(headers: RequestHeaders, body: bytes) -> Request:
+def _request(headers: RequestHeaders, body: bytes, connection: Connection) -> Request:
     target = headers.path.decode("utf-8", "replace")
     path, params = parse_target(target)
     media_type = (headers.get(b"content-type") or b"").partition(b";")[0].strip().lower()
     if not params and media_type == FORM.encode():
         params = parse_params(body.decode("utf-8", "replace"))
-    return Request(headers.method.decode("ascii", "replace"), path, params, target)
+    return Request(headers.method.decode("ascii", "replace"), path, params, target, _sender(headers, connection))
 
 
-def _response_headers(response: Response) -> ResponseHeaders:
-    fields = [
-        (b"content-type", response.content_type.encode()),
-        (b"cache-control", b"no-cache, max-age=0"),
-        (b"x-content-type-options", b"nosniff"),
-    ]
-    return ResponseHeaders(response.status, fields)
+def _sender(headers: RequestHeaders, connection: Connection) -> Sender:
+    def text(name: bytes) -> str:
+        return (headers.joined(name) or b"").decode("utf-8", "replace")
+
+    address = connection.local_address
+    return Sender(
+        host=(headers.authority or b"").decode("utf-8", "replace"),
+        origin=text(b"origin"),
+        fetch_site=text(b"sec-fetch-site"),
+        fetch_dest=text(b"sec-fetch-dest"),
+        over_loopback=address is not None and is_loopback(address.host),
+    )

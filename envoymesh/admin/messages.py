@@ -1,8 +1,11 @@
 """What a handler is given and what it gives back. It must not know a filter, a socket or a header map."""
 
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import unquote
+
+from envoymesh.admin.guard import UNKNOWN, Sender
 
 TEXT = "text/plain; charset=UTF-8"
 BARE_TEXT = "text/plain"
@@ -20,6 +23,7 @@ class Request:
     path: str
     params: dict[str, str] = field(default_factory=dict)
     target: str = ""
+    sender: Sender = UNKNOWN
 
     def flag(self, name: str) -> bool:
         """Whether a boolean parameter is there, whatever its value."""
@@ -28,11 +32,19 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One admin answer; `body` is sent as UTF-8."""
+    """One admin answer; `body` is sent as UTF-8.
 
-    body: str
+    A body that may be long is an iterator: it makes a piece of the body at each step, which should take a small part of
+    a millisecond, and others are served in between. What it shows may change meanwhile: it walks over its own list.
+    """
+
+    body: str | Iterator[str]
     status: int = HTTPStatus.OK
     content_type: str = TEXT
+
+
+Preparation = Generator[None, None, Response]
+"""Makes a response, in such steps, where its status is known only after long work."""
 
 
 OK = Response("OK\n")

@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 from envoymesh.admin.context import AdminContext
 from envoymesh.admin.endpoint import Endpoint
+from envoymesh.admin.guard import refusal
 from envoymesh.admin.handlers import (
     certs,
     clusters,
@@ -31,7 +32,7 @@ from envoymesh.admin.handlers import (
     stats,
 )
 from envoymesh.admin.handlers import help as help_handler
-from envoymesh.admin.messages import Request, Response
+from envoymesh.admin.messages import Preparation, Request, Response
 
 _PLAIN = (
     certs.ENDPOINT,
@@ -89,8 +90,13 @@ class Admin:
         endpoint = self._by_path.get(request.path)
         return endpoint is not None and endpoint.mutates
 
-    def handle(self, request: Request) -> Response:
-        """The answer to a request: the handler's, 403, 404 with the help, or 405."""
+    def refused(self, request: Request) -> Response | None:
+        """The 403 for a request that somebody's browser was made to send (guard.py)."""
+        reason = refusal(request.sender, self.changes(request))
+        return Response(reason, HTTPStatus.FORBIDDEN) if reason else None
+
+    def handle(self, request: Request) -> Response | Preparation:
+        """The answer to a request that is not refused: the handler's, 403, 404 with the help, or 405."""
         if not self._context.allows(request.target or request.path):
             return Response(f"request to path {request.target} not allowed", HTTPStatus.FORBIDDEN)
         endpoint = self._by_path.get(request.path)

@@ -1,9 +1,9 @@
 """Snapshots of what the admin shows: plain values, made by the rooms that own the facts when a request asks.
 
-They must not hold live objects, nor know how they are rendered.
+They must not hold live objects (but for the hosts of a `ClusterStatus`), nor know how they are rendered.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -99,13 +99,13 @@ class OutlierThresholds:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """A cluster with its limits and hosts."""
+    """A cluster with its limits and hosts; these may be views that are made as they are walked over."""
 
     name: str
     observability_name: str
     default: Thresholds
     high: Thresholds
-    hosts: Sequence[HostStatus]
+    hosts: Collection[HostStatus]
     added_via_api: bool = False
     eds_service_name: str = ""
     outlier: OutlierThresholds | None = None

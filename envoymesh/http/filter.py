@@ -66,6 +66,19 @@ class WatermarkCallbacks:
         """Go on."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
+class WatermarkListener(WatermarkCallbacks):
+    """WatermarkCallbacks as a base for who is not compiled, and so cannot implement a compiled trait."""
+
+    __slots__ = ()
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        """Stop producing response bytes."""
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        """Go on."""
+
+
 @trait
 class StreamFilterCallbacks(ExceptionHandler):
     """What any filter may ask of its stream.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from envoymesh.admin.certificate_view import certificate_entry
@@ -46,7 +46,7 @@ def make_admin_context(server: Server, admin: AdminSettings) -> AdminContext:
         command_line_options=server.options.command_line_options(),
         node=settings.node,
         clusters=lambda: _clusters(server),
-        listeners=lambda: [_listener_status(listener) for listener in server.listeners],
+        listeners=lambda: map(_listener_status, tuple(server.listeners)),
         certificates=lambda: certificates(
             server.listeners, server.clusters.clusters().values(), server.dispatcher.wall_time()
         ),
@@ -59,11 +59,11 @@ def make_admin_context(server: Server, admin: AdminSettings) -> AdminContext:
     )
 
 
-def _clusters(server: Server) -> list[ClusterStatus]:
-    return [cluster_status(cluster) for cluster in server.clusters.clusters().values()]
+def _clusters(server: Server) -> Iterable[ClusterStatus]:
+    return map(cluster_status, tuple(server.clusters.clusters().values()))
 
 
-def _config_dumps(server: Server) -> Sequence[Callable[[], Any]]:
+def _config_dumps(server: Server) -> Sequence[Callable[[], Generator[None, None, Any]]]:
     started = server.started_wall_time
     settings = server.settings
     listeners = [(reader.message, started) for _, reader in settings.listeners]
@@ -87,8 +87,13 @@ def _listener_status(listener: TcpListener) -> ListenerStatus:
     return ListenerStatus(listener.settings.name, first, others)
 
 
-def certificates(listeners: Iterable[TcpListener], clusters: Iterable[Cluster], now: float) -> list[CertificateEntry]:
-    """Every TLS context's certificates, listeners' first; `now` is UNIX seconds."""
-    contexts = [context for listener in listeners for context in listener.tls_contexts]
-    contexts += [cluster.tls for cluster in clusters if isinstance(cluster.tls, TlsContext)]
-    return [certificate_entry(context, now) for context in contexts]
+def certificates(
+    listeners: Iterable[TcpListener], clusters: Iterable[Cluster], now: float
+) -> Iterator[CertificateEntry]:
+    """Every TLS context's certificates, listeners' first, as they are asked for; `now` is UNIX seconds."""
+    for listener in tuple(listeners):
+        for context in tuple(listener.tls_contexts):
+            yield certificate_entry(context, now)
+    for cluster in tuple(clusters):
+        if isinstance(cluster.tls, TlsContext):
+            yield certificate_entry(cluster.tls, now)

@@ -5,9 +5,9 @@ The rooms count what they do themselves; here is what no room owns. It must not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 
-from envoymesh.admin.certificate_view import days_until_first_expires
+from envoymesh.admin.certificate_view import NEVER, days_until_first_expires
 from envoymesh.admin.process_memory import process_memory
 from envoymesh.admin.views import CertificateEntry, ServerState
 from envoymesh.filters.router.stats import UnusedAsyncClientStats
@@ -87,10 +87,17 @@ class ProcessStats:
         self.set_live(state)
         self._server.state.set(int(state))
 
-    def flush(
-        self, state: ServerState, uptime: float, connections: int, certificates: Sequence[CertificateEntry]
-    ) -> None:
-        """Measure what is measured, and end the histograms' interval.
+    def flushing(self, certificates: Iterable[CertificateEntry]) -> Iterator[None]:
+        """End the histograms' interval and look at the certificates, one of either at each step."""
+        yield from self._store.flushing()
+        days = NEVER
+        for entry in certificates:
+            days = min(days, days_until_first_expires([entry]))
+            yield
+        self._server.days_until_first_cert_expiring.set(days)
+
+    def measure(self, state: ServerState, uptime: float, connections: int) -> None:
+        """Measure what is measured at each flush; the last that a flush does.
 
         Args:
             uptime: seconds.
@@ -104,6 +111,4 @@ class ProcessStats:
         server.memory_heap_size.set(memory.heap_size)
         server.memory_physical_size.set(memory.total_physical_bytes)
         server.total_connections.set(connections)
-        server.days_until_first_cert_expiring.set(days_until_first_expires(certificates))
         server.stats_recent_lookups.set(self._store.lookups.total)
-        self._store.flush()

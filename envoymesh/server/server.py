@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from envoymesh.network.dns import CaresResolver
 from envoymesh.network.listener import TcpListener
 from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings
 from envoymesh.network.shortage import Shortage
+from envoymesh.network.slices import Slices
 from envoymesh.network.stats import DnsStats, SslStats
 from envoymesh.network.tls import upstream_context
 from envoymesh.options import Options
@@ -84,6 +85,7 @@ class Server:
         self.loaded = loaded
         self.process_log = process_log
         self.dispatcher = LoopDispatcher(loop)
+        self._slices = Slices(self.dispatcher)
         self.store = Store()
         self.started_wall_time = self.dispatcher.wall_time()
         self._started = self.dispatcher.now()
@@ -187,7 +189,7 @@ class Server:
         return make_listener(settings, self._parts, self._contexts, http, ADMIN_STAT_NAME)
 
     def _admin_filter(self, admin: AdminSettings) -> FilterFactory:
-        return admin_filter_factory(Admin(make_admin_context(self, admin)))
+        return admin_filter_factory(Admin(make_admin_context(self, admin)), self._slices)
 
     def _admin_http(self, admin: AdminSettings) -> HttpConnectionManagerSettings:
         return HttpConnectionManagerSettings(
@@ -245,7 +247,9 @@ class Server:
         self.runtime.load()
         elapsed = int((self.dispatcher.now() - self._started) * 1000)
         self._stats.live(len(self.listeners), elapsed)
-        self._flush_stats()
+        self.store.settle()
+        for _ in self._flushing_stats():
+            pass  # nobody waits yet
         self._say("all dependencies initialized. starting workers")
         self._say("starting main dispatch loop (started in %d ms)", elapsed)
 
@@ -259,14 +263,20 @@ class Server:
             _log.critical("cannot open admin address output file %s for writing: %s", path, error.strerror)
 
     def _flush_stats(self) -> None:
-        for context in self._contexts.all:
+        self._slices.add(self._flushing_stats())
+
+    def _flushing_stats(self) -> Iterator[None]:
+        for context in tuple(self._contexts.all):
             context.sample_buffers()
-        clusters = self.clusters.clusters().values()
+            yield
+        clusters = tuple(self.clusters.clusters().values())
         for cluster in clusters:
             cluster.sample_buffers()
-        certs = certificates(self.listeners, clusters, self.dispatcher.wall_time())
-        self._stats.flush(self.state, self.uptime_current_epoch(), self._open_connections(), certs)
-        self._stats_timer.enable(self.settings.stats_flush_interval)
+            yield
+        yield from self._stats.flushing(certificates(self.listeners, clusters, self.dispatcher.wall_time()))
+        self._stats.measure(self.state, self.uptime_current_epoch(), self._open_connections())
+        if not self._stopped.is_set():
+            self._stats_timer.enable(self.settings.stats_flush_interval)
 
     # ServerLifecycle
 

@@ -7,13 +7,16 @@ nor what a name means.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Final, cast
 
 from envoymesh.stats.histogram import Histogram, Unit
 from envoymesh.stats.primitives import Counter, Gauge, TextReadout
-from envoymesh.stats.store import Family, Store
+from envoymesh.stats.store import Family, Index, Stat, Store
+
+PART: Final = 128
+"""Stats that are looked at for one part of an image: some hundredths of a millisecond."""
 
 Counts = dict[int, int]
 """A histogram's counts, by the lower bound of each bucket in whole units."""
@@ -38,30 +41,56 @@ class StoreImage:
     texts: dict[str, str] = field(default_factory=dict)
     histograms: dict[str, HistogramImage] = field(default_factory=dict)
 
+    def take(self, name: str, stat: Stat) -> None:
+        """Add a stat's value under a name."""
+        if isinstance(stat, Histogram):
+            self.histograms[name] = HistogramImage(stat.unit.value, *stat.counts())
+        elif isinstance(stat, TextReadout):
+            self.texts[name] = stat.value
+        else:
+            (self.counters if isinstance(stat, Counter) else self.gauges)[name] = stat.value
+            if stat.used:
+                self.used.add(name)
+
+    def add(self, more: StoreImage) -> None:
+        """Add another part of the same store."""
+        self.counters |= more.counters
+        self.gauges |= more.gauges
+        self.used |= more.used
+        self.texts |= more.texts
+        self.histograms |= more.histograms
+
+    def __len__(self) -> int:
+        """How many stats it has."""
+        return len(self.counters) + len(self.gauges) + len(self.texts) + len(self.histograms)
+
 
 def image_of(store: Store, rename: Callable[[str], str] = str, known: Container[str] = frozenset[str]()) -> StoreImage:
-    """The store's values now.
+    """The store's values now; the arguments are those of `images_of`."""
+    image = StoreImage()
+    for part in images_of(store, rename, known):
+        image.add(part)
+    return image
+
+
+def images_of(
+    store: Store, rename: Callable[[str], str] = str, known: Container[str] = frozenset[str]()
+) -> Iterator[StoreImage]:
+    """The store's values in parts that are small, or empty: each as they are when it is asked for.
 
     Args:
         rename: says under which name each is to be known.
         known: names that need not be told, as long as the stat is unused: whoever reads the image has them.
     """
-    image = StoreImage()
-    for family, into in ((store.counters, image.counters), (store.gauges, image.gauges)):
-        for stat in cast("Iterable[Counter | Gauge]", family.by_name.values()):
-            used = stat.used
-            if used or stat.value or stat.name not in known:
-                name = rename(stat.name)
-                into[name] = stat.value
-                if used:
-                    image.used.add(name)
-    for text in store.text_readouts.by_name.values():
-        if text.value or text.name not in known:
-            image.texts[rename(text.name)] = text.value
-    for histogram in store.histograms.by_name.values():
-        if histogram.used or histogram.name not in known:
-            image.histograms[rename(histogram.name)] = HistogramImage(histogram.unit.value, *histogram.counts())
-    return image
+    for family in (store.counters, store.gauges, store.text_readouts, store.histograms):
+        stats: tuple[Stat, ...] = tuple(cast("Family[Counter]", family).by_name.values())
+        for begin in range(0, len(stats), PART):
+            image = StoreImage()
+            for stat in stats[begin : begin + PART]:
+                # A gauge that was only ever lowered is not used, as in Envoy, and has a value.
+                if stat.used or stat.name not in known or (isinstance(stat, Gauge) and stat.value):
+                    image.take(rename(stat.name), stat)
+            yield image
 
 
 def names_of(store: Store) -> set[str]:
@@ -108,6 +137,13 @@ def lasting(image: StoreImage) -> StoreImage:
 def merge(images: Iterable[StoreImage], takes_highest: Callable[[str], bool]) -> StoreImage:
     """All the images as one. Numbers add up, but for names that take the highest; a text is the first that is set."""
     merged = StoreImage()
+    for _ in merging(merged, images, takes_highest):
+        pass
+    return merged
+
+
+def merging(merged: StoreImage, images: Iterable[StoreImage], takes_highest: Callable[[str], bool]) -> Iterator[None]:
+    """`merge` into an image that is empty, one of the images at each step."""
     for image in images:
         _add_numbers(merged.counters, image.counters, takes_highest)
         _add_numbers(merged.gauges, image.gauges, takes_highest)
@@ -119,7 +155,7 @@ def merge(images: Iterable[StoreImage], takes_highest: Callable[[str], bool]) ->
             into.unit = into.unit or each.unit
             _add_counts(into.interval, each.interval)
             _add_counts(into.cumulative, each.cumulative)
-    return merged
+        yield
 
 
 def _add_numbers(into: dict[str, int], more: dict[str, int], takes_highest: Callable[[str], bool]) -> None:
@@ -140,7 +176,9 @@ def _add_counts(into: Counts, more: Counts) -> None:
 
 def show(image: StoreImage, store: Store) -> None:
     """Make the store hold exactly the image's stats. Nobody may count in it: its stats are new objects."""
-    store.counters, store.gauges, store.histograms, store.text_readouts = Family(), Family(), Family(), Family()
+    store.numbers = Index()
+    store.counters, store.gauges = Family(store.numbers), Family(store.numbers)
+    store.histograms, store.text_readouts = Family(), Family()
     for name, value in image.counters.items():
         counter = Counter(name)
         counter.stand_for(value, name in image.used)

@@ -3,7 +3,7 @@
 It must not choose stats (selection.py) nor change any.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from json import dumps
 
 from envoymesh.stats.histogram import BUCKETS, QUANTILES, Distribution, Histogram
@@ -15,14 +15,27 @@ from envoymesh.stats.text import counts_below, counts_between
 _PERCENTS = "[" + ",".join(json_number(round(100 * share, 6)) for share in QUANTILES) + "]"
 
 
-def write_json(store: Store, selection: Selection) -> str:
-    """All chosen stats as one line of JSON."""
-    entries = [f'{{"name":{dumps(stat.name)},"value":{dumps(stat.value)}}}' for stat in selection.text_readouts(store)]
-    entries += [f'{{"name":"{_quoted(stat.name)}","value":{stat.value}}}' for stat in selection.numbers(store)]
-    histograms = selection.histograms(store)
-    if histograms:
-        entries.append(f'{{"histograms":{_SHAPES[selection.buckets](histograms)}}}')
-    return f'{{"stats":[{",".join(entries)}]}}'
+def write_json(store: Store, selection: Selection) -> Iterator[str]:
+    """All chosen stats as one line of JSON, in pieces."""
+    yield '{"stats":['
+    comma = ""
+    for entries in _values(store, selection):
+        yield comma + ",".join(entries) if entries else ""
+        comma = "," if entries else comma
+    before, row, after = _SHAPES[selection.buckets]
+    opening, closing = f'{comma}{{"histograms":{before}', ""
+    for histograms in selection.histograms(store):
+        yield opening + ",".join(map(row, histograms)) if histograms else ""
+        if histograms:
+            opening, closing = ",", f"{after}}}"
+    yield f"{closing}]}}"
+
+
+def _values(store: Store, selection: Selection) -> Iterator[list[str]]:
+    for readouts in selection.text_readouts(store):
+        yield [f'{{"name":{dumps(stat.name)},"value":{dumps(stat.value)}}}' for stat in readouts]
+    for numbers in selection.numbers(store):
+        yield [f'{{"name":"{_quoted(stat.name)}","value":{stat.value}}}' for stat in numbers]
 
 
 def _quoted(name: str) -> str:
@@ -35,9 +48,8 @@ def _quantiles(histogram: Histogram) -> str:
     return f"[{','.join(rows)}]"
 
 
-def _summary(histograms: Sequence[Histogram]) -> str:
-    rows = [f'{{"name":{dumps(stat.name)},"values":{_quantiles(stat)}}}' for stat in histograms]
-    return f'{{"supported_quantiles":{_PERCENTS},"computed_quantiles":[{",".join(rows)}]}}'
+def _summary(histogram: Histogram) -> str:
+    return f'{{"name":{dumps(histogram.name)},"values":{_quantiles(histogram)}}}'
 
 
 def _samples(distribution: Distribution) -> str:
@@ -48,16 +60,14 @@ def _samples(distribution: Distribution) -> str:
     return f"[{','.join(rows)}]"
 
 
-def _detailed(histograms: Sequence[Histogram]) -> str:
-    rows = [
-        f'{{"name":{dumps(stat.name)},"totals":{_samples(stat.cumulative)},"intervals":{_samples(stat.interval)},'
-        f'"percentiles":{_quantiles(stat)}}}'
-        for stat in histograms
-    ]
-    return f'{{"supported_percentiles":{_PERCENTS},"details":[{",".join(rows)}]}}'
+def _detailed(histogram: Histogram) -> str:
+    return (
+        f'{{"name":{dumps(histogram.name)},"totals":{_samples(histogram.cumulative)},'
+        f'"intervals":{_samples(histogram.interval)},"percentiles":{_quantiles(histogram)}}}'
+    )
 
 
-def _buckets(count: Callable[[Distribution], Sequence[int]]) -> Callable[[Sequence[Histogram]], str]:
+def _buckets(count: Callable[[Distribution], Sequence[int]]) -> Callable[[Histogram], str]:
     def one(histogram: Histogram) -> str:
         rows = [
             f'{{"upper_bound":{json_number(bound)},"interval":{interval},"cumulative":{whole}}}'
@@ -67,13 +77,17 @@ def _buckets(count: Callable[[Distribution], Sequence[int]]) -> Callable[[Sequen
         ]
         return f'{{"name":{dumps(histogram.name)},"buckets":[{",".join(rows)}]}}'
 
-    return lambda histograms: f"[{','.join(map(one, histograms))}]"
+    return one
 
 
-_SHAPES: dict[BucketMode, Callable[[Sequence[Histogram]], str]] = {
-    BucketMode.UNSET: _summary,
-    BucketMode.SUMMARY: _summary,
-    BucketMode.CUMULATIVE: _buckets(counts_below),
-    BucketMode.DISJOINT: _buckets(counts_between),
-    BucketMode.DETAILED: _detailed,
+_QUANTILES = f'{{"supported_quantiles":{_PERCENTS},"computed_quantiles":['
+_PERCENTILES = f'{{"supported_percentiles":{_PERCENTS},"details":['
+
+# What stands before the histograms, a histogram's row, and what stands behind them.
+_SHAPES: dict[BucketMode, tuple[str, Callable[[Histogram], str], str]] = {
+    BucketMode.UNSET: (_QUANTILES, _summary, "]}"),
+    BucketMode.SUMMARY: (_QUANTILES, _summary, "]}"),
+    BucketMode.CUMULATIVE: ("[", _buckets(counts_below), "]"),
+    BucketMode.DISJOINT: ("[", _buckets(counts_between), "]"),
+    BucketMode.DETAILED: (_PERCENTILES, _detailed, "]}"),
 }

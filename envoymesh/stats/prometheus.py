@@ -5,13 +5,15 @@ gauges, text readouts (as gauges, when asked), histograms; each sorted by the na
 It must not choose stats (selection.py) nor change any.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from envoymesh.stats.histogram import BUCKETS, QUANTILES, Histogram
 from envoymesh.stats.numbers import exact, fixed, plain
 from envoymesh.stats.primitives import Counter, Gauge, TextReadout
-from envoymesh.stats.selection import BucketMode, Selection
+from envoymesh.stats.selection import HISTOGRAMS, NUMBERS, BucketMode, Selection
 from envoymesh.stats.store import Store
 from envoymesh.stats.tags import Tags
 
@@ -20,24 +22,26 @@ _BOUNDS = [fixed(bound) for bound in BUCKETS]
 _SHARES = [plain(share) for share in QUANTILES]
 
 Stat = Counter | Gauge | Histogram | TextReadout
-Group = tuple[str, list[tuple[Stat, str]]]
+LinesOf = Callable[[str, str, Stat], Sequence[str]]
+"""A stat's lines, from its metric's name, its labels and itself."""
 
 
-def write_prometheus(store: Store, selection: Selection) -> str:
-    """All chosen stats. Raises ValueError for a bucket mode that the format has no word for."""
+def write_prometheus(store: Store, selection: Selection) -> Iterator[str]:
+    """All chosen stats, in pieces. Raises ValueError, at once, for a bucket mode that the format has no word for."""
     if selection.buckets in (BucketMode.DISJOINT, BucketMode.DETAILED):
         raise ValueError("unsupported prometheus histogram bucket mode")
-    kind, histogram_lines = ("histogram", _buckets)
-    if selection.buckets is BucketMode.SUMMARY:
-        kind, histogram_lines = ("summary", _summary)
-    namer = _Namer(store)
-    lines: list[str] = []
-    namer.write(lines, "counter", selection.counters(store), _number)
-    namer.write(lines, "gauge", selection.gauges(store), _number)
+    return _pieces(_Namer(store), store, selection)
+
+
+def _pieces(namer: _Namer, store: Store, selection: Selection) -> Iterator[str]:
+    yield from namer.write("counter", selection.counters(store), _number)
+    yield from namer.write("gauge", selection.gauges(store), _number)
     if selection.text_readouts_as_gauges:
-        namer.write(lines, "gauge", selection.text_readouts(store), _text)
-    namer.write(lines, kind, selection.histograms(store), histogram_lines)
-    return "\n".join(lines) + "\n" if lines else ""
+        yield from namer.write("gauge", selection.text_readouts(store), _text)
+    if selection.buckets is BucketMode.SUMMARY:
+        yield from namer.write("summary", selection.histograms(store), _summary, HISTOGRAMS)
+    else:
+        yield from namer.write("histogram", selection.histograms(store), _buckets, HISTOGRAMS)
 
 
 class _Namer:
@@ -48,21 +52,34 @@ class _Namer:
         self._labels: dict[Tags, str] = {}
 
     def write(
-        self, lines: list[str], kind: str, stats: Iterable[Stat], lines_of: Callable[[str, str, Stat], Sequence[str]]
-    ) -> None:
-        """Add the lines of stats that come sorted by full name."""
-        groups: dict[str, list[tuple[Stat, str]]] = {}
-        for stat in stats:
-            name, tags = self._store.tagged(stat.name)
-            labels = self._labels.get(tags)
-            if labels is None:
-                labels = self._labels[tags] = _labels_of(tags)
-            groups.setdefault(name, []).append((stat, labels))
+        self, kind: str, parts: Iterable[Sequence[Stat]], lines_of: LinesOf, at_once: int = NUMBERS
+    ) -> Iterator[str]:
+        """The lines of stats that come sorted by full name, `at_once` stats in a piece.
+
+        Nothing can be written until all are known; the pieces are empty until then.
+        """
+        # Lists of what there is anyway: the garbage collector need not look through 100,000 new objects.
+        groups: dict[str, list[Stat]] = {}
+        for stats in parts:
+            for stat in stats:
+                groups.setdefault(self._store.tagged(stat.name)[0], []).append(stat)
+            yield ""
         for name in sorted(groups):
             metric = "envoy_" + _FOREIGN.sub("_", name)
-            lines.append(f"# TYPE {metric} {kind}")
-            for stat, labels in groups[name]:
-                lines += lines_of(metric, labels, stat)
+            group = groups.pop(name)
+            yield f"# TYPE {metric} {kind}\n"
+            for begin in range(0, len(group), at_once):
+                some = group[begin : begin + at_once]
+                yield "".join(
+                    [f"{line}\n" for stat in some for line in lines_of(metric, self._labels_of(stat.name), stat)]
+                )
+
+    def _labels_of(self, name: str) -> str:
+        tags = self._store.tagged(name)[1]
+        labels = self._labels.get(tags)
+        if labels is None:
+            labels = self._labels[tags] = _labels_of(tags)
+        return labels
 
 
 def _escaped(value: str) -> str:

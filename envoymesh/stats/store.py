@@ -4,8 +4,11 @@ Asking twice for one full name gives one object. A scope is a prefix with an own
 stats made under it are forgotten. The store must not know what a name means (tags.py) nor how stats are written.
 """
 
-from collections.abc import Iterable
-from typing import Generic, TypeVar
+from bisect import insort
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
+from sys import intern
+from typing import Final, Generic, TypeVar, cast
 
 from envoymesh.stats.histogram import Histogram, Unit
 from envoymesh.stats.primitives import Counter, Gauge, TextReadout
@@ -14,6 +17,11 @@ from envoymesh.stats.tags import TagRule, Tags, default_rules, extract
 
 Stat = Counter | Gauge | Histogram | TextReadout
 StatT = TypeVar("StatT", Counter, Gauge, Histogram, TextReadout)
+AnyStatT = TypeVar("AnyStatT", bound=Stat)
+_name = attrgetter("name")
+
+_FEW: Final = 64
+"""So many insertions into a long list cost about as much as sorting it anew."""
 
 
 def sanitize(name: str) -> str:
@@ -24,43 +32,97 @@ def sanitize(name: str) -> str:
     return name
 
 
-class Family(Generic[StatT]):
-    """Every stat of one type. `by_name` is for looking up; `ordered()` remembers its order between changes."""
+class Index(Generic[AnyStatT]):
+    """Stats in the order of their names, kept up to date as they come and go.
 
-    __slots__ = ("_ordered", "by_name")
+    What has changed is worked in when the order is asked for: a few stats are inserted, many are sorted in.
+    """
+
+    __slots__ = ("_added", "_gone", "_ordered")
 
     def __init__(self) -> None:
+        self._ordered: list[AnyStatT] = []
+        self._added: list[AnyStatT] = []
+        self._gone: list[AnyStatT] = []
+
+    def add(self, stat: AnyStatT) -> None:
+        """Take in a stat whose name is new."""
+        self._added.append(stat)
+
+    def discard(self, stat: AnyStatT) -> None:
+        """Forget a stat, which is there."""
+        self._gone.append(stat)
+
+    def ordered(self) -> list[AnyStatT]:
+        """All stats, by name. Read only; it stays as it is when stats come and go, for they make a new list."""
+        if self._gone:
+            gone = {id(stat) for stat in self._gone}
+            self._ordered = [stat for stat in self._ordered if id(stat) not in gone]
+            self._added = [stat for stat in self._added if id(stat) not in gone]
+            self._gone = []
+        if self._added:
+            self._ordered = self._with(self._added)
+            self._added = []
+        return self._ordered
+
+    def _with(self, added: Sequence[AnyStatT]) -> list[AnyStatT]:
+        if len(added) > _FEW:
+            return sorted([*self._ordered, *added], key=_name)
+        ordered = self._ordered.copy()
+        for stat in added:
+            insort(ordered, stat, key=_name)
+        return ordered
+
+
+class Family(Generic[StatT]):
+    """Every stat of one type: `by_name` is for looking up, `ordered()` for showing.
+
+    Args:
+        numbers: also takes this family's stats.
+    """
+
+    __slots__ = ("_index", "_numbers", "by_name")
+
+    def __init__(self, numbers: Index[Counter | Gauge] | None = None) -> None:
         self.by_name: dict[str, StatT] = {}
-        self._ordered: list[StatT] | None = None
+        self._index: Index[StatT] = Index()
+        self._numbers: Index[StatT] | None = cast("Index[StatT] | None", numbers)
 
     def add(self, stat: StatT) -> None:
         """Take in a stat whose name is new."""
         self.by_name[stat.name] = stat
-        self._ordered = None
+        self._index.add(stat)
+        if self._numbers is not None:
+            self._numbers.add(stat)
 
     def discard(self, stat: Stat) -> None:
         """Forget a stat."""
-        if self.by_name.pop(stat.name, None) is not None:
-            self._ordered = None
+        known = self.by_name.pop(stat.name, None)
+        if known is not None:
+            self._index.discard(known)
+            if self._numbers is not None:
+                self._numbers.discard(known)
 
     def ordered(self) -> list[StatT]:
-        """All stats, by name. Read only."""
-        if self._ordered is None:
-            self._ordered = [self.by_name[name] for name in sorted(self.by_name)]
-        return self._ordered
+        """All stats, by name, as `Index.ordered` gives them."""
+        return self._index.ordered()
 
 
 class Store:
     """All stats of a process. `tag_rules` say what is cut out of names for writers that know tags."""
 
     def __init__(self, tag_rules: Iterable[TagRule] | None = None) -> None:
-        self.counters: Family[Counter] = Family()
-        self.gauges: Family[Gauge] = Family()
+        self.numbers: Index[Counter | Gauge] = Index()
+        self.counters: Family[Counter] = Family(self.numbers)
+        self.gauges: Family[Gauge] = Family(self.numbers)
         self.histograms: Family[Histogram] = Family()
         self.text_readouts: Family[TextReadout] = Family()
         self._scopes: dict[str, Scope] = {}
         self._tag_rules = default_rules() if tag_rules is None else tuple(tag_rules)
-        self._tagged: dict[str, tuple[str, Tags]] = {}
+        # Without an object for each stat that the garbage collector would have to look at.
+        self._bare: dict[str, str] = {}
+        self._tags: dict[str, Tags] = {}
+        self._all_tags: dict[Tags, Tags] = {}
         self.lookups = RecentLookups()
 
     def scope(self, prefix: str) -> "Scope":
@@ -74,20 +136,34 @@ class Store:
 
     def tagged(self, name: str) -> tuple[str, Tags]:
         """A full name as (the name without its tags, its tags), worked out once."""
-        found = self._tagged.get(name)
-        if found is None:
-            found = self._tagged[name] = extract(name, self._tag_rules)
-        return found
+        bare = self._bare.get(name)
+        if bare is None:
+            bare, tags = extract(name, self._tag_rules)
+            self._bare[name] = bare = intern(bare)
+            self._tags[name] = self._all_tags.setdefault(tags, tags)
+        return bare, self._tags[name]
+
+    def settle(self) -> None:
+        """Sort the names now, while nobody waits, rather than when they are first shown."""
+        for index in (self.numbers, self.counters, self.gauges, self.histograms, self.text_readouts):
+            index.ordered()
 
     def flush(self) -> None:
         """End an interval: merge every histogram (the server's `stats_flush_interval`, 5 s)."""
-        for histogram in self.histograms.by_name.values():
+        for _ in self.flushing():
+            pass
+
+    def flushing(self) -> Iterator[None]:
+        """`flush`, a histogram at each step."""
+        for histogram in tuple(self.histograms.by_name.values()):
             histogram.flush()
+            yield
 
     def reset_counters(self) -> None:
         """Set every counter to zero."""
         for counter in self.counters.by_name.values():
-            counter.reset()
+            if counter.value:  # one at zero has nothing to forget, and most of many are
+                counter.reset()
 
     def forget(self, scope: "Scope", stats: Iterable[Stat]) -> None:
         """Drop a scope that nobody holds and the stats made under it."""
@@ -96,7 +172,8 @@ class Store:
             for family in (self.counters, self.gauges, self.histograms, self.text_readouts):
                 if family.by_name.get(stat.name) is stat:
                     family.discard(stat)
-            self._tagged.pop(stat.name, None)
+            self._bare.pop(stat.name, None)
+            self._tags.pop(stat.name, None)
 
     def __repr__(self) -> str:
         return f"Store({len(self.counters.by_name)} counters, {len(self.gauges.by_name)} gauges)"

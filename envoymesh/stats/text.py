@@ -3,7 +3,7 @@
 It must not choose stats (selection.py) nor change any.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from envoymesh.stats.histogram import BUCKETS, QUANTILES, Distribution, Histogram
 from envoymesh.stats.numbers import brief, plain
@@ -11,13 +11,15 @@ from envoymesh.stats.selection import BucketMode, Selection
 from envoymesh.stats.store import Store
 
 
-def write_text(store: Store, selection: Selection) -> str:
-    """All chosen stats, a line each; a detailed histogram takes four."""
+def write_text(store: Store, selection: Selection) -> Iterator[str]:
+    """All chosen stats, a line each, in pieces; a detailed histogram takes four lines."""
     summary = _SUMMARIES[selection.buckets]
-    lines = [f'{stat.name}: "{stat.value}"' for stat in selection.text_readouts(store)]
-    lines += [f"{stat.name}: {stat.value}" for stat in selection.numbers(store)]
-    lines += [f"{stat.name}:{_described(stat, summary)}" for stat in selection.histograms(store)]
-    return "\n".join(lines) + "\n" if lines else ""
+    for readouts in selection.text_readouts(store):
+        yield "".join([f'{stat.name}: "{stat.value}"\n' for stat in readouts])
+    for numbers in selection.numbers(store):
+        yield "".join([f"{stat.name}: {stat.value}\n" for stat in numbers])
+    for histograms in selection.histograms(store):
+        yield "".join([f"{stat.name}:{_described(stat, summary)}\n" for stat in histograms])
 
 
 def _described(histogram: Histogram, summary: Callable[[Histogram], str]) -> str:

@@ -1,11 +1,14 @@
 """/config_dump: its messages (envoy.admin.v3.*ConfigDump), filters and JSON.
 
-`*_dump` functions make the messages that the server hands to the admin; `dump_json` cuts copies of them down and prints
-them. No secret may leave this file: every message passes `redact`.
+`*_dump` functions make the messages that the server hands to the admin; `dump_json` cuts them down and prints
+them, both in steps. No secret may leave this file: every message passes `lazy_any`, which redacts.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import re2
 from envoy.admin.v3 import config_dump_pb2, config_dump_shared_pb2
@@ -14,10 +17,14 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 
-from envoymesh.admin.config import address_message, to_json_value
-from envoymesh.admin.json_text import pretty
-from envoymesh.admin.trim.config import Mask, MaskError, copied, redact, unpacked
+from envoymesh.admin.config import address_message, list_json
+from envoymesh.admin.printed.config import lazy_any
+from envoymesh.admin.trim.config import Mask, MaskError, unpacked
 from envoymesh.admin.views import ClusterStatus, HostStatus
+
+T = TypeVar("T")
+Making = Generator[None, None, T]
+"""Makes something, one entry of it at each step."""
 
 _OVERPROVISIONING = 140
 """ClusterLoadAssignment.Policy.overprovisioning_factor's default, percent."""
@@ -40,8 +47,11 @@ class DumpRequest:
     name_regex: str = ""
 
 
-def bootstrap_dump(bootstrap: Message, node: Message, last_updated: float) -> config_dump_pb2.BootstrapConfigDump:
+def bootstrap_dump(
+    bootstrap: Message, node: Message, last_updated: float
+) -> Making[config_dump_pb2.BootstrapConfigDump]:
     """The bootstrap as loaded, with the node that it became; times are UNIX seconds."""
+    yield
     dump = config_dump_pb2.BootstrapConfigDump(bootstrap=bootstrap)
     dump.bootstrap.node.CopyFrom(node)
     _set_time(dump, last_updated)
@@ -50,69 +60,78 @@ def bootstrap_dump(bootstrap: Message, node: Message, last_updated: float) -> co
 
 def clusters_dump(
     static: Iterable[tuple[Message, float]], version_info: str = ""
-) -> config_dump_shared_pb2.ClustersConfigDump:
+) -> Making[config_dump_shared_pb2.ClustersConfigDump]:
     """The static clusters, each with when it was loaded."""
     dump = config_dump_shared_pb2.ClustersConfigDump(version_info=version_info)
     for cluster, last_updated in static:
         entry = dump.static_clusters.add()
         entry.cluster.Pack(cluster)
         _set_time(entry, last_updated)
+        yield
     return dump
 
 
 def listeners_dump(
     static: Iterable[tuple[Message, float]], version_info: str = ""
-) -> config_dump_shared_pb2.ListenersConfigDump:
+) -> Making[config_dump_shared_pb2.ListenersConfigDump]:
     """The static listeners, each with when it was loaded."""
     dump = config_dump_shared_pb2.ListenersConfigDump(version_info=version_info)
     for listener, last_updated in static:
         entry = dump.static_listeners.add()
         entry.listener.Pack(listener)
         _set_time(entry, last_updated)
+        yield
     return dump
 
 
-def scoped_routes_dump() -> config_dump_shared_pb2.ScopedRoutesConfigDump:
+def scoped_routes_dump() -> Making[config_dump_shared_pb2.ScopedRoutesConfigDump]:
     """Scoped routes, of which there are none."""
+    yield
     return config_dump_shared_pb2.ScopedRoutesConfigDump()
 
 
-def routes_dump(static: Iterable[tuple[Message, float]]) -> config_dump_shared_pb2.RoutesConfigDump:
+def routes_dump(static: Iterable[tuple[Message, float]]) -> Making[config_dump_shared_pb2.RoutesConfigDump]:
     """The route tables written inside listeners, each with when it was loaded."""
     dump = config_dump_shared_pb2.RoutesConfigDump()
     for route_config, last_updated in static:
         entry = dump.static_route_configs.add()
         entry.route_config.Pack(route_config)
         _set_time(entry, last_updated)
+        yield
     return dump
 
 
-def secrets_dump(static: Iterable[tuple[str, Message]]) -> config_dump_pb2.SecretsConfigDump:
+def secrets_dump(static: Iterable[tuple[str, Message]]) -> Making[config_dump_pb2.SecretsConfigDump]:
     """The static secrets by name; their keys are redacted when the dump is printed."""
     dump = config_dump_pb2.SecretsConfigDump()
     for name, secret in static:
         dump.static_secrets.add(name=name).secret.Pack(secret)
+        yield
     return dump
 
 
-def endpoints_dump(static: Iterable[ClusterStatus]) -> config_dump_shared_pb2.EndpointsConfigDump:
+def endpoints_dump(static: Iterable[ClusterStatus]) -> Making[config_dump_shared_pb2.EndpointsConfigDump]:
     """The static clusters' endpoints (ClusterLoadAssignment) as resolved."""
     dump = config_dump_shared_pb2.EndpointsConfigDump()
     for cluster in static:
-        dump.static_endpoint_configs.add().endpoint_config.Pack(_assignment(cluster))
+        assignment = yield from _assignment(cluster)
+        dump.static_endpoint_configs.add().endpoint_config.Pack(assignment)
     return dump
 
 
-def _assignment(cluster: ClusterStatus) -> endpoint_pb2.ClusterLoadAssignment:
+def _assignment(cluster: ClusterStatus) -> Making[endpoint_pb2.ClusterLoadAssignment]:
     assignment = endpoint_pb2.ClusterLoadAssignment(cluster_name=cluster.eds_service_name or cluster.name)
     assignment.policy.overprovisioning_factor.value = _OVERPROVISIONING
-    groups: dict[tuple[int, str, str, str], list[HostStatus]] = {}
+    groups: dict[tuple[int, str, str, str], endpoint_components_pb2.LocalityLbEndpoints] = {}
     for host in cluster.hosts:
-        groups.setdefault((host.priority, host.region, host.zone, host.sub_zone), []).append(host)
-    for (priority, region, zone, sub_zone), hosts in groups.items():
-        group = assignment.endpoints.add(priority=priority, lb_endpoints=map(_lb_endpoint, hosts))
-        group.locality.CopyFrom(base_pb2.Locality(region=region, zone=zone, sub_zone=sub_zone))
-        group.load_balancing_weight.value = 0
+        place = (host.priority, host.region, host.zone, host.sub_zone)
+        if place not in groups:
+            groups[place] = assignment.endpoints.add(priority=host.priority)
+            locality = base_pb2.Locality(region=host.region, zone=host.zone, sub_zone=host.sub_zone)
+            groups[place].locality.CopyFrom(locality)
+            groups[place].load_balancing_weight.value = 0
+        groups[place].lb_endpoints.append(_lb_endpoint(host))
+        yield
     return assignment
 
 
@@ -132,17 +151,19 @@ def _set_time(entry: Message, seconds: float) -> None:
     entry.last_updated.FromMilliseconds(round(seconds * 1000))  # type: ignore[attr-defined]
 
 
-def dump_json(dumps: Sequence[Message], request: DumpRequest) -> str:
-    """An envoy.admin.v3.ConfigDump of copies of the dumps, cut down as asked. Raises DumpError."""
-    copies = [copied(dump) for dump in dumps]
+def dump_json(makings: Iterable[Making[Message]], request: DumpRequest) -> Making[Iterator[str]]:
+    """An envoy.admin.v3.ConfigDump of the dumps, cut down as asked: it is made in steps, and then is text in pieces.
+
+    Errors: DumpError.
+    """
+    dumps: list[Message] = []
+    for making in makings:
+        dump = yield from making
+        dumps.append(dump)
     if request.name_regex:
-        _keep_named(copies, request.name_regex)
-    chosen = _resource(copies, request) if request.resource else _whole(copies, request.mask)
-    result = config_dump_pb2.ConfigDump()
-    for message in chosen:
-        redact(message)
-        result.configs.add().Pack(message)
-    return pretty(to_json_value(result))
+        yield from _keep_named(dumps, _compiled(request.name_regex))
+    chosen = (yield from _resource(dumps, request)) if request.resource else _whole(dumps, request.mask)
+    return list_json("configs", map(lazy_any, chosen))
 
 
 def _whole(dumps: Sequence[Message], mask: str) -> Sequence[Message]:
@@ -162,7 +183,7 @@ def _applies(mask: Mask, message: Message) -> bool:
     return True
 
 
-def _resource(dumps: Sequence[Message], request: DumpRequest) -> list[Message]:
+def _resource(dumps: Sequence[Message], request: DumpRequest) -> Making[Sequence[Message]]:
     holder = next((dump for dump in dumps if request.resource in dump.DESCRIPTOR.fields_by_name), None)
     if holder is None:
         raise DumpError(f"{request.resource} not found in config dump", is_absent=True)
@@ -170,27 +191,35 @@ def _resource(dumps: Sequence[Message], request: DumpRequest) -> list[Message]:
         raise DumpError(
             f"{request.resource} is not a repeated field. Use ?mask={request.resource} to get only this field"
         )
-    entries = list(getattr(holder, request.resource))
-    if request.mask and not all(_applies(Mask(request.mask), entry) for entry in entries):
-        raise DumpError(f'FieldMask paths: "{request.mask}" could not be successfully used.')
+    entries: Sequence[Message] = list(getattr(holder, request.resource))
+    if request.mask:
+        mask = Mask(request.mask)
+        for entry in entries:
+            if not _applies(mask, entry):
+                raise DumpError(f'FieldMask paths: "{request.mask}" could not be successfully used.')
+            yield
     return entries
 
 
-def _keep_named(dumps: Sequence[Message], pattern: str) -> None:
+def _compiled(pattern: str) -> re2.Pattern:
     options = re2.Options()
     options.log_errors = False
     try:
-        compiled = re2.compile(pattern, options)
+        return re2.compile(pattern, options)
     except re2.error as error:
         reason = error.args[0] if error.args else error
         words = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason
         raise DumpError(f"INVALID_ARGUMENT: Error while parsing name_regex from {pattern}: {words}") from None
+
+
+def _keep_named(dumps: Sequence[Message], pattern: re2.Pattern) -> Making[None]:
     for dump in dumps:
         for field, entries in dump.ListFields():
             if field.is_repeated and field.message_type is not None:
-                kept = [copied(entry) for entry in entries if compiled.fullmatch(_name(entry))]
-                dump.ClearField(field.name)
-                getattr(dump, field.name).extend(kept)
+                for index in reversed(range(len(entries))):
+                    if not pattern.fullmatch(_name(entries[index])):
+                        del entries[index]
+                    yield
 
 
 def _name(entry: Message) -> str:

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-import re2
-
 from envoymesh.admin.config import clusters_json
 from envoymesh.admin.context import AdminContext
 from envoymesh.admin.endpoint import Endpoint, Parameter, ParameterKind
@@ -33,14 +31,10 @@ def handle(context: AdminContext, request: Request) -> Response:
         wanted = compile_filter(pattern) if pattern else None
     except InvalidQueryError:
         return bad_request("Invalid re2 regex")
-    shown = [cluster for cluster in context.clusters() if _is_wanted(cluster, wanted)]
+    shown = (cluster for cluster in context.clusters() if wanted is None or wanted.search(cluster.name))
     if request.params.get("format") == "json":
         return Response(clusters_json(shown), content_type=JSON)
-    return Response("".join(f"{line}\n" for cluster in shown for line in _lines(cluster)))
-
-
-def _is_wanted(cluster: ClusterStatus, wanted: "re2.Pattern | None") -> bool:
-    return wanted is None or wanted.search(cluster.name) is not None
+    return Response(f"{line}\n" for cluster in shown for line in _lines(cluster))
 
 
 def _lines(cluster: ClusterStatus) -> Iterator[str]:

@@ -5,13 +5,13 @@ from http import HTTPStatus
 from envoymesh.admin.context import AdminContext
 from envoymesh.admin.dump.config import DumpError, DumpRequest, dump_json
 from envoymesh.admin.endpoint import Endpoint, Parameter, ParameterKind
-from envoymesh.admin.messages import BARE_TEXT, JSON, Request, Response
+from envoymesh.admin.messages import BARE_TEXT, JSON, Preparation, Request, Response
 
 _ENDPOINTS_AT = 2
 """Endpoints stand behind bootstrap and clusters."""
 
 
-def handle(context: AdminContext, request: Request) -> Response:
+def handle(context: AdminContext, request: Request) -> Preparation:
     """Every dump, or what `resource`, `mask` and `name_regex` leave of them."""
     wanted = DumpRequest(
         resource=request.params.get("resource", ""),
@@ -22,7 +22,8 @@ def handle(context: AdminContext, request: Request) -> Response:
     if request.flag("include_eds"):
         makers.insert(_ENDPOINTS_AT, context.endpoint_dump)
     try:
-        return Response(dump_json([make() for make in makers], wanted), content_type=JSON)
+        body = yield from dump_json([make() for make in makers], wanted)
+        return Response(body, content_type=JSON)
     except DumpError as error:
         status = HTTPStatus.NOT_FOUND if error.is_absent else HTTPStatus.BAD_REQUEST
         return Response(str(error), status, BARE_TEXT)

@@ -11,12 +11,12 @@ def handle(context: AdminContext, request: Request) -> Response:
     listeners = context.listeners()
     if request.params.get("format") == "json":
         return Response(listeners_json(listeners), content_type=JSON)
-    lines = [
+    lines = (
         f"{listener.name}::{address}\n"
         for listener in listeners
         for address in (listener.local_address, *listener.additional_local_addresses)
-    ]
-    return Response("".join(lines))
+    )
+    return Response(lines)
 
 
 ENDPOINT = Endpoint(

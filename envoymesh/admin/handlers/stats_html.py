@@ -4,6 +4,7 @@ It must not write a stat itself (the stats room does), nor serve anything but th
 """
 
 from html import escape
+from itertools import chain
 
 from envoymesh.admin.context import AdminContext
 from envoymesh.admin.endpoint import Endpoint, Parameter, ParameterKind
@@ -94,10 +95,11 @@ update();
 def stats_page(context: AdminContext, request: Request, endpoint: Endpoint, selection: Selection) -> Response:
     """The stats as they are now; a change of the form asks anew."""
     rows = [_row(endpoint, each, request, _SUBMIT) for each in endpoint.parameters]
-    readouts = "" if selection.text_readouts(context.store) else "<br/><i>No text readouts found</i><br/>\n"
-    text = escape(write_text(context.store, selection))
-    body = f"{_HEAD}{''.join(rows)}{_FOOT}{readouts}<pre>\n{text}</pre>\n"
-    return Response(page(body), content_type=HTML)
+    readouts = "" if any(selection.text_readouts(context.store)) else "<br/><i>No text readouts found</i><br/>\n"
+    before, after = page("\0").split("\0")
+    head = f"{before}{_HEAD}{''.join(rows)}{_FOOT}{readouts}<pre>\n"
+    text = map(escape, write_text(context.store, selection))
+    return Response(chain([head], text, [f"</pre>\n{after}"]), content_type=HTML)
 
 
 def active_page(request: Request, endpoint: Endpoint) -> Response:

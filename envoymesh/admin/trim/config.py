@@ -35,6 +35,11 @@ def copied(message: Message) -> Message:
     return copy
 
 
+def is_sensitive(field: FieldDescriptor) -> bool:
+    """Whether the message says that a field is secret."""
+    return bool(field.GetOptions().Extensions[sensitive_pb2.sensitive])
+
+
 def redact(message: Message, *, sensitive: bool = False) -> None:
     """Replace the texts and bytes of sensitive fields, and clear their other scalars, all the way down."""
     if isinstance(message, Any):
@@ -44,7 +49,7 @@ def redact(message: Message, *, sensitive: bool = False) -> None:
             message.Pack(held)
         return
     for field, value in message.ListFields():
-        secret = sensitive or field.GetOptions().Extensions[sensitive_pb2.sensitive]
+        secret = sensitive or is_sensitive(field)
         if field.message_type is None:
             if secret:
                 _redact_scalar(message, field, value)

@@ -25,7 +25,7 @@ from envoymesh.server.workers.watch import Watch
 _log = logging.getLogger("envoymesh.main")
 
 ANSWER_TIME = 1.0
-"""Seconds that an admin request waits for workers; then their last known figures are shown."""
+"""Seconds that an admin request waits for a word of any worker; then their last known figures are shown."""
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
@@ -175,8 +175,7 @@ class Fleet:
         worker.heard()
         worker.late = False
         if isinstance(message, Answer):
-            worker.snapshot = message.snapshot
-            self._answered(worker, message.number)
+            self._on_answer(worker, message)
         elif isinstance(message, Started):
             worker.started = True
             if self._complete:
@@ -194,6 +193,12 @@ class Fleet:
             worker.late = True
             _log.warning("%r does not answer; meanwhile others serve its new connections", worker)
             self._shares.take_over(worker.index)
+
+    def _on_answer(self, worker: WorkerProcess, answer: Answer) -> None:
+        if worker.take(answer):
+            self._answered(worker, answer.number)
+        elif answer.number in self._questions:
+            self._questions[answer.number].timer.enable(ANSWER_TIME)  # it is busy, and at it
 
     def _on_lost(self, worker: WorkerProcess) -> None:
         code = worker.reap()

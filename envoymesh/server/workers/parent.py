@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from envoymesh.admin.context import AdminContext
@@ -31,7 +31,7 @@ from envoymesh.server.workers.snapshot import Ended, Snapshot, whole_clusters, w
 from envoymesh.server.workers.sockets import WorkerSockets
 from envoymesh.server.workers.watch import HUNG_AFTER
 from envoymesh.server.workers.whole import WholeCpuProfiler, WholeLogLevels, WholeRuntime, WholeStore
-from envoymesh.stats.image import image_of, show
+from envoymesh.stats.image import StoreImage, images_of, show
 
 _log = logging.getLogger("envoymesh.main")
 
@@ -51,6 +51,8 @@ class Parent(Server):
         self._fleet = Fleet(self.dispatcher, options.concurrency, self, worker, kill_after)
         self._sockets: list[WorkerSockets] = []
         self._ended = Ended()
+        self._waiting: list[Callable[[], None]] = []
+        self._gathering = False
         scope = self.store.scope("server.")
         self._restarts = scope.counter("worker_restarts")
         self._workers_down = scope.gauge("workers_down")
@@ -111,7 +113,7 @@ class Parent(Server):
 
     def _admin_filter(self, admin: AdminSettings) -> FilterFactory:
         context = make_admin_context(self, admin)
-        return admin_filter_factory(Admin(self._context_of_the_whole(context)), self._gather)
+        return admin_filter_factory(Admin(self._context_of_the_whole(context)), self._slices, self._gather)
 
     def _context_of_the_whole(self, context: AdminContext) -> AdminContext:
         self._whole = WholeStore(self.store, self.tell, self.reset_counters)
@@ -131,16 +133,37 @@ class Parent(Server):
         self._fleet.tell(Command(verb, arguments))
 
     def _gather(self, then: Callable[[], None]) -> None:
-        def gathered() -> None:
-            told = self._fleet.snapshots
-            workers = [self._ended.stats, *(each.stats for each in told)]
-            show(whole_stats(image_of(self.store), workers), self._whole)
-            self._whole.lookups.gather([each.lookups for each in told])
-            then()
+        self._waiting.append(then)
+        if not self._gathering:
+            self._gather_for_all()
 
-        self._fleet.ask(gathered)
+    def _gather_for_all(self) -> None:
+        """Gather once for all who wait. Who comes while that is under way waits for the next: it may have changed
+        something that is not in the answers that are on their way."""
+        waiting, self._waiting = self._waiting, []
+        self._gathering = bool(waiting)
+        if waiting:
+            self._fleet.ask(lambda: self._slices.add(self._adding_up(waiting)))
 
-    def _whole_clusters(self) -> list[ClusterStatus]:
+    def _adding_up(self, waiting: Sequence[Callable[[], None]]) -> Iterator[None]:
+        try:
+            yield from self._show_the_whole()
+            for then in waiting:
+                then()
+        finally:
+            self._gather_for_all()
+
+    def _show_the_whole(self) -> Iterator[None]:
+        told = self._fleet.snapshots
+        own = StoreImage()
+        for part in images_of(self.store):
+            own.add(part)
+            yield
+        whole = yield from whole_stats(own, [self._ended.stats, *(each.stats for each in told)])
+        show(whole, self._whole)
+        self._whole.lookups.gather([each.lookups for each in told])
+
+    def _whole_clusters(self) -> Iterable[ClusterStatus]:
         told = [each.clusters for each in self._fleet.snapshots]
         # With nobody there to tell, what was last told is still the best there is to show.
         return whole_clusters(told, self._ended.clusters) if told else self._ended.clusters

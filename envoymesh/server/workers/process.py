@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from envoymesh.server.workers.channel import Channel
-from envoymesh.server.workers.protocol import Message, Ping, Start
+from envoymesh.server.workers.protocol import Answer, Message, Ping, Start
 from envoymesh.server.workers.snapshot import Snapshot
 
 STACK_SIGNAL = signal.SIGUSR2
@@ -42,6 +42,8 @@ class WorkerProcess:
         self.condemned = False
         self.snapshot: Snapshot | None = None
         self._channel: Channel | None = None
+        self._answers: dict[int, Snapshot] = {}
+        self._answered = 0
         self._stacks = -1
 
     def spawn(self, start: Start) -> socket.socket:
@@ -81,6 +83,17 @@ class WorkerProcess:
         """Send a message; what was sent before it has started is heeded then."""
         if self._channel is not None:
             self._channel.send(message)
+
+    def take(self, answer: Answer) -> bool:
+        """Keep an answer, or a part of one; whether it is complete, and then is what is known of the worker."""
+        whole = self._answers.setdefault(answer.number, answer.snapshot)
+        if whole is not answer.snapshot:
+            whole.add(answer.snapshot)
+        if answer.last:
+            del self._answers[answer.number]
+            if answer.number >= self._answered:  # two that are under way at once may overtake each other
+                self._answered, self.snapshot = answer.number, whole
+        return answer.last
 
     # Whether it is there
 

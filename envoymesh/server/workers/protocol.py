@@ -117,10 +117,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Worker to parent: the answer to one question."""
+    """Worker to parent: the answer to one question, or a part of it; the parts come in order, and add up."""
 
     number: int
     snapshot: Snapshot
+    last: bool = True
 
 
 Message = Command | Start | Lend | Ping | Pong | Started | Failed | Ask | Answer

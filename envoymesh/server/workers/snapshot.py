@@ -8,12 +8,13 @@ parent's. It must not ask a worker anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
+from itertools import chain
 
 from envoymesh.admin.views import ClusterStatus, HostStatus, MemoryUsage
-from envoymesh.stats.image import StoreImage, blanked, lasting, merge, without
+from envoymesh.stats.image import StoreImage, blanked, lasting, merge, merging, without
 from envoymesh.stats.recent_lookups import RecentLookups
 
 
@@ -30,15 +31,54 @@ class Lookups:
         return cls(recent.total, tuple(recent.counts()))
 
 
+_NO_MEMORY = MemoryUsage(0, 0, 0)
+
+
 @dataclass(slots=True)
 class Snapshot:
-    """One worker's figures; `connections` are open downstream ones."""
+    """One worker's figures; `connections` are open downstream ones.
 
-    stats: StoreImage
-    clusters: Sequence[ClusterStatus]
-    memory: MemoryUsage
-    connections: int
+    It is made and sent in parts, so that nobody waits for it who is served by that worker.
+    """
+
+    stats: StoreImage = field(default_factory=StoreImage)
+    clusters: list[ClusterStatus] = field(default_factory=list)
+    memory: MemoryUsage = _NO_MEMORY
+    connections: int = 0
     lookups: Lookups = Lookups()
+
+    def add(self, more: Snapshot) -> None:
+        """Add a later part. What is not a list of many things is the later part's."""
+        self.stats.add(more.stats)
+        self.clusters += more.clusters
+        self.memory, self.connections, self.lookups = more.memory, more.connections, more.lookups
+
+
+SENT_AT_ONCE = 256
+"""Stats, or hosts, in one part of a snapshot: some tenths of a millisecond to write."""
+
+
+def snapshot_parts(images: Iterable[StoreImage], clusters: Iterable[ClusterStatus]) -> Iterator[Snapshot | None]:
+    """A worker's stats and clusters in parts that are worth sending; None is a step that made none."""
+    part = Snapshot()
+    for image in images:
+        part.stats.add(image)
+        full = len(part.stats) >= SENT_AT_ONCE
+        yield part if full else None
+        if full:
+            part = Snapshot()
+    hosts = 0
+    for cluster in clusters:
+        plain: list[HostStatus] = []
+        for host in cluster.hosts:
+            plain.append(host)
+            yield None
+        part.clusters.append(replace(cluster, hosts=plain))
+        hosts += 1 + len(plain)
+        if hosts >= SENT_AT_ONCE:
+            yield part
+            part, hosts = Snapshot(), 0
+    yield part
 
 
 # Names of the whole process, which only the parent knows.
@@ -76,10 +116,13 @@ def renamed_for(index: int) -> Callable[[str], str]:
     return lambda name: _OF_A_WORKER.sub(rf"\g<1>{index}.", name, count=1) if ".worker_0." in name else name
 
 
-def whole_stats(parent: StoreImage, workers: Iterable[StoreImage]) -> StoreImage:
-    """The parent's and the workers' stats as the one set that is shown."""
+def whole_stats(parent: StoreImage, workers: Iterable[StoreImage]) -> Generator[None, None, StoreImage]:
+    """The parent's and the workers' stats as the one set that is shown, one of them added at each step."""
+    whole = StoreImage()
     idle = blanked(parent, lambda name: _WORKERS.match(name) is not None)
-    return merge([idle, *(without(each, is_parents) for each in workers)], takes_highest)
+    yield
+    yield from merging(whole, chain([idle], (without(each, is_parents) for each in workers)), takes_highest)
+    return whole
 
 
 def whole_memory(parts: Iterable[MemoryUsage]) -> MemoryUsage:
@@ -88,20 +131,21 @@ def whole_memory(parts: Iterable[MemoryUsage]) -> MemoryUsage:
     return MemoryUsage(**{field.name: sum(getattr(part, field.name) for part in each) for field in fields(MemoryUsage)})
 
 
-def whole_clusters(workers: Sequence[Sequence[ClusterStatus]], ended: Sequence[ClusterStatus]) -> list[ClusterStatus]:
-    """The clusters with the hosts of all workers; their counts add up, with what ended workers counted for them."""
+def whole_clusters(
+    workers: Iterable[Sequence[ClusterStatus]], ended: Sequence[ClusterStatus]
+) -> Iterator[ClusterStatus]:
+    """The clusters with the hosts of all workers; their counts add up, with what ended workers counted for them.
+    Each is made as it is come to."""
     by_name: dict[str, list[ClusterStatus]] = {}
     for clusters in workers:
         for cluster in clusters:
             by_name.setdefault(cluster.name, []).append(cluster)
     past = {cluster.name: cluster.hosts for cluster in ended}
-    return [
-        replace(same[0], hosts=_whole_hosts([cluster.hosts for cluster in same], past.get(name, ())))
-        for name, same in by_name.items()
-    ]
+    for name, same in by_name.items():
+        yield replace(same[0], hosts=_whole_hosts([cluster.hosts for cluster in same], past.get(name, ())))
 
 
-def _whole_hosts(workers: Sequence[Sequence[HostStatus]], ended: Sequence[HostStatus]) -> list[HostStatus]:
+def _whole_hosts(workers: Sequence[Collection[HostStatus]], ended: Collection[HostStatus]) -> list[HostStatus]:
     merged: dict[str, HostStatus] = {}
     for host in (host for hosts in workers for host in hosts):
         known = merged.get(str(host.address))
@@ -132,7 +176,7 @@ class Ended:
         """A worker has ended; this was its last word."""
         self.stats = merge([self.stats, lasting(last.stats)], takes_highest)
         counted = [replace(each, hosts=[replace(host, gauges={}) for host in each.hosts]) for each in last.clusters]
-        self.clusters = whole_clusters([self.clusters, counted], ())
+        self.clusters = list(whole_clusters([self.clusters, counted], ()))
 
     def count(self, name: str) -> None:
         """One more of this counter, which the worker that ended could not count."""

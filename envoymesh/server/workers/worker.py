@@ -14,7 +14,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from envoymesh.admin.cluster_view import cluster_status
 from envoymesh.admin.process_memory import process_memory
@@ -45,8 +45,8 @@ from envoymesh.server.workers.protocol import (
     Verb,
     encode,
 )
-from envoymesh.server.workers.snapshot import Lookups, Snapshot, renamed_for
-from envoymesh.stats.image import image_of, names_of
+from envoymesh.server.workers.snapshot import Lookups, Snapshot, renamed_for, snapshot_parts
+from envoymesh.stats.image import images_of, names_of
 
 PR_SET_PDEATHSIG = 1
 
@@ -119,7 +119,7 @@ class Worker(Server):
         if isinstance(message, Command):
             self._obey(message)
         elif isinstance(message, Ask):
-            self._send(Answer(message.number, self._snapshot()))
+            self._slices.add(self._answering(message.number))
         elif isinstance(message, Ping):
             self._send(Pong())
         elif isinstance(message, Lend):
@@ -155,14 +155,18 @@ class Worker(Server):
         self._initialised.set()
         self._stopped.set()
 
-    def _snapshot(self) -> Snapshot:
-        return Snapshot(
-            stats=image_of(self.store, self._renamed, self._known),
-            clusters=[cluster_status(cluster) for cluster in self.clusters.clusters().values()],
-            memory=process_memory(),
-            connections=self._open_connections(),
-            lookups=Lookups.of(self.store.lookups),
+    def _answering(self, number: int) -> Iterator[None]:
+        """Tell what was counted, in parts and in slices: a question comes with each look at the admin."""
+        images = images_of(self.store, self._renamed, self._known)
+        clusters = map(cluster_status, tuple(self.clusters.clusters().values()))
+        for part in snapshot_parts(images, clusters):
+            if part is not None:
+                self._send(Answer(number, part, last=False))
+            yield
+        rest = Snapshot(
+            memory=process_memory(), connections=self._open_connections(), lookups=Lookups.of(self.store.lookups)
         )
+        self._send(Answer(number, rest))
 
 
 def end_with_parent() -> None:

@@ -11,6 +11,7 @@ from envoymesh.admin.messages import Request, Response, parse_target
 from envoymesh.admin.registry import Admin
 from envoymesh.admin.views import MemoryUsage, RuntimeSnapshot, ServerState
 from envoymesh.stats import Store
+from tests.support.steps import finished
 
 
 @dataclass
@@ -130,6 +131,8 @@ def ask(context: AdminContext) -> Ask:
 
     def ask(target: str, method: str = "GET", **changes: object) -> Response:
         path, params = parse_target(target)
-        return Admin(replace(context, **changes)).handle(Request(method, path, params, target))
+        answer = Admin(replace(context, **changes)).handle(Request(method, path, params, target))
+        response = answer if isinstance(answer, Response) else finished(answer)
+        return replace(response, body="".join(response.body))
 
     return ask

@@ -51,4 +51,5 @@ def test_the_observability_name_is_the_alternative_stat_name() -> None:
 )
 def test_health_as_the_endpoint_gives_it(given: str, shown: str) -> None:
     host = Host(Address("::1", 80), EndpointSettings("::1", 80, health_status=given))
-    assert cluster_status(FakeCluster(ClusterSettings("c"), [host])).hosts[0].health.eds_health_status == shown
+    (status,) = cluster_status(FakeCluster(ClusterSettings("c"), [host])).hosts
+    assert status.health.eds_health_status == shown

@@ -1,20 +1,32 @@
 """The admin filter: whole requests in, whole answers out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from envoymesh.admin.answer import CHUNK, AnswerWriter
 from envoymesh.admin.context import AdminContext
 from envoymesh.admin.filter import MAX_BODY, AdminFilter, admin_filter_factory
+from envoymesh.admin.messages import Response
 from envoymesh.admin.registry import Admin
-from envoymesh.http.filter import FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus
+from envoymesh.http.filter import (
+    FilterDataStatus,
+    FilterHeadersStatus,
+    FilterTrailersStatus,
+    WatermarkCallbacks,
+)
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.network.slices import Slices
+from tests.support.fakes import FakeConnection, FakeDispatcher
 
 
 class Stream:
     """The callbacks that the filter uses, and what it answered."""
 
     def __init__(self) -> None:
+        self.connection = FakeConnection()
+        self.watermarks: WatermarkCallbacks | None = None
+        self.sizes: list[int] = []
         self.headers: ResponseHeaders | None = None
         self.body = b""
         self.ended = False
@@ -27,8 +39,12 @@ class Stream:
 
     def encode_data(self, data: bytes, end_stream: bool) -> None:
         assert not self.ended
+        self.sizes.append(len(data))
         self.body += data
         self.ended = end_stream
+
+    def add_downstream_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
+        self.watermarks = callbacks
 
     def send_local_reply(
         self, status: int, body: bytes, details: str, modify_headers: Callable[[ResponseHeaders], None] | None = None
@@ -55,9 +71,19 @@ def stream() -> Stream:
 
 
 @pytest.fixture
-def admin_filter(context: AdminContext, stream: Stream) -> AdminFilter:
+def dispatcher() -> FakeDispatcher:
+    return FakeDispatcher()
+
+
+@pytest.fixture
+def slices(dispatcher: FakeDispatcher) -> Slices:
+    return Slices(dispatcher)
+
+
+@pytest.fixture
+def admin_filter(context: AdminContext, stream: Stream, slices: Slices) -> AdminFilter:
     chain = Chain()
-    admin_filter_factory(Admin(context))(chain)
+    admin_filter_factory(Admin(context), slices)(chain)
     (made,) = chain.filters
     made.set_decoder_filter_callbacks(stream)
     return made
@@ -75,8 +101,11 @@ def test_a_get_is_answered_at_once(admin_filter: AdminFilter, stream: Stream) ->
     assert (stream.body, stream.ended) == (b"LIVE\n", True)
 
 
-def test_an_empty_answer_ends_with_its_headers(admin_filter: AdminFilter, stream: Stream) -> None:
+def test_an_empty_answer_ends_with_its_headers(
+    admin_filter: AdminFilter, stream: Stream, dispatcher: FakeDispatcher
+) -> None:
     admin_filter.decode_headers(RequestHeaders(b"GET", b"/stats?filter=none"), True)
+    dispatcher.run_posted()
     assert (stream.body, stream.ended) == (b"", True)
 
 
@@ -134,22 +163,27 @@ def workers() -> Workers:
 
 
 @pytest.fixture
-def waiting_filter(context: AdminContext, stream: Stream, workers: Workers) -> AdminFilter:
+def waiting_filter(context: AdminContext, stream: Stream, workers: Workers, dispatcher: FakeDispatcher) -> AdminFilter:
     chain = Chain()
-    admin_filter_factory(Admin(context), workers.gather)(chain)
+    admin_filter_factory(Admin(context), Slices(dispatcher), workers.gather)(chain)
     (made,) = chain.filters
     made.set_decoder_filter_callbacks(stream)
     return made
 
 
 def test_counts_are_shown_when_they_are_gathered(
-    waiting_filter: AdminFilter, stream: Stream, workers: Workers, context: AdminContext
+    waiting_filter: AdminFilter,
+    stream: Stream,
+    workers: Workers,
+    context: AdminContext,
+    dispatcher: FakeDispatcher,
 ) -> None:
     waiting_filter.decode_headers(RequestHeaders(b"GET", b"/stats"), True)
     assert stream.headers is None
     context.store.scope("x.").counter("total").inc()
     (then,) = workers.asked
     then()
+    dispatcher.run_posted()
     assert (stream.body, stream.ended) == (b"x.total: 1\n", True)
 
 
@@ -180,3 +214,123 @@ def test_a_stream_that_is_gone_is_not_answered(waiting_filter: AdminFilter, stre
     (then,) = workers.asked
     then()
     assert stream.headers is None
+
+
+def test_a_page_of_another_site_changes_nothing(
+    admin_filter: AdminFilter, stream: Stream, context: AdminContext
+) -> None:
+    counter = context.store.scope("x.").counter("total")
+    counter.inc()
+    headers = RequestHeaders(
+        b"POST", b"/reset_counters", b"localhost:9901", fields=[(b"origin", b"http://evil.example")]
+    )
+    admin_filter.decode_headers(headers, True)
+    assert counter.value == 1
+    assert stream.headers is not None
+    assert stream.headers.status == 403
+    assert b"another site (Origin: http://evil.example)" in stream.body
+
+
+def test_a_name_that_is_not_ours_is_not_answered_over_the_loopback(admin_filter: AdminFilter, stream: Stream) -> None:
+    admin_filter.decode_headers(RequestHeaders(b"GET", b"/ready", b"rebound.example:9901"), True)
+    assert stream.headers is not None
+    assert stream.headers.status == 403
+    assert b"(rebound.example:9901)" in stream.body
+
+
+def test_elsewhere_a_name_is_anybodys(admin_filter: AdminFilter, stream: Stream) -> None:
+    stream.connection = FakeConnection(local="10.0.0.1:9901")
+    admin_filter.decode_headers(RequestHeaders(b"GET", b"/ready", b"admin.example:9901"), True)
+    assert stream.body == b"LIVE\n"
+
+
+@pytest.fixture
+def many(context: AdminContext) -> str:
+    """So many stats that they take several chunks; what they are as text."""
+    scope = context.store.scope("some.rather.long.prefix.")
+    names = [f"some.rather.long.prefix.{index:05}" for index in range(4000)]
+    for index in range(4000):
+        scope.counter(f"{index:05}")
+    return "".join(f"{name}: 0\n" for name in names)
+
+
+def test_a_long_answer_is_written_in_chunks(
+    admin_filter: AdminFilter, stream: Stream, dispatcher: FakeDispatcher, many: str
+) -> None:
+    admin_filter.decode_headers(RequestHeaders(b"GET", b"/stats"), True)
+    assert stream.headers is None, "not in this turn"
+    dispatcher.run_posted()
+    assert stream.body.decode() == many
+    assert stream.ended
+    assert len(stream.sizes) > 3
+    assert all(CHUNK <= size < 2 * CHUNK for size in stream.sizes[:-1])
+
+
+def test_a_client_that_does_not_read_is_not_written_for(
+    admin_filter: AdminFilter, stream: Stream, dispatcher: FakeDispatcher, slices: Slices, many: str
+) -> None:
+    admin_filter.decode_headers(RequestHeaders(b"GET", b"/stats"), True)
+    assert stream.watermarks is not None
+    stream.watermarks.on_above_write_buffer_high_watermark()
+    dispatcher.run_posted()
+    assert stream.headers is None
+    # Above and below again before the work has noticed: it must not be done twice over.
+    stream.watermarks.on_below_write_buffer_low_watermark()
+    stream.watermarks.on_above_write_buffer_high_watermark()
+    stream.watermarks.on_below_write_buffer_low_watermark()
+    assert str(slices) == "Slices(1 under way)"
+    dispatcher.run_posted()
+    assert stream.body.decode() == many
+    assert stream.ended
+    stream.watermarks.on_above_write_buffer_high_watermark()
+    stream.watermarks.on_below_write_buffer_low_watermark()
+    dispatcher.run_posted()
+
+
+def test_a_stream_that_goes_while_its_answer_is_made(
+    admin_filter: AdminFilter, stream: Stream, dispatcher: FakeDispatcher, many: str
+) -> None:
+    admin_filter.decode_headers(RequestHeaders(b"GET", b"/stats"), True)
+    admin_filter.on_destroy()
+    dispatcher.run_posted()
+    assert stream.headers is None
+    assert not dispatcher.posted
+
+
+def test_what_comes_and_goes_meanwhile_breaks_no_answer(
+    admin_filter: AdminFilter, stream: Stream, dispatcher: FakeDispatcher, many: str, context: AdminContext
+) -> None:
+    scope = context.store.scope("zzz.")
+    scope.counter("goes")
+    admin_filter.decode_headers(RequestHeaders(b"GET", b"/stats"), True)
+    writer = stream.watermarks
+    assert writer is not None
+    writer.on_above_write_buffer_high_watermark()
+    dispatcher.run_posted()
+    context.store.scope("aaa.").counter("comes")
+    scope.remove()
+    writer.on_below_write_buffer_low_watermark()
+    dispatcher.run_posted()
+    lines = stream.body.decode().splitlines()
+    assert lines == sorted(lines)
+    assert len(lines) >= 4000
+
+
+def test_head_makes_no_body(admin_filter: AdminFilter, stream: Stream, dispatcher: FakeDispatcher, many: str) -> None:
+    admin_filter.decode_headers(RequestHeaders(b"HEAD", b"/stats"), True)
+    dispatcher.run_posted()
+    assert stream.headers is not None
+    assert (stream.headers.status, stream.body, stream.ended) == (200, b"", True)
+
+
+def test_an_answer_that_fails_is_given_up_and_reported(stream: Stream, dispatcher: FakeDispatcher) -> None:
+    def body() -> Iterator[str]:
+        yield "x" * CHUNK
+        raise ZeroDivisionError
+
+    writer = AnswerWriter(stream, Slices(dispatcher), Response(body()), wants_body=True)  # type: ignore[arg-type]
+    writer.begin()
+    with pytest.raises(ZeroDivisionError):
+        dispatcher.run_posted()
+    assert (len(stream.body), stream.ended, stream.local_replies) == (CHUNK, False, [500])
+    dispatcher.run_posted()

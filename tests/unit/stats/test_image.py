@@ -5,10 +5,12 @@ from hypothesis import strategies as st
 
 from envoymesh.stats import Store
 from envoymesh.stats.image import (
+    PART,
     HistogramImage,
     StoreImage,
     blanked,
     image_of,
+    images_of,
     lasting,
     merge,
     names_of,
@@ -72,7 +74,7 @@ def test_the_whole_reads_as_if_one_store_had_seen_everything(parts: list[tuple[l
         store.flush()
     shown = Store()
     show(merge([image_of(store) for store in stores], highest), shown)
-    assert write_text(shown, Selection()) == write_text(whole, Selection())
+    assert list(write_text(shown, Selection())) == list(write_text(whole, Selection()))
 
 
 def test_use_is_remembered_through_a_reset() -> None:
@@ -85,8 +87,8 @@ def test_use_is_remembered_through_a_reset() -> None:
     store.reset_counters()
     shown = Store()
     show(image_of(store), shown)
-    assert write_text(shown, Selection(used_only=True)) == "x.back_to_zero: 0\nx.reset: 0\n"
-    assert write_text(shown, Selection()).count("\n") == 4
+    assert "".join(write_text(shown, Selection(used_only=True))) == "x.back_to_zero: 0\nx.reset: 0\n"
+    assert "".join(write_text(shown, Selection())).count("\n") == 4
 
 
 def test_names_can_be_changed_on_the_way_out() -> None:
@@ -138,3 +140,21 @@ def test_stats_can_be_left_out_or_blanked() -> None:
 
 def test_counts_last_and_states_do_not() -> None:
     assert lasting(IMAGE) == StoreImage({"a": 1, "b": 2}, {}, {"a"}, {}, {"a": HistogramImage("ms", {}, {1: 5})})
+
+
+def test_parts_are_small_and_add_up() -> None:
+    store = Store()
+    scope = store.scope("s.")
+    for index in range(PART):
+        scope.counter(f"c{index}").inc()
+        scope.gauge(f"g{index}").set(index)
+    parts = images_of(store)
+    first = next(parts)
+    scope.counter("comes meanwhile")
+    added = StoreImage()
+    for part in (first, *parts):
+        assert len(part) <= PART
+        added.add(part)
+    scope.remove()
+    assert len(added.counters) == len(added.gauges) == PART
+    assert len(added.used) == 2 * PART

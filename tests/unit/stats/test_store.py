@@ -81,3 +81,60 @@ def test_flush_merges_every_histogram_and_reset_clears_every_counter() -> None:
     store.reset_counters()
     assert scope.histogram("h").cumulative.sample_count == 1
     assert (scope.counter("c").value, scope.gauge("g").value) == (0, 3)
+
+
+def test_the_order_is_kept_as_stats_come_and_go() -> None:
+    store = Store()
+    some, other = store.scope("m."), store.scope("n.")
+    for name in ("b", "d", "a"):
+        some.counter(name)
+        other.gauge(name)
+    first = store.numbers.ordered()
+    assert [stat.name for stat in first] == ["m.a", "m.b", "m.d", "n.a", "n.b", "n.d"]
+    some.counter("c")
+    store.scope("a.").gauge("z")
+    assert len(store.numbers.ordered()) == 8
+    assert len(first) == 6, "who walks over it may go on"
+    store.scope("z.").histogram("h")
+    other.remove()
+    assert [stat.name for stat in store.numbers.ordered()] == ["a.z", "m.a", "m.b", "m.c", "m.d"]
+    assert [stat.name for stat in store.counters.ordered()] == ["m.a", "m.b", "m.c", "m.d"]
+    assert [stat.name for stat in store.gauges.ordered()] == ["a.z"]
+    assert [stat.name for stat in first] == ["m.a", "m.b", "m.d", "n.a", "n.b", "n.d"]
+
+
+def test_a_stat_that_goes_before_anybody_asked_for_the_order() -> None:
+    store = Store()
+    gone = store.scope("a.")
+    gone.counter("x")
+    gone.remove()
+    store.scope("a.").counter("x")
+    again = store.scope("a.").counter("x")
+    assert store.counters.ordered() == store.numbers.ordered() == [again]
+    store.scope("a.").counter("x")
+    assert len(store.numbers.ordered()) == 1
+
+
+def test_many_that_come_at_once_are_sorted_in() -> None:
+    store = Store()
+    scope = store.scope("")
+    for number in range(0, 1000, 2):
+        scope.counter(f"{number:04}")
+    store.settle()
+    for number in range(1, 1000, 2):
+        scope.counter(f"{number:04}")
+    assert [stat.name for stat in store.counters.ordered()] == [f"{number:04}" for number in range(1000)]
+
+
+def test_flushing_takes_a_histogram_at_a_step() -> None:
+    store = Store()
+    scope = store.scope("")
+    histograms = [scope.histogram(name) for name in "abc"]
+    for histogram in histograms:
+        histogram.record(1)
+    steps = store.flushing()
+    next(steps)
+    scope.histogram("new while it is under way")
+    assert [histogram.used for histogram in histograms] == [True, False, False]
+    assert len(list(steps)) == 2
+    assert all(histogram.used for histogram in histograms)

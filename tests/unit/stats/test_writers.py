@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable, Iterator
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -9,8 +10,21 @@ from prometheus_client.parser import text_string_to_metric_families
 from envoymesh.stats import Store
 from envoymesh.stats.json_writer import write_json
 from envoymesh.stats.prometheus import write_prometheus
-from envoymesh.stats.selection import BucketMode, Selection, StatType
+from envoymesh.stats.selection import HISTOGRAMS, NUMBERS, BucketMode, Selection, StatType
 from envoymesh.stats.text import write_text
+
+
+def text_of(store: Store, selection: Selection) -> str:
+    return "".join(write_text(store, selection))
+
+
+def json_of(store: Store, selection: Selection) -> str:
+    return "".join(write_json(store, selection))
+
+
+def prometheus_of(store: Store, selection: Selection) -> str:
+    return "".join(write_prometheus(store, selection))
+
 
 NOTHING = Selection(matches=re.compile("no such stat").search)
 
@@ -33,7 +47,7 @@ def store() -> Store:
 def test_text_is_readouts_then_numbers_then_histograms(store: Store) -> None:
     shares = ["0", "25", "50", "75", "90", "95", "99", "99.5", "99.9", "100"]
     quantiles = " ".join(f"P{share}(nan,19.5)" for share in shares)
-    assert write_text(store, Selection()).splitlines() == [
+    assert text_of(store, Selection()).splitlines() == [
         'http.in.rds.r.version_text: "v"1""',
         "cluster.s1.upstream_cx_active: 7",
         "cluster.s1.upstream_rq_200: 2",
@@ -44,28 +58,28 @@ def test_text_is_readouts_then_numbers_then_histograms(store: Store) -> None:
 
 
 def test_nothing_chosen_is_an_empty_answer(store: Store) -> None:
-    assert write_text(store, NOTHING) == ""
-    assert write_json(store, NOTHING) == '{"stats":[]}'
-    assert write_prometheus(store, NOTHING) == ""
+    assert text_of(store, NOTHING) == ""
+    assert json_of(store, NOTHING) == '{"stats":[]}'
+    assert prometheus_of(store, NOTHING) == ""
 
 
 def test_text_buckets(store: Store) -> None:
     chosen = Selection(type=StatType.HISTOGRAMS, used_only=True, buckets=BucketMode.CUMULATIVE)
-    text = write_text(store, chosen)
+    text = text_of(store, chosen)
     assert text.startswith("cluster.s1.upstream_rq_time: B0.5(0,0) B1(0,0) B5(0,0) B10(0,0) B25(0,1) B50(0,1) ")
     assert text.endswith(" B600000(0,1) B1.8e+06(0,1) B3.6e+06(0,1)\n")
-    disjoint = write_text(store, Selection(type=StatType.HISTOGRAMS, buckets=BucketMode.DISJOINT))
+    disjoint = text_of(store, Selection(type=StatType.HISTOGRAMS, buckets=BucketMode.DISJOINT))
     assert " B10(0,0) B25(0,1) B50(0,0) " in disjoint
 
 
 def test_text_detailed(store: Store) -> None:
     chosen = Selection(type=StatType.HISTOGRAMS, used_only=True, buckets=BucketMode.DETAILED)
-    assert write_text(store, chosen).splitlines()[:3] == [
+    assert text_of(store, chosen).splitlines()[:3] == [
         "cluster.s1.upstream_rq_time:",
         "  totals=19,1:1",
         "  intervals=",
     ]
-    assert write_text(store, chosen).splitlines()[3].startswith("  summary=P0(nan,19.5) P25")
+    assert text_of(store, chosen).splitlines()[3].startswith("  summary=P0(nan,19.5) P25")
 
 
 @pytest.mark.parametrize(
@@ -83,11 +97,11 @@ def test_text_detailed(store: Store) -> None:
     ],
 )
 def test_selections(store: Store, selection: Selection, names: list[str]) -> None:
-    assert [line.split(":")[0] for line in write_text(store, selection).splitlines()] == names
+    assert [line.split(":")[0] for line in text_of(store, selection).splitlines()] == names
 
 
 def test_json_summary(store: Store) -> None:
-    stats = json.loads(write_json(store, Selection()))["stats"]
+    stats = json.loads(json_of(store, Selection()))["stats"]
     assert stats[:4] == [
         {"name": "http.in.rds.r.version_text", "value": 'v"1"'},
         {"name": "cluster.s1.upstream_cx_active", "value": 7},
@@ -103,15 +117,15 @@ def test_json_summary(store: Store) -> None:
 
 def test_json_buckets_and_details(store: Store) -> None:
     chosen = Selection(type=StatType.HISTOGRAMS, used_only=True, buckets=BucketMode.DISJOINT)
-    (stat,) = json.loads(write_json(store, chosen))["stats"][0]["histograms"]
+    (stat,) = json.loads(json_of(store, chosen))["stats"][0]["histograms"]
     assert stat["buckets"][4] == {"upper_bound": 25, "interval": 0, "cumulative": 1}
     chosen = Selection(type=StatType.HISTOGRAMS, used_only=True, buckets=BucketMode.DETAILED)
-    (detail,) = json.loads(write_json(store, chosen))["stats"][0]["histograms"]["details"]
+    (detail,) = json.loads(json_of(store, chosen))["stats"][0]["histograms"]["details"]
     assert detail["totals"] == [{"lower_bound": 19, "width": 1, "count": 1}]
 
 
 def test_prometheus_is_readable_by_its_own_parser(store: Store) -> None:
-    text = write_prometheus(store, Selection(text_readouts_as_gauges=True))
+    text = prometheus_of(store, Selection(text_readouts_as_gauges=True))
     families = {family.name: family for family in text_string_to_metric_families(text)}
     counter = families["envoy_cluster_upstream_rq"]
     assert {sample.labels["envoy_response_code"]: sample.value for sample in counter.samples} == {"200": 2, "503": 0}
@@ -124,7 +138,7 @@ def test_prometheus_is_readable_by_its_own_parser(store: Store) -> None:
 
 
 def test_prometheus_types_lines_and_order(store: Store) -> None:
-    lines = write_prometheus(store, Selection()).splitlines()
+    lines = prometheus_of(store, Selection()).splitlines()
     assert lines[:5] == [
         "# TYPE envoy_cluster_upstream_rq counter",
         'envoy_cluster_upstream_rq{envoy_response_code="200",envoy_cluster_name="s1"} 2',
@@ -136,11 +150,31 @@ def test_prometheus_types_lines_and_order(store: Store) -> None:
 
 
 def test_prometheus_summary_shows_the_last_interval(store: Store) -> None:
-    lines = write_prometheus(store, Selection(used_only=True, buckets=BucketMode.SUMMARY)).splitlines()
+    lines = prometheus_of(store, Selection(used_only=True, buckets=BucketMode.SUMMARY)).splitlines()
     assert 'envoy_cluster_upstream_rq_time{envoy_cluster_name="s1",quantile="0.5"} nan' in lines
     assert 'envoy_cluster_upstream_rq_time_count{envoy_cluster_name="s1"} 0' in lines
 
 
 def test_prometheus_has_no_disjoint_buckets(store: Store) -> None:
     with pytest.raises(ValueError, match="unsupported prometheus histogram bucket mode"):
-        write_prometheus(store, Selection(buckets=BucketMode.DISJOINT))
+        prometheus_of(store, Selection(buckets=BucketMode.DISJOINT))
+
+
+@pytest.mark.parametrize("write", [write_text, write_json, write_prometheus])
+@pytest.mark.parametrize("selection", [Selection(), Selection(used_only=True), NOTHING])
+def test_no_piece_is_long_however_many_stats_there_are(
+    write: Callable[[Store, Selection], Iterator[str]], selection: Selection
+) -> None:
+    store = Store()
+    for index in range(1000):
+        scope = store.scope(f"cluster.c{index}.")
+        scope.counter("upstream_rq_total").add(index % 2)
+        scope.gauge("upstream_cx_active")
+        if not index % 10:
+            scope.histogram("upstream_rq_time", "ms").record(index)
+    store.flush()
+    pieces = list(write(store, selection))
+    assert len(pieces) > 1000 / NUMBERS
+    longest = max(piece.count("upstream_") for piece in pieces)
+    assert longest <= max(NUMBERS, HISTOGRAMS * 23), "lines: a histogram has 22, and each metric a TYPE"
+    assert ("upstream_cx_active" in "".join(pieces)) is (selection == Selection())

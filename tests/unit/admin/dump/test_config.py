@@ -11,6 +11,7 @@ from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 
 from envoymesh.admin.dump import config as dump
 from envoymesh.admin.views import ClusterStatus, HealthFlags, HostStatus, SocketAddress, Thresholds
+from tests.support.steps import finished
 
 WHEN = 1_000_000_000.25
 SECRET = "not for anybody's eyes"
@@ -118,7 +119,7 @@ def test_endpoints_when_asked_for(ask, dumps) -> None:
 
 def test_the_bootstrap_has_the_node_that_it_became() -> None:
     node = bootstrap_pb2.Bootstrap(node={"id": "n1", "user_agent_name": "envoy"}).node
-    made = dump.bootstrap_dump(bootstrap_pb2.Bootstrap(node={"id": "n1"}), node, WHEN)
+    made = finished(dump.bootstrap_dump(bootstrap_pb2.Bootstrap(node={"id": "n1"}), node, WHEN))
     assert made.bootstrap.node.user_agent_name == "envoy"
 
 

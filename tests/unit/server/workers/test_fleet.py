@@ -54,6 +54,7 @@ class PlayedWorker(WorkerProcess):
         self.killed = False
         self._reader = FrameReader()
         self._heard: list[Message] = []
+        self.taken: list[Answer] = []
 
     def spawn(self, start: Start) -> socket.socket:
         ours, self.end = socket.socketpair()
@@ -74,6 +75,10 @@ class PlayedWorker(WorkerProcess):
                 else:
                     self._heard.append(message)
         return self._heard.pop(0)
+
+    def take(self, answer: Answer) -> bool:
+        self.taken.append(answer)
+        return super().take(answer)
 
     def die(self) -> None:
         assert self.end is not None
@@ -184,6 +189,49 @@ def test_figures_are_asked_for_and_kept() -> None:
         assert [each.connections for each in stage.fleet.snapshots] == [0, 1]
         stage.dispatcher.advance(ANSWER_TIME)
         assert done == [1]
+
+    play(scene)
+
+
+def part(connections: int, **counters: int) -> Snapshot:
+    return Snapshot(StoreImage(counters), connections=connections)
+
+
+def test_an_answer_comes_in_parts_and_counts_when_it_is_whole() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.begin()
+        one, other = stage.cast
+        done: list[int] = []
+        stage.fleet.ask(lambda: done.append(1))
+        other.say(Answer(1, part(1)))
+        await stage.until(lambda: stage.fleet.snapshots)
+        for count, name in enumerate("abc", 1):
+            stage.dispatcher.advance(ANSWER_TIME * 0.9)
+            one.say(Answer(1, part(0, **{name: 1}), last=False))
+            await stage.until(lambda: len(one.taken) == count)  # noqa: B023 waited for here
+        assert not done, "who is telling is not late"
+        one.say(Answer(1, part(5)))
+        await stage.until(lambda: done)
+        whole = stage.fleet.snapshots[0]
+        assert (whole.connections, whole.stats.counters) == (5, {"a": 1, "b": 1, "c": 1})
+
+    play(scene)
+
+
+def test_of_answers_that_overtake_each_other_the_later_question_counts() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.begin()
+        worker = stage.cast[0]
+        worker.say(Answer(1, part(0, a=1), last=False))
+        worker.say(Answer(2, part(0, a=2), last=False))
+        worker.say(Answer(2, part(2, b=2)))
+        await stage.until(lambda: stage.fleet.snapshots)
+        worker.say(Answer(1, part(1)))
+        worker.say(Answer(0, part(0)))
+        worker.say(Answer(3, part(3), last=False))
+        await stage.until(lambda: worker.taken[-1].number == 3)
+        (known,) = stage.fleet.snapshots
+        assert (known.connections, known.stats.counters) == (2, {"a": 2, "b": 2})
 
     play(scene)
 

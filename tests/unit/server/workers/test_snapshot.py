@@ -1,21 +1,27 @@
 """The whole out of its parts: which figures add up, which are shown once, and what stays of a worker that ended."""
 
+import pickle
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
 
 from envoymesh.admin.views import ClusterStatus, HostStatus, MemoryUsage, SocketAddress, Thresholds
 from envoymesh.server.workers.snapshot import (
+    SENT_AT_ONCE,
     Ended,
     Snapshot,
     is_parents,
     renamed_for,
+    snapshot_parts,
     takes_highest,
     whole_clusters,
     whole_memory,
     whole_stats,
 )
-from envoymesh.stats.image import HistogramImage, StoreImage
+from envoymesh.stats import Store
+from envoymesh.stats.image import HistogramImage, StoreImage, image_of, images_of
+from tests.support.steps import finished
 
 MEMORY = MemoryUsage(allocated=1, heap_size=2, total_physical_bytes=3)
 
@@ -87,7 +93,7 @@ def test_stats_of_the_whole() -> None:
         used={"http.a.rq"},
         histograms={"http.a.time": HistogramImage("ms", {5: 1}, {5: 2})},
     )
-    whole = whole_stats(parent, [worker, worker])
+    whole = finished(whole_stats(parent, [worker, worker]))
     assert whole.counters == {
         "server.worker_restarts": 1,
         "http.admin.rq": 2,
@@ -127,3 +133,27 @@ def test_a_worker_that_ended_leaves_its_counts() -> None:
     assert whole.hosts == [host(1, 5, 1)]
     ended.reset_counters()
     assert ended.stats.counters == {"c": 0}
+
+
+def test_a_snapshot_is_told_in_parts_that_add_up() -> None:
+    store = Store()
+    scope = store.scope("s.")
+    for index in range(3 * SENT_AT_ONCE):
+        scope.counter(f"{index}").inc()
+    hosts = [HostStatus(SocketAddress("10.0.0.1", port), {}, {}) for port in range(2 * SENT_AT_ONCE)]
+    clusters = [ClusterStatus(name, name, Thresholds(), Thresholds(), iter_only(hosts)) for name in ("a", "b")]
+    parts = [part for part in snapshot_parts(images_of(store), iter(clusters)) if part is not None]
+    assert len(parts) >= 5
+    assert all(len(part.stats) < 2 * SENT_AT_ONCE for part in parts)
+    whole = Snapshot()
+    for part in pickle.loads(pickle.dumps(parts)):
+        whole.add(part)
+    assert whole.stats == image_of(store)
+    assert [(cluster.name, len(cluster.hosts)) for cluster in whole.clusters] == [("a", len(hosts)), ("b", len(hosts))]
+    whole.add(Snapshot(memory=MEMORY, connections=7))
+    assert (whole.memory, whole.connections) == (MEMORY, 7)
+
+
+def iter_only(hosts: list[HostStatus]) -> Collection[HostStatus]:
+    """Hosts as the view of a live cluster gives them: no list, and nothing to send to another process."""
+    return {host.address: host for host in hosts}.values()

@@ -1,0 +1,1 @@
+"""Configuration messages as JSON that is made step by step."""
