@@ -6,7 +6,8 @@ from typing import Protocol
 from envoymesh.admin.views import ClusterStatus, HealthFlags, HostStatus, SocketAddress, Thresholds
 from envoymesh.stats import Counter, Gauge
 from envoymesh.upstream.host import Host
-from envoymesh.upstream.settings import ClusterSettings, ThresholdSettings
+from envoymesh.upstream.resource_manager import ResourceManager
+from envoymesh.upstream.settings import ClusterSettings
 
 
 class ClusterFacts(Protocol):
@@ -24,6 +25,9 @@ class ClusterFacts(Protocol):
     def hosts(self) -> Sequence[Host]:
         """Its hosts now."""
 
+    def resource_manager(self, priority: str = "DEFAULT") -> ResourceManager:
+        """Its limits now."""
+
 
 # What a host is shown as for each LbEndpoint.health_status; the others are shown as HEALTHY.
 _EDS_HEALTH = {"UNHEALTHY": "UNHEALTHY", "TIMEOUT": "UNHEALTHY", "DRAINING": "DRAINING", "DEGRADED": "DEGRADED"}
@@ -35,8 +39,8 @@ def cluster_status(cluster: ClusterFacts) -> ClusterStatus:
     return ClusterStatus(
         name=cluster.name,
         observability_name=settings.stat_name or cluster.name,
-        default=_thresholds(settings.default_thresholds),
-        high=_thresholds(settings.high_thresholds),
+        default=_thresholds(cluster.resource_manager("DEFAULT")),
+        high=_thresholds(cluster.resource_manager("HIGH")),
         # As in Envoy: only hosts that DNS found have metadata of their own.
         hosts=_Hosts(tuple(cluster.hosts), settings.discovery_type != "STATIC"),
     )
@@ -60,12 +64,12 @@ class _Hosts(Collection[HostStatus]):
         return any(status == each for each in self)
 
 
-def _thresholds(settings: ThresholdSettings) -> Thresholds:
+def _thresholds(limits: ResourceManager) -> Thresholds:
     return Thresholds(
-        max_connections=settings.max_connections,
-        max_pending_requests=settings.max_pending_requests,
-        max_requests=settings.max_requests,
-        max_retries=settings.max_retries,
+        max_connections=limits.connections.maximum,
+        max_pending_requests=limits.pending_requests.maximum,
+        max_requests=limits.requests.maximum,
+        max_retries=limits.retries.maximum,
     )
 
 

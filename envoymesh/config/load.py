@@ -14,6 +14,7 @@ from typing import Any
 
 from envoymesh.config.checks import check
 from envoymesh.config.errors import raise_all
+from envoymesh.config.files import FileError, read_file
 from envoymesh.config.messages import new_bootstrap
 from envoymesh.config.parse import Parser
 from envoymesh.config.reader import Reader
@@ -94,12 +95,11 @@ def read_document(path: str) -> Document:
     if ending in (".pb", ".pb_text"):
         raise ConfigError("protobuf files are not supported: write the configuration as YAML or JSON", "", path)
     try:
-        text = Path(path).read_bytes().decode()
+        text = read_file(path).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"not UTF-8: byte {error.start} is {error.object[error.start]:#04x}", "", path) from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigError(f"cannot read the file: {reason}", "", path) from error
+    except FileError as error:
+        raise ConfigError(f"cannot read the file: {error}", "", path) from error
     return load_yaml(text, path) if ending in (".yaml", ".yml") else load_json(text, path)
 
 

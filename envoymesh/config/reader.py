@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -20,9 +19,11 @@ from google.protobuf.message import Message
 
 from envoymesh.config import wellknown
 from envoymesh.config.errors import raise_all
+from envoymesh.config.files import FileError, read_file
 from envoymesh.config.messages import unpack_any
 from envoymesh.config.source import Source
 from envoymesh.errors import ConfigError
+from envoymesh.metadata import Metadata
 
 UNREAD = "field is set but not supported by envoymesh"
 """What `Reader.finish` says of a field."""
@@ -213,9 +214,14 @@ class Reader:
         if value is None:
             return {}
         if value.DESCRIPTOR.full_name == wellknown.METADATA:
-            self._child(field, "", value).accept("filter_metadata")
-            return {key: wellknown.struct_to_dict(inner) for key, inner in value.filter_metadata.items()}
+            spaces = self._child(field, "", value)._take("filter_metadata")
+            return {key: wellknown.struct_to_dict(inner) for key, inner in spaces.items()}
         return wellknown.struct_to_dict(value)
+
+    def metadata(self, kind: str) -> Metadata | None:
+        """Read the field `metadata` (envoy.config.core.v3.Metadata) of a thing of this kind; None if it is unset."""
+        spaces = self.struct("metadata")
+        return {kind: spaces} if spaces else None
 
     def json(self) -> dict[str, Any]:
         """Give the whole message as JSON with the proto field names; everything below it counts as read."""
@@ -357,10 +363,9 @@ class Reader:
     def _file(self, field: str) -> bytes:
         name = self.string(field)
         try:
-            return Path(name).read_bytes()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise self.error(field, f"cannot read the file: {reason} (value: {name})") from error
+            return read_file(name)
+        except FileError as error:
+            raise self.error(field, f"cannot read the file: {error} (value: {name})") from error
 
     def _environment(self, field: str) -> bytes:
         name = self.string(field)

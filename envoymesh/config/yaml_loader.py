@@ -2,9 +2,9 @@
 
 Envoy types only null, bool and int64; every other plain scalar, ``1.5`` and
 ``2026-01-01`` among them, stays text. Integers that don't fit 32 bits become
-text too. Only the first document of a stream counts, a map's last duplicate
-wins, ``!ignore`` drops an entry, and there are no merge keys (``<<``). This
-module must not know any message.
+text too. A map's last duplicate wins, with a warning; ``!ignore`` drops an
+entry, and there are no merge keys (``<<``). A second document, which Envoy
+passes over, is an error. This module must not know any message.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _INT = re.compile(r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|0([0-7]*)|([1-9][0-9]*))")
 _TRUE = frozenset(form for word in ("y", "yes", "true", "on") for form in (word, word.upper(), word.capitalize()))
 _FALSE = frozenset(form for word in ("n", "no", "false", "off") for form in (word, word.upper(), word.capitalize()))
 _IGNORE = "!ignore"
+_DUPLICATE = "duplicate key, the last one counts"
 
 
 @dataclass
@@ -46,14 +47,14 @@ class Document:
 
 
 def load_yaml(text: str, file: str = "") -> Document:
-    """Parse the first YAML document of a text.
+    """Parse a text that is one YAML document.
 
     Args:
         text: the YAML; a leading byte order mark is skipped.
         file: its name, for errors and warnings.
 
     Raises:
-        ConfigError: it isn't YAML, holds no document, or is nested too deeply.
+        ConfigError: it isn't YAML, holds no document or more than one, or is nested too deeply.
     """
     try:
         loader = _PARSER(text.removeprefix("\ufeff"))
@@ -77,12 +78,12 @@ def load_json(text: str, file: str = "") -> Document:
     found = Document()
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(items)
-        if len(result) < len(items):
-            keys = [key for key, _ in items]
-            repeated = sorted({key for key in keys if keys.count(key) > 1})
-            found.warnings.append(f"{file}: duplicate key, the last one counts (value: {', '.join(repeated)})")
-        return result
+        seen: dict[str, Any] = {}
+        for key, value in items:
+            if key in seen:
+                found.warnings.append(f"{file}: {_DUPLICATE} (value: {key})")
+            seen[key] = value
+        return seen
 
     try:
         found.value = json.loads(text, object_pairs_hook=pairs, parse_constant=_no_constant)
@@ -93,7 +94,8 @@ def load_json(text: str, file: str = "") -> Document:
     except RecursionError:
         raise ConfigError(f"nested more than {MAX_DEPTH} deep", "", file) from None
     try:
-        found.lines = load_yaml(text, file).lines
+        as_yaml = load_yaml(text, file)
+        found.lines, found.warnings = as_yaml.lines, as_yaml.warnings
     except ConfigError:
         # JSON that isn't YAML (a tab, a surrogate pair): its errors come without lines.
         found.lines = {}
@@ -128,17 +130,16 @@ class _Composer:
             raise ConfigError("holds no document", "", self._file)
         self._found.value = self._value(self._next(), ())
         self._next()
-        self._warn_of_more()
+        self._refuse_more()
         return self._found
 
-    def _warn_of_more(self) -> None:
-        try:
+    def _refuse_more(self) -> None:
+        """Refuse what follows the document, but for a separator at the end, which tools like to write."""
+        while isinstance(start := self._next(), yaml.DocumentStartEvent):
             event = self._next()
-        except yaml.YAMLError:
-            # Envoy doesn't read on after the first document either.
-            return
-        if isinstance(event, yaml.DocumentStartEvent):
-            self._warn("only the first YAML document counts", event)
+            if not isinstance(event, yaml.ScalarEvent) or event.value or event.style:
+                raise self._error("a second YAML document begins here, and only one counts", start)
+            self._next()
 
     def _value(self, event: Any, key: Key) -> Any:
         if len(key) > MAX_DEPTH:
@@ -175,7 +176,8 @@ class _Composer:
                 self._value(self._next(), at)
                 continue
             if name in values:
-                self._warn(f"duplicate key, the last one counts (value: {name})", event)
+                first = self._found.lines[at]
+                self._warn(f"{_DUPLICATE}, not that of line {first} (value: {name})", event)
             self._found.lines[at] = event.start_mark.line + 1
             values[name] = self._value(self._next(), at)
         return values

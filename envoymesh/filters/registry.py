@@ -12,6 +12,7 @@ from envoymesh.config.reader import Reader
 from envoymesh.filters.router.config import router_filter_factory
 from envoymesh.http.filter import FilterFactory
 from envoymesh.network.api import Dispatcher
+from envoymesh.runtime import RuntimeReader
 from envoymesh.stats import Scope
 from envoymesh.upstream.api import ClusterManager
 
@@ -23,17 +24,19 @@ class FilterContext:
     Args:
         scope: the connection manager's stats, ``http.<stat_prefix>.``.
         random: uniform in [0, 1).
+        runtime: gives filters their keys.
     """
 
     clusters: ClusterManager
     dispatcher: Dispatcher
     scope: Scope
     random: Callable[[], float]
+    runtime: RuntimeReader
 
 
 FILTERS: dict[str, Callable[[Reader, FilterContext], FilterFactory]] = {
     "envoy.extensions.filters.http.router.v3.Router": lambda reader, context: router_filter_factory(
-        reader, context.clusters, context.scope, context.random
+        reader, context.clusters, context.scope, context.random, context.runtime
     ),
 }
 

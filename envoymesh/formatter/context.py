@@ -5,9 +5,10 @@ It must not act, and has no value that is not there already.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.stream_info import StreamInfo
@@ -37,9 +38,24 @@ class FormatterContext:
     log_type: str = NOT_SET
 
 
+class JsonText(str):
+    """What is neither text nor a number, as JSON: in a JSON format it is written as it is."""
+
+    __slots__ = ()
+
+
 Operator = Callable[[FormatterContext], Value]
 
 
 def as_latin1(text: str) -> str:
     """Configured text in the form operators give it: its UTF-8 bytes as Latin-1."""
     return text if text.isascii() else text.encode().decode("latin-1")
+
+
+def value_of(plain: Any) -> Value:
+    """A plain value of a configuration as an operator gives it; None for None."""
+    if plain is None:
+        return None
+    if isinstance(plain, str):
+        return as_latin1(plain)
+    return JsonText(as_latin1(json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))))

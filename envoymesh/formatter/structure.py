@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
-from envoymesh.formatter.context import FormatterContext, Operator
+from envoymesh.formatter.context import FormatterContext, JsonText, Operator
 from envoymesh.formatter.operators import make_operator
 from envoymesh.formatter.parse import parse
 
@@ -96,6 +96,8 @@ def _single(operator: Operator, missing: str | None) -> _Node:
         value = operator(context)
         if value is None:
             return missing
+        if isinstance(value, JsonText):
+            return value.encode("latin-1").decode()
         return f'"{escaped(value)}"' if isinstance(value, str) else str(value)
 
     return write

@@ -126,9 +126,8 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         if refusal is not None:
             self._refuse(refusal)
             return
-        expect = headers.get(b"expect")
-        if expect is not None:
-            self._continue_expected(headers, expect)
+        if headers.get(b"expect") is not None:
+            self._continue_expected(headers, headers.join(b"expect"))
         self._saw_upgrade = headers.method == b"CONNECT" or (b"upgrade" in headers.index and is_upgrade(headers))
         trusted = mutate_request_headers(
             headers, settings, manager.peer, manager.request_ids, is_upgrade=self._saw_upgrade
@@ -293,6 +292,7 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
             self._route = route
             if route is not None:
                 self.info.route_name = route.name
+                self.info.route_metadata = route.metadata
         return self._route  # type: ignore[return-value]  # _UNMATCHED only without headers, when no filter runs
 
     def clear_route_cache(self) -> None:

@@ -18,6 +18,7 @@ from envoymesh.http.http2 import Http2Settings
 from envoymesh.http.settings import HttpConnectionManagerSettings, Network
 from envoymesh.router.config import read_route_table
 from envoymesh.router.table import RouteTable
+from envoymesh.runtime import RuntimeReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class HttpConfigContext:
         access_logs: what access logs need.
         local_address: shown for loopback peers in x-forwarded-for.
         service_cluster, service_node: the node's, for `add_user_agent`.
+        runtime: where defaults come from that a runtime key may change at load.
     """
 
     read_filters: Callable[[Sequence[Reader], str], Sequence[FilterFactory]]
@@ -36,6 +38,8 @@ class HttpConfigContext:
     local_address: str
     service_cluster: str
     service_node: str
+    runtime: RuntimeReader
+    random: Callable[[], float]
 
 
 def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpConnectionManagerSettings:
@@ -43,6 +47,7 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
     common = reader.message_("common_http_protocol_options")
     flushing = _read_flushing(reader)
     forwarding = _read_forwarding(reader)
+    limits = _read_header_limits(reader, common, context.runtime)
     return HttpConnectionManagerSettings(
         stat_prefix=reader.string("stat_prefix"),
         route_table=_read_routes(reader),
@@ -63,9 +68,9 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
         user_agent=context.service_cluster.encode() if reader.boolean("add_user_agent") else b"",
         node_id=context.service_node.encode(),
         proxy_100_continue=reader.boolean("proxy_100_continue"),
-        normalize_path=reader.boolean("normalize_path"),
+        normalize_path=_read_normalize_path(reader, context),
         merge_slashes=reader.boolean("merge_slashes"),
-        path_with_escaped_slashes_action=reader.enum("path_with_escaped_slashes_action"),
+        path_with_escaped_slashes_action=_read_escaped_slashes(reader, context),
         strip_port=_read_strip_port(reader),
         stream_idle_timeout=_seconds(reader, "stream_idle_timeout", 300.0),
         request_timeout=_seconds(reader, "request_timeout", 0.0),
@@ -80,11 +85,9 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
         access_log_flush_interval=flushing.interval,
         flush_access_log_on_new_request=flushing.on_new_request,
         http1=read_http1_options(
-            reader.message_("http_protocol_options"),
-            common,
-            max_headers_kb=reader.integer("max_request_headers_kb", 60),
+            reader.message_("http_protocol_options"), common, max_headers_kb=limits.kb, max_headers_count=limits.count
         ),
-        http2=_read_http2(reader, common),
+        http2=_read_http2(reader, common, limits),
     )
 
 
@@ -132,6 +135,39 @@ def _read_routes(reader: Reader) -> RouteTable:
     return read_route_table(reader.required("route_config"))
 
 
+@dataclass(frozen=True, slots=True)
+class _HeaderLimits:
+    kb: int
+    count: int
+
+
+def _read_header_limits(reader: Reader, common: Reader | None, runtime: RuntimeReader) -> _HeaderLimits:
+    kb = runtime.number("envoy.reloadable_features.max_request_headers_size_kb", 60).value
+    count = runtime.number("envoy.reloadable_features.max_request_headers_count", 100).value
+    return _HeaderLimits(
+        reader.integer("max_request_headers_kb", kb),
+        common.integer("max_headers_count", count) if common is not None else count,
+    )
+
+
+def _read_normalize_path(reader: Reader, context: HttpConfigContext) -> bool:
+    key = context.runtime.share("http_connection_manager.normalize_path", 0.0)
+    return reader.boolean("normalize_path", key.holds(context.random))
+
+
+ESCAPED_SLASHES_ACTIONS = {2: "REJECT_REQUEST", 3: "UNESCAPE_AND_REDIRECT", 4: "UNESCAPE_AND_FORWARD"}
+
+
+def _read_escaped_slashes(reader: Reader, context: HttpConfigContext) -> str:
+    """`path_with_escaped_slashes_action`; as in Envoy the share is asked once, at load, and of any action."""
+    action = reader.enum("path_with_escaped_slashes_action")
+    default = context.runtime.number("http_connection_manager.path_with_escaped_slashes_action", 1).value
+    enabled = context.runtime.share("http_connection_manager.path_with_escaped_slashes_action_enabled", 1.0)
+    if action == "IMPLEMENTATION_SPECIFIC_DEFAULT":
+        action = ESCAPED_SLASHES_ACTIONS.get(default, "KEEP_UNCHANGED")
+    return action if enabled.holds(context.random) else "KEEP_UNCHANGED"
+
+
 def _read_codec_type(reader: Reader) -> str:
     kind = reader.enum("codec_type")
     if kind == "HTTP3":
@@ -169,9 +205,11 @@ def _read_cidr(reader: Reader) -> Network:
         raise reader.error("address_prefix", f"invalid ip/mask combo '{text}': {error}") from None
 
 
-def read_http1_options(options: Reader | None, common: Reader | None, *, max_headers_kb: int) -> Http1Settings:
+def read_http1_options(
+    options: Reader | None, common: Reader | None, *, max_headers_kb: int, max_headers_count: int
+) -> Http1Settings:
     """Read an envoy.config.core.v3.Http1ProtocolOptions and the common options (None for the defaults)."""
-    count = common.integer("max_headers_count", 100) if common else 100
+    count = common.integer("max_headers_count", max_headers_count) if common else max_headers_count
     underscores = common.enum("headers_with_underscores_action") if common else "ALLOW"
     action = HeadersWithUnderscoresAction[underscores]
     if options is None:
@@ -201,11 +239,9 @@ def _read_key_format(options: Reader) -> bool:
     return True
 
 
-def _read_http2(reader: Reader, common: Reader | None) -> Http2Settings:
+def _read_http2(reader: Reader, common: Reader | None, limits: _HeaderLimits) -> Http2Settings:
     settings = read_http2_options(
-        reader.message_("http2_protocol_options"),
-        max_headers_kb=reader.integer("max_request_headers_kb", 60),
-        max_headers_count=common.integer("max_headers_count", 100) if common else 100,
+        reader.message_("http2_protocol_options"), max_headers_kb=limits.kb, max_headers_count=limits.count
     )
     underscores = common.enum("headers_with_underscores_action") if common else "ALLOW"
     return replace(settings, headers_with_underscores_action=underscores)

@@ -28,7 +28,7 @@ from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1ServerCodec
 from envoymesh.http.http2 import HTTP2_PREFACE_START, Http2ServerCodec
 from envoymesh.http.leaving import LEAVE_GRACE, Goodbye, IdleWatch
-from envoymesh.http.settings import DEFERRED_CLOSE, PREMATURE_RESET_LIMIT, PREMATURE_RESET_SECONDS
+from envoymesh.http.settings import DEFERRED_CLOSE
 from envoymesh.http.stream_ends import ENDED, note_codec_error, note_disconnect
 from envoymesh.network.api import NO_TIMER, CloseType, Connection, ConnectionEvent, ConnectionHandler
 
@@ -355,12 +355,14 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
 
     def _resets_too_often(self, stream: ActiveStream) -> bool:
         """Close on a client that resets most of its requests at once (Envoy's answer to CVE-2023-44487)."""
-        info = stream.info
+        info, context = stream.info, self._context
         self._ended_requests += 1
-        if info.response_code is not None or info.end_time - info.start_time > PREMATURE_RESET_SECONDS:
+        if info.response_code is not None or info.end_time - info.start_time > context.premature_reset_seconds.value:
             return False
         self._premature_resets += 1
-        if self._draining or self._premature_resets * 2 < max(self._ended_requests, PREMATURE_RESET_LIMIT):
+        if self._draining or self._premature_resets * 2 < max(
+            self._ended_requests, context.premature_reset_limit.value
+        ):
             return False
         self.stats.downstream_rq_too_many_premature_resets.inc()
         self.connection.close(CloseType.NO_FLUSH, "too_many_premature_resets")

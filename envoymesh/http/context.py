@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from envoymesh.http.date import DateProvider
 from envoymesh.http.request_id import RequestIdGenerator
-from envoymesh.http.settings import HttpConnectionManagerSettings
+from envoymesh.http.settings import PREMATURE_RESET_LIMIT, PREMATURE_RESET_SECONDS, HttpConnectionManagerSettings
 from envoymesh.http.stats import (
     Http1CodecStats,
     Http2CodecStats,
@@ -16,6 +16,7 @@ from envoymesh.http.stats import (
     response_class_counters,
 )
 from envoymesh.network.api import Dispatcher
+from envoymesh.runtime import RuntimeReader
 
 if TYPE_CHECKING:
     from envoymesh.http.connection_manager import ConnectionManager
@@ -40,6 +41,8 @@ class HttpContext:
         "listener_stats",
         "managers",
         "next_stream_id",
+        "premature_reset_limit",
+        "premature_reset_seconds",
         "request_ids",
         "response_classes",
         "settings",
@@ -59,6 +62,7 @@ class HttpContext:
         request_ids: RequestIdGenerator,
         drain_close: Callable[[], bool],
         next_stream_id: Callable[[], int],
+        runtime: RuntimeReader,
     ) -> None:
         self.settings = settings
         self.stats = stats
@@ -70,6 +74,8 @@ class HttpContext:
         self.request_ids = request_ids
         self.drain_close = drain_close
         self.next_stream_id = next_stream_id
+        self.premature_reset_limit = runtime.number(PREMATURE_RESET_LIMIT, 500)
+        self.premature_reset_seconds = runtime.number(PREMATURE_RESET_SECONDS, 1)
         self.response_classes = response_class_counters(stats)
         self.listener_classes = response_class_counters(listener_stats)
         self.managers: set[ConnectionManager] = set()

@@ -84,6 +84,15 @@ class HeaderMap:
         if len(index) != len(fields):
             fields[place + 1 :] = [field for field in fields[place + 1 :] if field[0] != name]
 
+    def join(self, name: bytes) -> bytes:
+        """Make one field of all of a name, as Envoy does with those it has a place for, and give its value."""
+        values = self.get_all(name)
+        if len(values) < 2:
+            return values[0] if values else b""
+        value = b",".join([each for each in values if each])
+        self.set(name, value)
+        return value
+
     def remove(self, name: bytes) -> bool:
         """Take all fields of a name out; tells whether there were any."""
         index = self.index

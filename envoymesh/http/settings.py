@@ -20,12 +20,11 @@ from envoymesh.router.table import RouteTable
 DEFERRED_CLOSE: Final = "deferred_close_on_drained_connection"
 """Why a connection ends behind its last answer (%DOWNSTREAM_LOCAL_CLOSE_REASON%)."""
 
-PREMATURE_RESET_LIMIT: Final = 500
-"""Requests of which half may be reset early (overload.premature_reset_total_stream_count)."""
+PREMATURE_RESET_LIMIT: Final = "overload.premature_reset_total_stream_count"
+"""Runtime key: requests of which half may be reset early."""
 
-PREMATURE_RESET_SECONDS: Final = 1.0
-"""A request reset within this time and before its response was reset early
-(overload.premature_reset_min_stream_lifetime_seconds)."""
+PREMATURE_RESET_SECONDS: Final = "overload.premature_reset_min_stream_lifetime_seconds"
+"""Runtime key: a request reset within this time and before its response was reset early."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

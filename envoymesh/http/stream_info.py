@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from envoymesh.http.codec import BytesMeter, HttpProtocol
+    from envoymesh.metadata import Metadata
     from envoymesh.network.api import Address, Connection
 
 
@@ -68,6 +69,7 @@ class StreamInfo:
         "attempt_count",
         "bytes_received",
         "bytes_sent",
+        "cluster_metadata",
         "downstream",
         "downstream_meter",
         "earlier_tries",
@@ -76,6 +78,7 @@ class StreamInfo:
         "first_upstream_rx",
         "first_upstream_tx",
         "flags",
+        "host_metadata",
         "interim_code",
         "last_downstream_rx",
         "last_downstream_tx",
@@ -84,6 +87,7 @@ class StreamInfo:
         "protocol",
         "response_code",
         "response_code_details",
+        "route_metadata",
         "route_name",
         "start_time",
         "start_wall_time",
@@ -123,6 +127,9 @@ class StreamInfo:
         self.bytes_sent = 0
         self.attempt_count = 0
         self.route_name = ""
+        self.route_metadata: Metadata | None = None
+        self.cluster_metadata: Metadata | None = None
+        self.host_metadata: Metadata | None = None
         self.upstream_cluster = ""
         self.upstream_host: Address | None = None
         self.upstream_host_name = ""

@@ -18,13 +18,14 @@ FOLDER = Path(__file__).resolve().parent / "built"
 """Where compiled modules are kept, beside a manifest for each kind of Python."""
 
 _ROOMS = ("stats", "network", "http", "formatter", "router", "upstream", "filters", "native")
-ROOMS = ("errors.py", *(f"{room}/**/*.py" for room in _ROOMS))
+ROOMS = ("errors.py", "metadata.py", "runtime.py", *(f"{room}/**/*.py" for room in _ROOMS))
 """Where compiled modules are, and all that they may import (ARCHITECTURE.md)."""
 
 GROUP = "envoymesh"
 """What the one library of all modules is called, as `envoymesh__mypyc`."""
 
 MODULES = (
+    "filters.router.direct",
     "filters.router.errors",
     "filters.router.filter",
     "filters.router.headers",
@@ -90,6 +91,7 @@ MODULES = (
     "router.paths",
     "router.retry",
     "router.table",
+    "runtime",
     "stats.histogram",
     "stats.primitives",
     "upstream.api",

@@ -15,6 +15,8 @@ from typing import Final, Protocol
 
 from mypy_extensions import trait
 
+from envoymesh.metadata import Metadata
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -140,6 +142,7 @@ class Connection:
     requested_server_name: str
     filter_chain_name: str  # of an accepted connection; "" where the chain has none
     listener_name: str  # of an accepted connection
+    metadata: Metadata | None  # of an accepted connection's listener and filter chain; None where they have none
     failure_reason: str  # transport failure text, as Envoy's %UPSTREAM_TRANSPORT_FAILURE_REASON%, "" when none
     bytes_received: int
     bytes_sent: int

@@ -10,6 +10,7 @@ import ipaddress
 from typing import Literal, cast
 
 from envoymesh.config.reader import Reader
+from envoymesh.metadata import Metadata, joined
 from envoymesh.network.api import Address
 from envoymesh.network.settings import (
     ACCEPTS_PER_EVENT,
@@ -27,12 +28,16 @@ from envoymesh.network.settings import (
     UpstreamTlsSettings,
     ValidationSettings,
 )
+from envoymesh.network.sockets import ip_literal
 
 _TLS = "envoy.extensions.transport_sockets.tls.v3."
 DOWNSTREAM_TLS = _TLS + "DownstreamTlsContext"
 UPSTREAM_TLS = _TLS + "UpstreamTlsContext"
 RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 TLS_INSPECTOR = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
+
+MAX_ALPN_BYTES = 65_535
+"""A list of protocol names on the wire, each behind its length (RFC 7301 section 3.1)."""
 
 SanType = Literal["DNS", "URI", "EMAIL", "IP_ADDRESS"]
 _SAN_TYPES: tuple[SanType, ...] = ("DNS", "URI", "EMAIL", "IP_ADDRESS")
@@ -45,14 +50,14 @@ def read_listener(reader: Reader) -> ListenerSettings:
         ConfigError: something in it is wrong or not supported.
     """
     address = read_address(reader, "address")
-    chains = tuple(read_filter_chain(chain) for chain in reader.repeated("filter_chains"))
+    metadata = reader.metadata("LISTENER")
+    chains = tuple(read_filter_chain(chain, metadata) for chain in reader.repeated("filter_chains"))
     default = reader.message_("default_filter_chain")
     if not chains and default is None:
         raise reader.error("filter_chains", f"error adding listener '{address}': no filter chains specified")
     _check_distinct(reader, address, chains)
     for field in ("use_original_dst", "transparent", "enable_mptcp"):
         _refuse_true(reader, field)
-    reader.accept("metadata")  # informational
     timeout = reader.duration("listener_filters_timeout", 15.0)
     return ListenerSettings(
         name=reader.string("name") or str(address),
@@ -64,7 +69,7 @@ def read_listener(reader: Reader) -> ListenerSettings:
         ipv4_compat=reader.ipv4_compat("address"),
         stat_prefix=reader.string("stat_prefix"),
         filter_chains=chains,
-        default_filter_chain=read_filter_chain(default) if default is not None else None,
+        default_filter_chain=read_filter_chain(default, metadata) if default is not None else None,
         per_connection_buffer_limit_bytes=reader.integer("per_connection_buffer_limit_bytes", 1024 * 1024),
         inspect_tls=_read_listener_filters(reader),
         listener_filters_timeout=timeout if timeout is not None else 15.0,
@@ -79,17 +84,18 @@ def read_listener(reader: Reader) -> ListenerSettings:
         traffic_direction=reader.enum("traffic_direction"),
         drain_type=reader.enum("drain_type"),
         access_log=tuple(reader.repeated("access_log")),
+        ignore_global_conn_limit=reader.boolean("ignore_global_conn_limit"),
+        metadata=metadata,
     )
 
 
-def read_filter_chain(reader: Reader) -> FilterChainSettings:
-    """Read an envoy.config.listener.v3.FilterChain; its network filters stay readers.
+def read_filter_chain(reader: Reader, metadata: Metadata | None = None) -> FilterChainSettings:
+    """Read an envoy.config.listener.v3.FilterChain; its network filters stay readers. `metadata` is the listener's.
 
     Raises:
         ConfigError: something in it is wrong or not supported.
     """
     _refuse_true(reader, "use_proxy_proto")
-    reader.accept("metadata")
     match = reader.message_("filter_chain_match")
     filters = []
     for each in reader.repeated("filters"):
@@ -103,6 +109,7 @@ def read_filter_chain(reader: Reader) -> FilterChainSettings:
         filters=tuple(filters),
         tls=_read_downstream_socket(reader.message_("transport_socket")),
         transport_socket_connect_timeout=reader.duration("transport_socket_connect_timeout"),
+        metadata=joined(metadata, reader.metadata("LISTENER_FILTER_CHAIN")),
     )
 
 
@@ -114,8 +121,8 @@ def read_address(reader: Reader, field: str) -> Address:
     """
     host, port = reader.socket_address(field)
     try:
-        return Address(str(ipaddress.ip_address(host)), port)
-    except ValueError as error:
+        return Address(ip_literal(host), port)
+    except (ValueError, OSError) as error:
         raise reader.error(field, f"malformed IP address: {host}") from error
 
 
@@ -186,10 +193,10 @@ def _read_listener_filters(reader: Reader) -> bool:
     """Whether the tls_inspector is there, which is the only one that is supported."""
     found = False
     for each in reader.repeated("listener_filters"):
-        each.accept("name")
+        name = each.string("name")
         config = each.any_("typed_config")
         if config is None or config.type_name != TLS_INSPECTOR:
-            kind = config.type_name if config is not None else each.string("name")
+            kind = config.type_name if config is not None else name
             raise each.error("typed_config", f"this listener filter is not supported (value: {kind})")
         found = True
     return found
@@ -257,13 +264,25 @@ def _read_common_tls(reader: Reader) -> CommonTlsSettings:
     return CommonTlsSettings(
         certificates=tuple(_read_certificate(own) for own in common.repeated("tls_certificates")),
         validation=_read_validation(validation) if validation is not None else None,
-        alpn_protocols=tuple(common.strings("alpn_protocols")),
+        alpn_protocols=_read_alpn(common),
         minimum_version=params.enum("tls_minimum_protocol_version") if params is not None else "TLS_AUTO",
         maximum_version=params.enum("tls_maximum_protocol_version") if params is not None else "TLS_AUTO",
         cipher_suites=tuple(params.strings("cipher_suites")) if params is not None else (),
         ecdh_curves=tuple(params.strings("ecdh_curves")) if params is not None else (),
         where=common.path,
     )
+
+
+def _read_alpn(common: Reader) -> tuple[str, ...]:
+    """`alpn_protocols`; as in Envoy, one element may hold several names with commas between them."""
+    joined = ",".join(common.strings("alpn_protocols"))
+    names = tuple(joined.split(",")) if joined else ()
+    for name in names:
+        if not 0 < len(name.encode()) < 256:
+            raise common.error("alpn_protocols", f"a protocol name has 1 to 255 bytes (value: {name[:40]!r})")
+    if len(joined.encode()) + 1 > MAX_ALPN_BYTES:
+        raise common.error("alpn_protocols", f"all names together have at most {MAX_ALPN_BYTES} bytes")
+    return names
 
 
 def _read_certificate(reader: Reader) -> CertificateSettings:

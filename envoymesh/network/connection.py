@@ -17,6 +17,7 @@ import itertools
 from collections.abc import Callable
 from typing import Final, cast
 
+from envoymesh.metadata import Metadata
 from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent, ConnectionHandler, Timer, TlsInfo
 from envoymesh.network.dispatcher import Flushable, LoopDispatcher
 from envoymesh.network.no_handler import NO_HANDLER
@@ -85,6 +86,7 @@ class TcpConnection(Connection, Flushable):
         "id",
         "listener_name",
         "local_address",
+        "metadata",
         "on_closed",
         "remote_address",
         "requested_server_name",
@@ -107,6 +109,7 @@ class TcpConnection(Connection, Flushable):
         self.reset_by_peer = False
         self.filter_chain_name = ""
         self.listener_name = ""
+        self.metadata: Metadata | None = None
         self.established = False
         # Called once at the end of the connection, after the handler: the listener's book-keeping.
         self.on_closed: Callable[[TcpConnection], None] | None = None

@@ -15,6 +15,7 @@ from envoymesh.network.api import Address, ClientTls, CloseType, ConnectionHandl
 from envoymesh.network.connection import TcpConnection, as_protocol
 from envoymesh.network.dispatcher import LoopDispatcher
 from envoymesh.network.shortage import LOCAL_ERRORS, Shortage
+from envoymesh.network.sockets import socket_name
 from envoymesh.network.tls import TlsContext
 from envoymesh.network.tls_connection import TlsConnection
 
@@ -115,10 +116,11 @@ class LoopConnector:
         """A socket that is connected, or one that is not and why. Errors: _LocalFailureError."""
         sock = self._socket(address, source)
         try:
-            code = sock.connect_ex((address.host, address.port))
+            name = socket_name(address)
+            code = sock.connect_ex(name)
             if code == errno.EINPROGRESS:
                 # A peer on this machine has answered by now: asking again is one call in place of watching the socket.
-                code = sock.connect_ex((address.host, address.port))
+                code = sock.connect_ex(name)
                 if code == errno.EALREADY:
                     await self._writable(sock)
                     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -142,7 +144,7 @@ class LoopConnector:
         if source is not None:
             try:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                sock.bind((source.host, source.port))
+                sock.bind(socket_name(source))
             except OSError as error:
                 sock.close()
                 code = error.errno or 0

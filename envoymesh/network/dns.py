@@ -13,7 +13,6 @@ This module must not know clusters, nor remember answers.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import socket
@@ -23,6 +22,7 @@ import pycares
 
 from envoymesh.network.api import DnsCallback, DnsResponse, DnsStatus, Timer
 from envoymesh.network.dispatcher import LoopDispatcher
+from envoymesh.network.sockets import ip_literal
 from envoymesh.network.stats import DnsStats
 
 _log = logging.getLogger("envoymesh.dns")
@@ -70,8 +70,9 @@ class CaresResolver:
         stats = self._stats
         stats.resolve_total.inc()
         resolution = Resolution(self._dispatcher, stats, name, families, callback)
-        if _is_literal(name):
-            resolution.finish(DnsStatus.COMPLETED, [DnsResponse(name, _LITERAL_TTL)])
+        literal = _literal(name)
+        if literal:
+            resolution.finish(DnsStatus.COMPLETED, [DnsResponse(literal, _LITERAL_TTL)])
         else:
             resolution.start(self._options)
         return resolution
@@ -254,9 +255,8 @@ def _response(node: Any) -> DnsResponse:
     return DnsResponse(host.decode() if isinstance(host, bytes) else host, float(node.ttl))
 
 
-def _is_literal(name: str) -> bool:
+def _literal(name: str) -> str:
     try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+        return ip_literal(name)
+    except (ValueError, OSError):
+        return ""

@@ -26,6 +26,7 @@ from envoymesh.network.sockets import address_of, end_with_reset, listening_sock
 from envoymesh.network.stats import ListenerStats, SslStats, TlsInspectorStats
 from envoymesh.network.tls import TlsContext, downstream_context
 from envoymesh.network.tls_connection import TlsConnection
+from envoymesh.runtime import NO_LIMIT, RuntimeNumber
 
 OnAccept = Callable[[TcpConnection, FilterChainSettings], None]
 """Called with a usable connection (TLS handshake done) and its filter chain; it sets the connection's handler."""
@@ -33,10 +34,6 @@ OnAccept = Callable[[TcpConnection, FilterChainSettings], None]
 HANDSHAKE_TIMEOUT = 3600.0
 """Seconds for a handshake where transport_socket_connect_timeout is not set: in Envoy the connection manager's idle
 timeout, 1 h, ends a handshake that never does."""
-
-
-def _no_limit() -> int | None:
-    return None
 
 
 class TcpListener:
@@ -89,8 +86,8 @@ class TcpListener:
         self.stats = stats
         # The addresses as bound, port 0 replaced; as configured before `bind` and without bind_to_port.
         self.addresses: list[Address] = [settings.address, *(address for address, _ in settings.additional_addresses)]
-        # Asked for each new connection: envoy.resource_limits.listener.NAME.connection_limit, or None.
-        self.connection_limit: Callable[[], int | None] = _no_limit
+        # envoy.resource_limits.listener.NAME.connection_limit
+        self.connection_limit = RuntimeNumber("", NO_LIMIT, None)
         self.global_limit_reached: Callable[[], bool] = lambda: False
         # Hears of a connection that ended (by the peer's doing, or not) before its TLS was agreed on.
         self.on_handshake_failed: Callable[[FilterChainSettings, bool], None] = lambda chain, remote: None
@@ -234,10 +231,9 @@ class TcpListener:
 
     def admit(self, transport: asyncio.Transport) -> asyncio.Protocol | None:
         """Say who reads the new connection, which has just been accepted; None if it was turned away."""
-        limit = self.connection_limit()
-        if limit is not None and len(self._open) >= limit:
+        if len(self._open) >= self.connection_limit.value:
             self.stats.downstream_cx_overflow.inc()
-        elif self.global_limit_reached():
+        elif not self.settings.ignore_global_conn_limit and self.global_limit_reached():
             self.stats.downstream_global_cx_overflow.inc()
         elif self.settings.inspect_tls:
             return Inspector(self, transport)
@@ -274,6 +270,7 @@ class TcpListener:
             self._limit_handshake(connection, chain)
             connection.set_handler(Handshaking(self, connection, chain))
         connection.filter_chain_name = chain.name
+        connection.metadata = chain.metadata
         connection.listener_name = self.settings.name
         if hello is not None:
             connection.requested_server_name = hello.server_name
@@ -344,6 +341,7 @@ class TcpListener:
         connection = TcpConnection(self._dispatcher, 0)
         connection.id = 0
         connection.listener_name = self.settings.name
+        connection.metadata = self.settings.metadata
         connection.local_address, connection.remote_address = _addresses_of(transport)
         if hello is not None:
             connection.requested_server_name = hello.server_name

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from envoymesh.metadata import Metadata
 from envoymesh.network.api import Address
 
 Network = tuple[str, int]
@@ -111,13 +112,17 @@ class FilterChainMatch:
 
 @dataclass(frozen=True, slots=True)
 class FilterChainSettings:
-    """One FilterChain. `filters` are (name, reader of the typed_config) for whoever knows network filters."""
+    """One FilterChain. `filters` are (name, reader of the typed_config) for whoever knows network filters.
+
+    `metadata` is the listener's and the chain's by kind, as ``%METADATA(LISTENER:...)%`` asks for it; None is none.
+    """
 
     name: str
     match: FilterChainMatch
     filters: tuple[tuple[str, Any], ...]
     tls: DownstreamTlsSettings | None = None
     transport_socket_connect_timeout: float | None = None
+    metadata: Metadata | None = None
 
 
 LONGEST_BACKLOG: Final = (1 << 31) - 1
@@ -156,3 +161,5 @@ class ListenerSettings:
     traffic_direction: str = "UNSPECIFIED"
     drain_type: str = "DEFAULT"
     access_log: tuple[Any, ...] = ()
+    ignore_global_conn_limit: bool = False
+    metadata: Metadata | None = None

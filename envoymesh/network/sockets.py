@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import socket
 import struct
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from envoymesh.errors import BindError
 from envoymesh.network.api import Address
@@ -31,6 +32,25 @@ _DROP_SYN: Final = (
     (0x06, 0, 0, 0xFFFFFFFF),  # else take the whole packet
 )
 """A classic BPF program: (code, jump if true, jump if false, operand), see Linux's networking/filter.rst."""
+
+
+def ip_literal(text: str) -> str:
+    """An IP address in its usual form; the zone of ``fe80::1%eth0`` becomes its number, as Envoy shows it.
+
+    Raises:
+        ValueError: it is none, or its zone is not one of this machine's (or not one that such an address can have).
+    """
+    if "%" not in text:
+        return str(ipaddress.ip_address(text))
+    found = socket.getaddrinfo(text, 0, socket.AF_INET6, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
+    host, _, _, zone = cast("tuple[str, int, int, int]", found[0][4])
+    return f"{host}%{zone}" if zone else host
+
+
+def socket_name(address: Address) -> tuple[str, int] | tuple[str, int, int, int]:
+    """What `bind` and `connect` want of an address: Python's sockets look for an IPv6 zone in a place of its own."""
+    host, _, zone = address.host.partition("%")
+    return (host, address.port, 0, int(zone)) if zone else (host, address.port)
 
 
 def listening_socket(
@@ -56,7 +76,7 @@ def listening_socket(
             sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
         if address.is_ipv6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if ipv4_compat else 1)
-        sock.bind((address.host, address.port))
+        sock.bind(socket_name(address))
     except OSError as error:
         sock.close()
         raise _bind_error(address, error) from error
@@ -104,4 +124,6 @@ def address_of(name: Any) -> Address | None:
     if not isinstance(name, tuple) or len(name) < 2:
         return None
     host = name[0].removeprefix("::ffff:") if "." in name[0] else name[0]
+    if len(name) > 3 and name[3]:
+        host = f"{host.partition('%')[0]}%{name[3]}"
     return Address(host, name[1])

@@ -38,11 +38,14 @@ REDIRECT_STATUS = {
 CLUSTER_NOT_FOUND_STATUS = {"SERVICE_UNAVAILABLE": 503, "NOT_FOUND": 404, "INTERNAL_SERVER_ERROR": 500}
 
 
+MAX_DIRECT_RESPONSE_BODY = 4096
+"""Bytes, where `max_direct_response_body_size_bytes` is unset."""
+
+
 def read_route_table(reader: Reader) -> RouteTable:
     """Read a RouteConfiguration. Errors: ConfigError with the field's path."""
-    hosts = [read_virtual_host(host) for host in reader.repeated("virtual_hosts")]
-    # Whether clusters exist is checked by the server room for every route; Envoy's switch only turns that off.
-    reader.accept("validate_clusters")
+    max_body = reader.integer("max_direct_response_body_size_bytes", MAX_DIRECT_RESPONSE_BODY)
+    hosts = [read_virtual_host(host, max_body) for host in reader.repeated("virtual_hosts")]
     try:
         return RouteTable(
             reader.string("name"),
@@ -51,26 +54,28 @@ def read_route_table(reader: Reader) -> RouteTable:
             internal_only=[name.lower().encode() for name in reader.strings("internal_only_headers")],
             header_parsers=read_header_parsers(reader),
             most_specific_wins=reader.boolean("most_specific_header_mutations_wins"),
+            validate_clusters=reader.boolean("validate_clusters", True),
         )
     except ValueError as error:
         raise reader.error("virtual_hosts", str(error)) from None
 
 
-def read_virtual_host(reader: Reader) -> VirtualHost:
-    """Read one virtual host."""
+def read_virtual_host(reader: Reader, max_body: int = MAX_DIRECT_RESPONSE_BODY) -> VirtualHost:
+    """Read one virtual host. `max_body`: bytes of a direct response."""
     return VirtualHost(
         name=reader.string("name"),
         domains=[domain.encode() for domain in reader.strings("domains")],
-        routes=[read_route(route) for route in reader.repeated("routes")],
+        routes=[read_route(route, max_body) for route in reader.repeated("routes")],
         require_tls=reader.enum("require_tls"),
         retry=read_retry_policy(reader),
         include_request_attempt_count=reader.boolean("include_request_attempt_count"),
         include_attempt_count_in_response=reader.boolean("include_attempt_count_in_response"),
         header_parsers=read_header_parsers(reader),
+        metadata=reader.metadata("VIRTUAL_HOST"),
     )
 
 
-def read_route(reader: Reader) -> Route:
+def read_route(reader: Reader, max_body: int = MAX_DIRECT_RESPONSE_BODY) -> Route:
     """Read one route."""
     match = reader.required("match")
     headers = [read_header_matcher(header) for header in match.repeated("headers")]
@@ -79,11 +84,12 @@ def read_route(reader: Reader) -> Route:
     return Route(
         name=reader.string("name"),
         path=_read_path(match),
-        action=_read_action(reader),
+        action=_read_action(reader, max_body),
         headers=headers,
         query_parameters=parameters,
         grpc=grpc,
         header_parsers=read_header_parsers(reader),
+        metadata=reader.metadata("ROUTE"),
     )
 
 
@@ -143,14 +149,14 @@ def _read_path(match: Reader) -> PathMatcher:
     raise match.error(kind or "path_specifier", "path specifier is not supported by envoymesh")
 
 
-def _read_action(reader: Reader) -> Action:
+def _read_action(reader: Reader, max_body: int) -> Action:
     kind = reader.which("action")
     if kind == "route":
         return _read_cluster_action(reader.required("route"))
     if kind == "redirect":
         return _read_redirect(reader.required("redirect"))
     if kind == "direct_response":
-        return _read_direct_response(reader.required("direct_response"))
+        return _read_direct_response(reader.required("direct_response"), max_body)
     raise reader.error(kind or "action", "route action is not supported by envoymesh")
 
 
@@ -189,11 +195,18 @@ def read_retry_policy(parent: Reader) -> RetryPolicy | None:
 
 
 def _read_back_off(reader: Reader) -> tuple[float, float]:
+    """Base and longest interval; 0 is what the runtime says, and ten times the base."""
     back_off = reader.message_("retry_back_off")
     if back_off is None:
-        return 0.025, 0.25
-    base = back_off.duration("base_interval", 0.025) or 0.025
-    return base, back_off.duration("max_interval", base * 10) or base * 10
+        return 0.0, 0.0
+    # Envoy's timers have milliseconds, of which it takes one at least.
+    base = max(back_off.duration("base_interval", 0.0) or 0.0, 0.001)
+    longest = back_off.duration("max_interval", 0.0) or 0.0
+    if longest and longest < base:
+        raise back_off.error(
+            "max_interval", "retry_policy.max_interval must greater than or equal to the base_interval"
+        )
+    return base, longest
 
 
 def _read_host_predicates(reader: Reader) -> bool:
@@ -207,8 +220,10 @@ def _read_host_predicates(reader: Reader) -> bool:
     return False
 
 
-def _read_direct_response(reader: Reader) -> DirectResponseAction:
-    body = reader.data_source("body") if reader.has("body") else b""
+def _read_direct_response(reader: Reader, max_body: int) -> DirectResponseAction:
+    body = reader.data_source("body")
+    if len(body) > max_body:
+        raise reader.error("body", f"response body size is {len(body)} bytes; maximum is {max_body}")
     return DirectResponseAction(reader.integer("status"), body)
 
 

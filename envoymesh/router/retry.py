@@ -46,7 +46,8 @@ class RetryPolicy:
     Args:
         num_retries: tries after the first (default 1).
         per_try_timeout: seconds for one try; 0 is no limit of its own.
-        base_interval, max_interval: seconds of the jittered exponential back-off (25 ms, ten times that).
+        base_interval, max_interval: seconds of the jittered exponential back-off; 0 is the default (of the runtime,
+            25 ms unless set; and ten times the base).
         avoid_previous_hosts: the `previous_hosts` host predicate.
         host_selection_attempts: how often a refused host is picked anew.
     """
@@ -55,8 +56,8 @@ class RetryPolicy:
     num_retries: int = 1
     per_try_timeout: float = 0.0
     retriable_status_codes: frozenset[int] = frozenset()
-    base_interval: float = 0.025
-    max_interval: float = 0.25
+    base_interval: float = 0.0
+    max_interval: float = 0.0
     avoid_previous_hosts: bool = False
     host_selection_attempts: int = 1
 
@@ -91,10 +92,11 @@ class RetryPolicy:
             return True
         return connect_failure and "connect-failure" in conditions
 
-    def backoff(self, attempt: int, random: Callable[[], float]) -> float:
+    def backoff(self, attempt: int, random: Callable[[], float], default_base: float = 0.025) -> float:
         """Seconds to wait before retry number `attempt` (from 1): uniform in [0, base * 2^(attempt - 1)), capped."""
+        base = self.base_interval or default_base
         # A larger exponent changes nothing: no interval doubles that often before its cap.
-        ceiling: float = min(self.base_interval * 2.0 ** min(attempt - 1, 64), self.max_interval)
+        ceiling: float = min(base * 2.0 ** min(attempt - 1, 64), self.max_interval or base * 10)
         return ceiling * random()
 
 

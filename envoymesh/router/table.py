@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from envoymesh.http.headers import RequestHeaders, is_grpc
+from envoymesh.metadata import Metadata, joined
 from envoymesh.router.header_parser import NO_HEADER_PARSERS, HeaderParser, HeaderParsers
 from envoymesh.router.matchers import HeaderMatcher, QueryParameterMatcher, all_match, parse_query
 from envoymesh.router.path_index import Run, runs_of
@@ -97,6 +98,7 @@ class Route:
 
     Attributes:
         header_parsers: this level's header mutations.
+        metadata: the route's, and then its virtual host's with it, by kind; None is none.
         request_parsers, response_parsers: those of all levels, in the order in which they are applied.
     """
 
@@ -107,6 +109,7 @@ class Route:
     query_parameters: Sequence[QueryParameterMatcher] = ()
     grpc: bool = False
     header_parsers: HeaderParsers = NO_HEADER_PARSERS
+    metadata: Metadata | None = None
     request_parsers: Sequence[HeaderParser] = field(default=(), repr=False, compare=False)
     response_parsers: Sequence[HeaderParser] = field(default=(), repr=False, compare=False)
     virtual_host: VirtualHost = field(init=False, repr=False, compare=False)  # set by it
@@ -143,6 +146,7 @@ class VirtualHost:
     include_request_attempt_count: bool = False
     include_attempt_count_in_response: bool = False
     header_parsers: HeaderParsers = NO_HEADER_PARSERS
+    metadata: Metadata | None = None
     tls_redirect: Route | None = None
     # Empty where asking route by route is as good.
     _runs: tuple[Run, ...] = field(default=(), init=False, repr=False, compare=False)
@@ -150,6 +154,8 @@ class VirtualHost:
     def __post_init__(self) -> None:
         for route in self.routes:
             route.virtual_host = self
+            if self.metadata is not None:
+                route.metadata = joined(self.metadata, route.metadata)
         if self.require_tls != "NONE":
             self.tls_redirect = Route("", None, RedirectAction(scheme=b"https"))
             self.tls_redirect.virtual_host = self
@@ -191,6 +197,7 @@ class RouteTable:
     Args:
         header_parsers: header mutations of the whole table, applied behind those of route and virtual host.
         most_specific_wins: apply them in the other order (`most_specific_header_mutations_wins`).
+        validate_clusters: whether a route to a cluster that does not exist is an error at load.
     Errors: ValueError where a domain stands twice.
     """
 
@@ -203,8 +210,10 @@ class RouteTable:
         internal_only: Sequence[bytes] = (),
         header_parsers: HeaderParsers = NO_HEADER_PARSERS,
         most_specific_wins: bool = False,
+        validate_clusters: bool = True,
     ) -> None:
         self.name = name
+        self.validate_clusters = validate_clusters
         self.virtual_hosts = virtual_hosts
         self.ignore_port = ignore_port
         self.internal_only_headers = tuple(internal_only)

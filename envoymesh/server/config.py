@@ -40,6 +40,7 @@ class AdminSettings:
     access_logs: Sequence[AccessLog]
     profile_path: str = DEFAULT_PROFILE_PATH
     allow_paths: Sequence[BytesMatcher] = ()
+    ignore_global_conn_limit: bool = False
 
     def allows(self, target: str) -> bool:
         """Whether a request target may be asked for; all may without `allow_paths`."""
@@ -52,7 +53,6 @@ class BootstrapSettings:
 
     Attributes:
         listeners: settings and reader of each listener, in order.
-        runtime_layers: (name, flattened values) lowest first; None for the admin layer.
         stats_flush_interval: seconds.
         watchdogs: how stalls are noticed, and when they are ended.
         node: as the proxy names itself.
@@ -63,7 +63,6 @@ class BootstrapSettings:
     clusters: Sequence[ClusterSettings]
     cluster_readers: Sequence[Reader]
     admin: AdminSettings | None
-    runtime_layers: Sequence[tuple[str, Mapping[str, str] | None]]
     stats_flush_interval: float
     watchdogs: Watchdogs
     node: Node
@@ -76,7 +75,7 @@ def read_bootstrap(reader: Reader, options: Options, access_logs: AccessLogConte
     listener_readers = [] if static is None else static.repeated("listeners")
     cluster_readers = [] if static is None else static.repeated("clusters")
     listeners = [(read_listener(each), each) for each in listener_readers]
-    clusters = [read_cluster(each) for each in cluster_readers]
+    clusters = [read_cluster(each, access_logs.runtime) for each in cluster_readers]
     _check_listeners(listeners)
     _check_clusters(clusters, cluster_readers)
     return BootstrapSettings(
@@ -84,7 +83,6 @@ def read_bootstrap(reader: Reader, options: Options, access_logs: AccessLogConte
         clusters=clusters,
         cluster_readers=cluster_readers,
         admin=_read_admin(reader, access_logs),
-        runtime_layers=_read_runtime(reader),
         stats_flush_interval=reader.duration("stats_flush_interval", 5.0) or 5.0,
         watchdogs=_read_watchdogs(reader),
         node=_read_node(reader, options),
@@ -122,28 +120,39 @@ def _read_admin(reader: Reader, access_logs: AccessLogContext) -> AdminSettings 
     admin = reader.message_("admin")
     if admin is None:
         return None
-    # The limit that it would be exempt from is not there for the admin anyway.
-    admin.accept("ignore_global_conn_limit")
     path = admin.string("profile_path") or DEFAULT_PROFILE_PATH
     allowed = [read_string_matcher(each) for each in admin.repeated("allow_paths")]
     logs = [read_access_log(each, access_logs) for each in admin.repeated("access_log")]
-    return AdminSettings(read_address(admin, "address"), logs, path, allowed) if admin.has("address") else None
+    unlimited = admin.boolean("ignore_global_conn_limit")
+    if not admin.has("address"):
+        return None
+    return AdminSettings(read_address(admin, "address"), logs, path, allowed, unlimited)
 
 
-def _read_runtime(reader: Reader) -> list[tuple[str, Mapping[str, str] | None]]:
+def read_runtime_layers(reader: Reader) -> list[tuple[str, Mapping[str, str] | None]]:
+    """Read a bootstrap's `layered_runtime`: (name, flattened values) lowest first; None for the admin layer."""
     layered = reader.message_("layered_runtime")
+    if layered is None:
+        return []
     layers: list[tuple[str, Mapping[str, str] | None]] = []
-    for layer in [] if layered is None else layered.repeated("layers"):
+    for layer in layered.repeated("layers"):
         kind = layer.which("layer_specifier")
         name = layer.string("name")
+        if any(name == other for other, _ in layers):
+            raise layer.error("name", f"Duplicate layer name: {name}")
         if kind == "static_layer":
             layers.append((name, flatten(layer.struct("static_layer"))))
         elif kind == "admin_layer":
             layer.message_("admin_layer")
+            if any(values is None for _, values in layers):
+                raise layer.error(
+                    kind, "Too many admin layers specified in LayeredRuntime, at most one may be specified"
+                )
             layers.append((name, None))
         else:
             raise layer.error(kind or "layer_specifier", "only static_layer and admin_layer are supported by envoymesh")
-    return layers
+    # As in Envoy: what has no layers has one to change.
+    return layers or [("", None)]
 
 
 def _read_watchdogs(reader: Reader) -> Watchdogs:

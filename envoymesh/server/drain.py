@@ -35,8 +35,10 @@ class DrainManager:
 
     def drain_close(self) -> bool:
         """Whether a connection that could end now should."""
-        if self.health_check_failed:
-            return True
+        return self.health_check_failed or self.drain_close_modify_only()
+
+    def drain_close_modify_only(self) -> bool:
+        """The same for a listener whose `drain_type` is MODIFY_ONLY: a failed health check is not its business."""
         if self._started is None:
             return False
         if self._strategy == "immediate" or not self._drain_time:

@@ -42,8 +42,9 @@ from envoymesh.network.stats import (
     UnusedListenerStats,
 )
 from envoymesh.router.table import ClusterAction, RouteTable
+from envoymesh.runtime import NO_LIMIT, RuntimeReader
 from envoymesh.server.config import CONNECTION_MANAGER
-from envoymesh.server.runtime import Runtime
+from envoymesh.server.drain import DrainManager
 from envoymesh.stats import Scope, Store, sanitize
 from envoymesh.upstream.api import ClusterManager
 
@@ -55,16 +56,21 @@ ADMIN_STAT_NAME = "admin"
 
 @dataclass(slots=True)
 class ListenerParts:
-    """What all listeners share."""
+    """What all listeners share.
+
+    Attributes:
+        connections: how many there are on all listeners, the admin's too.
+    """
 
     dispatcher: LoopDispatcher
     store: Store
-    runtime: Runtime
+    runtime: RuntimeReader
     clusters: ClusterManager
     http_config: HttpConfigContext
-    drain_close: Callable[[], bool]
+    drain: DrainManager
     random: Callable[[], float]
     shortage: Shortage
+    connections: Callable[[], int]
 
 
 class HttpContexts:
@@ -80,8 +86,10 @@ class HttpContexts:
         self._next_stream_id = itertools.count(1).__next__
         self.all: list[HttpContext] = []
 
-    def make(self, settings: HttpConnectionManagerSettings, listener_scope: Scope, *, drains: bool) -> HttpContext:
-        """A context, which is remembered for draining; `drains` is False for the admin's, which stays to the end."""
+    def make(
+        self, settings: HttpConnectionManagerSettings, listener_scope: Scope, drain_close: Callable[[], bool]
+    ) -> HttpContext:
+        """A context, which is remembered for draining."""
         store = self._parts.store
         if self._http2 is None:
             self._http2 = Http2CodecStats.create(store.scope("http2."))
@@ -95,8 +103,9 @@ class HttpContexts:
             dispatcher=self._parts.dispatcher,
             dates=self._dates,
             request_ids=self._ids,
-            drain_close=self._parts.drain_close if drains else lambda: False,
+            drain_close=drain_close,
             next_stream_id=self._next_stream_id,
+            runtime=self._parts.runtime,
         )
         self.all.append(context)
         return context
@@ -112,7 +121,8 @@ def http_settings(
     if reader.type_name != CONNECTION_MANAGER:
         raise reader.error("", f"network filter {name} ({reader.type_name}) is not supported by envoymesh")
     settings = read_connection_manager(reader, config)
-    check_routes(settings.route_table, parts.clusters, reader)
+    if settings.route_table.validate_clusters:
+        check_routes(settings.route_table, parts.clusters, reader)
     return settings
 
 
@@ -163,7 +173,9 @@ def make_listener(
     """
     scope = parts.store.scope(f"listener.{sanitize(stat_name)}.")
     is_admin = stat_name == ADMIN_STAT_NAME
-    made = {key: contexts.make(each, scope, drains=not is_admin) for key, each in http.items()}
+    # The admin stays to the end.
+    drain_close = (lambda: False) if is_admin else drain_close_of(settings, parts.drain)
+    made = {key: contexts.make(each, scope, drain_close) for key, each in http.items()}
     buffer_limit = settings.per_connection_buffer_limit_bytes
     readers = settings.access_log
     logs = [read_access_log(each, parts.http_config.access_logs) for each in readers]
@@ -192,13 +204,31 @@ def make_listener(
             UnusedTracingStats.create(parts.store.scope(f"http.{sanitize(each.stat_prefix)}.tracing."))
     listener.on_handshake_failed = lambda chain, remote: made[id(chain)].count_failed_handshake(remote)
     listener.on_ended = None if log is None else log.on_ended
-    limit_key = f"envoy.resource_limits.listener.{settings.name}.connection_limit"
-    listener.connection_limit = lambda: parts.runtime.integer(limit_key)
+    limit_connections(listener, parts)
     return listener
+
+
+def limit_connections(listener: TcpListener, parts: ListenerParts) -> None:
+    """The listener's own limit and that of all, both by runtime."""
+    name = listener.settings.name
+    listener.connection_limit = parts.runtime.number(
+        f"envoy.resource_limits.listener.{name}.connection_limit", NO_LIMIT
+    )
+    limit = parts.runtime.number("overload.global_downstream_max_connections", NO_LIMIT)
+    listener.global_limit_reached = lambda: limit.value < NO_LIMIT and parts.connections() >= limit.value
+
+
+def drain_close_of(settings: ListenerSettings, drain: DrainManager) -> Callable[[], bool]:
+    """Whether connections of a listener should end, as its `drain_type` says."""
+    return drain.drain_close_modify_only if settings.drain_type == "MODIFY_ONLY" else drain.drain_close
 
 
 def filter_context(stat_prefix: str, parts: ListenerParts) -> FilterContext:
     """What the filters of one connection manager may refer to."""
     return FilterContext(
-        parts.clusters, parts.dispatcher, parts.store.scope(f"http.{sanitize(stat_prefix)}."), parts.random
+        parts.clusters,
+        parts.dispatcher,
+        parts.store.scope(f"http.{sanitize(stat_prefix)}."),
+        parts.random,
+        parts.runtime,
     )

@@ -50,8 +50,12 @@ def _make_server(options: Options, process_log: ProcessLog, loop: asyncio.Abstra
         # Not at the top: one worker has no need of it.
         from envoymesh.server.workers.parent import Parent
 
-        return Parent(options, loaded, process_log, loop)
-    return Server(options, loaded, process_log, loop)
+        server: Server = Parent(options, loaded, process_log, loop)
+    else:
+        server = Server(options, loaded, process_log, loop)
+    for layer, key in server.runtime.unread():
+        logging.getLogger("envoymesh.runtime").warning("layer '%s': nothing here reads the key '%s'", layer, key)
+    return server
 
 
 def _validate(options: Options, process_log: ProcessLog) -> int:

@@ -1,7 +1,8 @@
 """The layered runtime: settings by key that can change while the server runs (bootstrap.v3.LayeredRuntime).
 
 Layers are looked up from the last to the first. Static layers come from the bootstrap; an admin layer, where there
-is one, is changed through ``/runtime_modify``.
+is one, is changed through ``/runtime_modify``. What the layers say is pushed to the keys that rooms asked for
+(`envoymesh.runtime`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from envoymesh.admin.views import RuntimeSnapshot
+from envoymesh.config.yaml_loader import load_yaml
+from envoymesh.errors import ConfigError
+from envoymesh.runtime import RuntimeNumber, RuntimeReader, RuntimeShare
 from envoymesh.stats.server import RuntimeStats
+
+_DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000, 0: 100, 1: 10_000, 2: 1_000_000}
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -34,18 +40,57 @@ def _text(value: Any) -> str:
     return json.dumps(value)
 
 
+def number_of(text: str | None) -> int | None:
+    """A value as a whole number that is not negative, or None where it is unset or another thing."""
+    if text is None or not (text.isascii() and text.strip().isdigit()):
+        return None
+    number = int(text)
+    return number if number < 2**64 else None
+
+
+def share_of(text: str | None) -> float | None:
+    """A value as a share from 0 to 1, from a number of percent or a FractionalPercent in JSON or YAML."""
+    percent = number_of(text)
+    if percent is not None:
+        return min(percent, 100) / 100
+    fields = _mapping(text)
+    numerator = number_of(str(fields.get("numerator", 0)))
+    denominator = _DENOMINATORS.get(fields.get("denominator", "HUNDRED"))
+    if not fields or numerator is None or denominator is None:
+        return None
+    return min(1.0, numerator / denominator)
+
+
+def _mapping(text: str | None) -> dict[str, Any]:
+    if text is None or ":" not in text:
+        return {}
+    try:
+        value = load_yaml(text).value
+    except ConfigError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 class Runtime:
     """The layers and their values.
 
-    Args:
-        layers: (name, values) lowest first; values None is the admin layer.
+    Attributes:
+        reader: what rooms ask for their keys.
     """
 
-    def __init__(self, layers: Sequence[tuple[str, Mapping[str, str] | None]], stats: RuntimeStats) -> None:
-        self._names = [name for name, _ in layers]
-        self._values: list[dict[str, str]] = [dict(values or {}) for _, values in layers]
-        self._admin = next((i for i, (_, values) in enumerate(layers) if values is None), None)
+    def __init__(self, stats: RuntimeStats) -> None:
+        self.reader = RuntimeReader()
+        self._names: list[str] = []
+        self._values: list[dict[str, str]] = []
+        self._admin: int | None = None
         self._stats = stats
+
+    def set_layers(self, layers: Sequence[tuple[str, Mapping[str, str] | None]]) -> None:
+        """Take the bootstrap's layers: (name, values) lowest first; values None is the admin layer."""
+        self._names = [name for name, _ in layers]
+        self._values = [dict(values or {}) for _, values in layers]
+        self._admin = next((i for i, (_, values) in enumerate(layers) if values is None), None)
+        self.reader.update = self._update
         self.load()
 
     def load(self) -> None:
@@ -56,6 +101,16 @@ class Runtime:
         self._stats.num_keys.set(len({key for values in self._values for key in values}))
         if self._admin is not None:
             self._stats.admin_overrides_active.set(1 if self._values[self._admin] else 0)
+        for number in self.reader.numbers:
+            self._update(number)
+        for share in self.reader.shares:
+            self._update(share)
+
+    def _update(self, key: RuntimeNumber | RuntimeShare) -> None:
+        if isinstance(key, RuntimeNumber):
+            key.set(number_of(self.get(key.key)))
+        else:
+            key.set(share_of(self.get(key.key)))
 
     def get(self, key: str) -> str | None:
         """The value in the highest layer that has the key."""
@@ -64,13 +119,11 @@ class Runtime:
                 return values[key]
         return None
 
-    def integer(self, key: str) -> int | None:
-        """A value as a number, or None where it is unset or no whole number."""
-        text = self.get(key)
-        try:
-            return None if text is None else int(text)
-        except ValueError:
-            return None
+    def unread(self) -> list[tuple[str, str]]:
+        """(layer, key) of what the layers set and nobody asked for."""
+        read = self.reader.keys()
+        layers = zip(self._names, self._values, strict=True)
+        return [(name, key) for name, values in layers for key in sorted(values) if key not in read]
 
     @property
     def has_admin_layer(self) -> bool:

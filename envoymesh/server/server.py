@@ -36,7 +36,13 @@ from envoymesh.options import Options
 from envoymesh.router.table import RouteTable
 from envoymesh.server.access_log_file import AccessLogFiles
 from envoymesh.server.admin import certificates, make_admin_context
-from envoymesh.server.config import DEFAULT_PROFILE_PATH, AdminSettings, BootstrapSettings, read_bootstrap
+from envoymesh.server.config import (
+    DEFAULT_PROFILE_PATH,
+    AdminSettings,
+    BootstrapSettings,
+    read_bootstrap,
+    read_runtime_layers,
+)
 from envoymesh.server.cpu_profiler import CpuProfiler
 from envoymesh.server.drain import DrainManager
 from envoymesh.server.listeners import (
@@ -106,9 +112,10 @@ class Server:
         self._stats_timer = self.dispatcher.create_timer(self._flush_stats)
         self._drain_timer = self.dispatcher.create_timer(self._stop_listeners)
         reader = loaded.reader()
-        self._log_context = AccessLogContext(self._access_logs.open, self._runtime_integer, random.random)
+        self.runtime = Runtime(RuntimeStats.create(root.scope("runtime.")))
+        self.runtime.set_layers(read_runtime_layers(reader))
+        self._log_context = AccessLogContext(self._access_logs.open, self.runtime.reader, random.random)
         self.settings: BootstrapSettings = read_bootstrap(reader, options, self._log_context)
-        self.runtime = Runtime(self.settings.runtime_layers, RuntimeStats.create(root.scope("runtime.")))
         self._shortage = Shortage(self.dispatcher)
         self.clusters = self._make_clusters()
         self._stats.loaded(loaded.unknown_fields, len(self.settings.clusters))
@@ -122,10 +129,6 @@ class Server:
         reader.finish()
 
     # Assembly
-
-    def _runtime_integer(self, key: str) -> int | None:
-        # The runtime is read behind the admin's access logs, which may ask for its values later.
-        return self.runtime.integer(key)
 
     def _kill_after(self) -> float:
         """Seconds for which the loop may stand still before the process ends itself; 0 is for ever."""
@@ -142,6 +145,7 @@ class Server:
             CaresResolver(self.dispatcher, dns_stats),
             self.dispatcher,
             random.random,
+            self.runtime.reader,
             lambda tls, scope: upstream_context(tls, SslStats(scope)),
         )
 
@@ -152,16 +156,19 @@ class Server:
             local_address=local_address(self.options.local_address_ip_version),
             service_cluster=self.settings.node.cluster,
             service_node=self.settings.node.id,
+            runtime=self.runtime.reader,
+            random=random.random,
         )
         return ListenerParts(
             self.dispatcher,
             self.store,
-            self.runtime,
+            self.runtime.reader,
             self.clusters,
             config,
-            self._drain.drain_close,
+            self._drain,
             random.random,
             self._shortage,
+            self._all_connections,
         )
 
     def _make_listeners(self) -> list[TcpListener]:
@@ -184,7 +191,13 @@ class Server:
         if admin is None:
             return None
         chain = FilterChainSettings("", FilterChainMatch(), ())
-        settings = ListenerSettings("admin", admin.address, filter_chains=(chain,), reuse_port=False)
+        settings = ListenerSettings(
+            "admin",
+            admin.address,
+            filter_chains=(chain,),
+            reuse_port=False,
+            ignore_global_conn_limit=admin.ignore_global_conn_limit,
+        )
         http = {id(chain): self._admin_http(admin)}
         return make_listener(settings, self._parts, self._contexts, http, ADMIN_STAT_NAME)
 
@@ -348,6 +361,9 @@ class Server:
         self._deadline = self.dispatcher.now() + self.options.drain_time_s
         self._drain_timer = self.dispatcher.create_timer(self._stop_when_drained)
         self._stop_when_drained()
+
+    def _all_connections(self) -> int:
+        return sum(each.active_connections for each in (*self.listeners, *filter(None, [self._admin])))
 
     def _open_connections(self) -> int:
         return sum(listener.active_connections for listener in self.listeners)

@@ -11,11 +11,12 @@ from envoymesh.http.http1 import Http1ClientCodec
 from envoymesh.http.http2 import Http2ClientCodec
 from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
 from envoymesh.network.api import ClientTls, Connector, Dispatcher
+from envoymesh.runtime import RuntimeReader
 from envoymesh.stats import Scope
 from envoymesh.upstream.api import Cancellable, LoadBalancerContext, PoolCallbacks
 from envoymesh.upstream.discovery.api import Discovery
 from envoymesh.upstream.host import Host
-from envoymesh.upstream.lb.availability import availability_of
+from envoymesh.upstream.lb.availability import Availability, availability_of
 from envoymesh.upstream.lb.balancers import Random, make_load_balancer
 from envoymesh.upstream.pool.connection import UpstreamConnection
 from envoymesh.upstream.pool.pool import ConnectionPool
@@ -48,10 +49,12 @@ class Cluster:
         connector: Connector,
         dispatcher: Dispatcher,
         random: Random,
+        runtime: RuntimeReader,
         tls: Mapping[str, ClientTls] | None = None,
     ) -> None:
         self.name = settings.name
         self.settings = settings
+        self.metadata = settings.metadata
         self.scope = scope
         self.stats = ClusterStats.create(scope)
         self.stats.warming_state.set(0)
@@ -64,9 +67,13 @@ class Cluster:
         self._random = random
         self._balancer = make_load_balancer(settings, random)
         self._degraded_balancer = make_load_balancer(settings, random)
-        self._available = availability_of((), settings.healthy_panic_threshold)
-        self._default_resources = self._make_resources("default", settings.default_thresholds)
-        self._high_resources = self._make_resources("high", settings.high_thresholds)
+        self.maintenance_mode = runtime.share(f"upstream.maintenance_mode.{settings.name}", 0.0)
+        self._panic_percent = runtime.number(
+            "upstream.healthy_panic_threshold", settings.healthy_panic_percent, self._on_panic_percent
+        )
+        self._available = availability_of((), self._panic_percent.value)
+        self._default_resources = self._make_resources("default", settings.default_thresholds, runtime)
+        self._high_resources = self._make_resources("high", settings.high_thresholds, runtime)
         self._leaving: set[ConnectionPool] = set()
         self._discovery: Discovery | None = None
         self._kind = settings.protocol
@@ -75,10 +82,11 @@ class Cluster:
     def __repr__(self) -> str:
         return f"<Cluster {self.name} {self._kind} hosts={list(self.hosts)}>"
 
-    def _make_resources(self, priority: str, thresholds: ThresholdSettings) -> ResourceManager:
+    def _make_resources(self, priority: str, thresholds: ThresholdSettings, runtime: RuntimeReader) -> ResourceManager:
         scope = self.scope.scope(f"circuit_breakers.{priority}.")
         remaining = RemainingStats.create(scope) if thresholds.track_remaining else None
-        return ResourceManager(thresholds, CircuitBreakerStats.create(scope), remaining)
+        stats = CircuitBreakerStats.create(scope)
+        return ResourceManager(thresholds, stats, runtime, f"circuit_breakers.{self.name}.{priority}.", remaining)
 
     def resource_manager(self, priority: str = "DEFAULT") -> ResourceManager:
         """The circuit breakers of a priority, ``DEFAULT`` or ``HIGH``."""
@@ -95,9 +103,7 @@ class Cluster:
         """Take a new set of hosts: those that left finish what they have."""
         left = set(self.hosts) - set(hosts)
         self.hosts = hosts
-        self._available = available = availability_of(hosts, self.settings.healthy_panic_threshold)
-        self._balancer.update(hosts if available.panic else available.healthy)
-        self._degraded_balancer.update(available.degraded)
+        available = self._sort_hosts()
         stats = self.stats
         stats.membership_change.inc()
         stats.membership_total.set(len(hosts))
@@ -108,6 +114,16 @@ class Cluster:
             for pool in list(host.pools.values()):
                 self._leaving.add(pool)
                 pool.drain()
+
+    def _sort_hosts(self) -> Availability:
+        hosts = self.hosts
+        self._available = available = availability_of(hosts, self._panic_percent.value)
+        self._balancer.update(hosts if available.panic else available.healthy)
+        self._degraded_balancer.update(available.degraded)
+        return available
+
+    def _on_panic_percent(self, percent: int) -> None:
+        self._sort_hosts()
 
     def choose_host(self, context: LoadBalancerContext | None) -> Host | None:
         """The balancer's host, or None (counted as `upstream_cx_none_healthy`)."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from envoymesh.network.api import ClientTls, Connector, Dispatcher, DnsResolver
 from envoymesh.network.settings import UpstreamTlsSettings
+from envoymesh.runtime import RuntimeReader
 from envoymesh.stats import Scope, sanitize
 from envoymesh.stats.server import ClusterManagerStats
 from envoymesh.upstream.cluster import Cluster
@@ -32,6 +33,7 @@ class StaticClusterManager:
         resolver: DnsResolver,
         dispatcher: Dispatcher,
         random: Callable[[], float],
+        runtime: RuntimeReader,
         make_tls: Callable[[UpstreamTlsSettings, Scope], ClientTls],
     ) -> None:
         self._resolver = resolver
@@ -42,7 +44,7 @@ class StaticClusterManager:
         for each in settings:
             own = scope.scope(f"cluster.{sanitize(each.stat_name)}.")
             tls = {kind: make_tls(of_kind, own) for kind, of_kind in each.tls.items()}
-            self._clusters[each.name] = Cluster(each, own, connector, dispatcher, random, tls)
+            self._clusters[each.name] = Cluster(each, own, connector, dispatcher, random, runtime, tls)
         self._waiting = len(self._clusters)
         self._stats.active_clusters.set(len(self._clusters))
         self._stats.cluster_added.add(len(self._clusters))

@@ -5,7 +5,6 @@ Each function reads one message through a `Reader`; a field that is not read her
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field, replace
 
 from envoymesh.config.reader import Reader
@@ -14,6 +13,8 @@ from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.network.config import read_upstream_socket
 from envoymesh.network.settings import UpstreamTlsSettings
+from envoymesh.network.sockets import ip_literal
+from envoymesh.runtime import RuntimeReader
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
 
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -22,6 +23,19 @@ POLICIES = ("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM")
 
 ALPN = {"HTTP1": ("http/1.1",), "HTTP2": ("h2",), "ALPN": ("h2", "http/1.1")}
 """Offered where `alpn_protocols` is unset, by what a pool speaks."""
+
+
+RESPONSE_HEADERS_COUNT = "envoy.reloadable_features.max_response_headers_count"
+RESPONSE_HEADERS_SIZE = "envoy.reloadable_features.max_response_headers_size_kb"
+"""Runtime keys of limits where the configuration has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _HeaderLimits:
+    """Where the fields are unset: fields of a response's head, and its KiB (0: the codec's own default)."""
+
+    count: int
+    kb: int
 
 
 @dataclass(slots=True)
@@ -34,10 +48,10 @@ class _Protocol:
     max_requests_per_connection: int = 0
 
 
-def read_cluster(reader: Reader) -> ClusterSettings:
+def read_cluster(reader: Reader, runtime: RuntimeReader) -> ClusterSettings:
     """Read one cluster. Errors: ConfigError with the field's path."""
     discovery = _read_discovery_type(reader)
-    protocol = _read_protocol(reader)
+    protocol = _read_protocol(reader, runtime)
     tls = read_upstream_socket(reader.message_("transport_socket"))
     if protocol.kind == "ALPN" and tls is None:
         raise reader.error(
@@ -69,10 +83,11 @@ def read_cluster(reader: Reader) -> ClusterSettings:
         dns_jitter=reader.duration("dns_jitter", 0.0) or 0.0,
         dns_lookup_family=reader.enum("dns_lookup_family"),
         respect_dns_ttl=reader.boolean("respect_dns_ttl"),
-        healthy_panic_threshold=_read_panic_threshold(reader),
+        healthy_panic_percent=_read_panic_percent(reader),
         choice_count=_read_choice_count(reader),
         default_thresholds=thresholds.get("DEFAULT", ThresholdSettings()),
         high_thresholds=thresholds.get("HIGH", ThresholdSettings()),
+        metadata=reader.metadata("CLUSTER"),
     )
 
 
@@ -108,12 +123,11 @@ def _read_choice_count(reader: Reader) -> int:
     return 2 if config is None else config.integer("choice_count", 2)
 
 
-def _read_panic_threshold(reader: Reader) -> float:
+def _read_panic_percent(reader: Reader) -> int:
     config = reader.message_("common_lb_config")
-    if config is None:
-        return 0.5
-    threshold = config.percent("healthy_panic_threshold")
-    return 0.5 if threshold is None else threshold
+    threshold = config.percent("healthy_panic_threshold") if config is not None else None
+    # Rounded, as in Envoy, halves upwards.
+    return 50 if threshold is None else int(threshold * 100 + 0.5)
 
 
 def _read_failure_rate(reader: Reader) -> tuple[float, float] | None:
@@ -181,7 +195,7 @@ def _read_endpoint(reader: Reader, discovery: str, region: str, zone: str, sub_z
     endpoint = reader.required("endpoint")
     host, port = endpoint.socket_address("address")
     if discovery == "STATIC":
-        _check_address(endpoint, host)
+        host = _read_literal(endpoint, host)
     return EndpointSettings(
         host=host,
         port=port,
@@ -191,13 +205,14 @@ def _read_endpoint(reader: Reader, discovery: str, region: str, zone: str, sub_z
         region=region,
         zone=zone,
         sub_zone=sub_zone,
+        metadata=reader.metadata("UPSTREAM_HOST"),
     )
 
 
-def _check_address(endpoint: Reader, host: str) -> None:
+def _read_literal(endpoint: Reader, host: str) -> str:
     try:
-        ipaddress.ip_address(host)
-    except ValueError:
+        return ip_literal(host)
+    except (ValueError, OSError):
         raise endpoint.error(
             "address",
             f"malformed IP address: {host}. Consider setting resolver_name or setting cluster type to "
@@ -208,24 +223,27 @@ def _check_address(endpoint: Reader, host: str) -> None:
 # Protocols
 
 
-def _read_protocol(reader: Reader) -> _Protocol:
+def _read_protocol(reader: Reader, runtime: RuntimeReader) -> _Protocol:
     options = reader.any_map("typed_extension_protocol_options")
     for name, extension in options.items():
         if not name == extension.type_name == HTTP_OPTIONS:
             raise reader.error("typed_extension_protocol_options", f"{name} is not supported by envoymesh")
-    legacy = _read_legacy(reader)
-    return next((_read_http_options(extension) for extension in options.values()), legacy)
+    limits = _HeaderLimits(
+        runtime.number(RESPONSE_HEADERS_COUNT, 100).value, runtime.number(RESPONSE_HEADERS_SIZE, 0).value
+    )
+    legacy = _read_legacy(reader, limits)
+    return next((_read_http_options(extension, limits) for extension in options.values()), legacy)
 
 
-def _read_legacy(reader: Reader) -> _Protocol:
+def _read_legacy(reader: Reader, limits: _HeaderLimits) -> _Protocol:
     """The cluster's own, deprecated fields, which HttpProtocolOptions takes the place of."""
     common = reader.message_("common_http_protocol_options")
     protocol = _read_common(common)
-    protocol.http1 = _http1(reader.message_("http_protocol_options"), common)
+    protocol.http1 = _http1(reader.message_("http_protocol_options"), common, limits)
     http2 = reader.message_("http2_protocol_options")
     if http2 is not None:
         protocol.kind = "HTTP2"
-        protocol.http2 = _http2(http2, common)
+        protocol.http2 = _http2(http2, common, limits)
     protocol.max_requests_per_connection = reader.integer(
         "max_requests_per_connection", protocol.max_requests_per_connection
     )
@@ -242,47 +260,48 @@ def _read_common(common: Reader | None) -> _Protocol:
     return protocol
 
 
-def _read_http_options(reader: Reader) -> _Protocol:
+def _read_http_options(reader: Reader, limits: _HeaderLimits) -> _Protocol:
     common = reader.message_("common_http_protocol_options")
     protocol = _read_common(common)
     kind = reader.which("upstream_protocol_options")
     if kind == "explicit_http_config":
-        _read_explicit(reader.required(kind), common, protocol)
+        _read_explicit(reader.required(kind), common, protocol, limits)
     elif kind == "use_downstream_protocol_config":
-        _read_both(reader.required(kind), common, protocol)
+        _read_both(reader.required(kind), common, protocol, limits)
         protocol.kind = "DOWNSTREAM"
     elif kind == "auto_config":
-        _read_both(reader.required(kind), common, protocol)
+        _read_both(reader.required(kind), common, protocol, limits)
         protocol.kind = "ALPN"
     return protocol
 
 
-def _read_explicit(config: Reader, common: Reader | None, protocol: _Protocol) -> None:
+def _read_explicit(config: Reader, common: Reader | None, protocol: _Protocol, limits: _HeaderLimits) -> None:
     kind = config.which("protocol_config")
     if kind == "http2_protocol_options":
         protocol.kind = "HTTP2"
-        protocol.http2 = _http2(config.required(kind), common)
+        protocol.http2 = _http2(config.required(kind), common, limits)
     elif kind == "http_protocol_options":
-        protocol.http1 = _http1(config.required(kind), common)
+        protocol.http1 = _http1(config.required(kind), common, limits)
     else:
         raise config.error(kind or "protocol_config", "only HTTP/1 and HTTP/2 are supported by envoymesh")
 
 
-def _read_both(config: Reader, common: Reader | None, protocol: _Protocol) -> None:
-    protocol.http1 = _http1(config.message_("http_protocol_options"), common)
-    protocol.http2 = _http2(config.message_("http2_protocol_options"), common)
+def _read_both(config: Reader, common: Reader | None, protocol: _Protocol, limits: _HeaderLimits) -> None:
+    protocol.http1 = _http1(config.message_("http_protocol_options"), common, limits)
+    protocol.http2 = _http2(config.message_("http2_protocol_options"), common, limits)
 
 
-def _http1(options: Reader | None, common: Reader | None) -> Http1Settings:
-    settings = read_http1_options(options, common, max_headers_kb=60)
-    limit = _response_headers_kb(common)
+def _http1(options: Reader | None, common: Reader | None, limits: _HeaderLimits) -> Http1Settings:
+    settings = read_http1_options(options, common, max_headers_kb=60, max_headers_count=limits.count)
+    limit = _response_headers_kb(common, limits)
     return replace(settings, max_response_headers_kb=limit) if limit else settings
 
 
-def _http2(options: Reader | None, common: Reader | None) -> Http2Settings:
-    count = common.integer("max_headers_count", 100) if common is not None else 100
-    return read_http2_options(options, max_headers_kb=_response_headers_kb(common) or 60, max_headers_count=count)
+def _http2(options: Reader | None, common: Reader | None, limits: _HeaderLimits) -> Http2Settings:
+    count = common.integer("max_headers_count", limits.count) if common is not None else limits.count
+    kb = _response_headers_kb(common, limits) or 60
+    return read_http2_options(options, max_headers_kb=kb, max_headers_count=count)
 
 
-def _response_headers_kb(common: Reader | None) -> int:
-    return common.integer("max_response_headers_kb") if common is not None else 0
+def _response_headers_kb(common: Reader | None, limits: _HeaderLimits) -> int:
+    return common.integer("max_response_headers_kb", limits.kb) if common is not None else limits.kb

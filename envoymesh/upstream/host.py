@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from envoymesh.metadata import found
 from envoymesh.network.api import Address
 from envoymesh.upstream.request_stats import HostStats
 from envoymesh.upstream.settings import EndpointSettings
@@ -29,7 +30,8 @@ class Host:
         self.address = address
         self.endpoint = endpoint
         self.hostname = endpoint.hostname
-        self.canary = False
+        # Envoy's own name space for its balancer (envoy.lb).
+        self.canary = found(endpoint.metadata, "UPSTREAM_HOST", ("envoy.lb", "canary")) is True
         self.stats = HostStats()
         self.pools: dict[str, ConnectionPool] = {}
 

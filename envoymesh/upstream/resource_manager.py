@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from envoymesh.runtime import RuntimeReader
 from envoymesh.stats import Gauge
 from envoymesh.upstream.settings import ThresholdSettings
 from envoymesh.upstream.stats import CircuitBreakerStats, RemainingStats
@@ -41,6 +42,11 @@ class Resource:
         if self.count == self.maximum - 1 or self._remaining is not None:
             self._show()
 
+    def set_maximum(self, maximum: int) -> None:
+        """Change the limit; what is over it stays until it ends."""
+        self.maximum = maximum
+        self._show()
+
     def _show(self) -> None:
         self._open_gauge.set(int(self.count >= self.maximum))
         if self._remaining is not None:
@@ -51,19 +57,36 @@ class Resource:
 
 
 class ResourceManager:
-    """The limits of one priority of one cluster."""
+    """The limits of one priority of one cluster.
 
-    __slots__ = ("connections", "pending_requests", "requests", "retries", "thresholds")
+    Args:
+        runtime_prefix: of the keys that set the limits anew, ``circuit_breakers.<cluster>.<priority>.``.
+    """
+
+    __slots__ = ("connections", "pending_requests", "requests", "retries")
 
     def __init__(
-        self, thresholds: ThresholdSettings, stats: CircuitBreakerStats, remaining: RemainingStats | None = None
+        self,
+        thresholds: ThresholdSettings,
+        stats: CircuitBreakerStats,
+        runtime: RuntimeReader,
+        runtime_prefix: str,
+        remaining: RemainingStats | None = None,
     ) -> None:
-        self.thresholds = thresholds
         cx, pending, retries, rq = (None, None, None, None) if remaining is None else _gauges(remaining)
         self.connections = Resource(thresholds.max_connections, stats.cx_open, cx)
         self.pending_requests = Resource(thresholds.max_pending_requests, stats.rq_pending_open, pending)
         self.requests = Resource(thresholds.max_requests, stats.rq_open, rq)
         self.retries = Resource(thresholds.max_retries, stats.rq_retry_open, retries)
+        for name, resource in (
+            ("max_connections", self.connections),
+            ("max_pending_requests", self.pending_requests),
+            ("max_requests", self.requests),
+            ("max_retries", self.retries),
+        ):
+            limit = runtime.number(runtime_prefix + name, resource.maximum, resource.set_maximum)
+            if limit.value != resource.maximum:
+                resource.set_maximum(limit.value)
 
 
 def _gauges(remaining: RemainingStats) -> tuple[Gauge, Gauge, Gauge, Gauge]:

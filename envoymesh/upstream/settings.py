@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
+from envoymesh.metadata import Metadata
 from envoymesh.network.settings import UpstreamTlsSettings
 
 
@@ -27,6 +28,7 @@ class EndpointSettings:
     region: str = ""
     zone: str = ""
     sub_zone: str = ""
+    metadata: Metadata | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class ClusterSettings:
         protocol: ``HTTP1``, ``HTTP2``, ``ALPN`` (auto_config) or ``DOWNSTREAM`` (use_downstream_protocol_config).
         tls: by what a pool speaks, ``HTTP1``, ``HTTP2`` or ``ALPN``; empty for plain TCP.
         dns_failure_refresh_rate: base and longest interval of the back-off; None is the refresh rate.
-        healthy_panic_threshold: share of the hosts, 0 to 1; 0 never panics.
+        healthy_panic_percent: of the hosts; 0 never panics.
     """
 
     name: str
@@ -70,7 +72,8 @@ class ClusterSettings:
     dns_jitter: float = 0.0
     dns_lookup_family: str = "AUTO"
     respect_dns_ttl: bool = False
-    healthy_panic_threshold: float = 0.5
+    healthy_panic_percent: int = 50
     choice_count: int = 2
     default_thresholds: ThresholdSettings = field(default_factory=ThresholdSettings)
     high_thresholds: ThresholdSettings = field(default_factory=ThresholdSettings)
+    metadata: Metadata | None = None

@@ -72,6 +72,7 @@ class ClusterStats(StatsStruct):
     upstream_flow_control_drained_total: Counter
     upstream_flow_control_paused_reading_total: Counter
     upstream_flow_control_resumed_reading_total: Counter
+    upstream_rq_maintenance_mode: Counter
     upstream_rq_active: Gauge
     upstream_rq_active_overflow: Counter
     upstream_rq_cancelled: Counter
@@ -96,7 +97,7 @@ class ClusterStats(StatsStruct):
 @stats_struct
 class UnusedClusterStats(ConstantStats):
     """EDS, `upstream_bind_config`, zone-aware and subset balancing, ORIGINAL_DST, HTTP/3, preconnecting, internal
-    redirects, maintenance mode and the like."""
+    redirects and the like."""
 
     assignment_stale: Counter
     assignment_timeout_received: Counter
@@ -127,7 +128,6 @@ class UnusedClusterStats(ConstantStats):
     upstream_internal_redirect_succeeded_total: Counter
     upstream_queue_overloaded: Gauge
     upstream_rq_0rtt: Counter
-    upstream_rq_maintenance_mode: Counter
     upstream_rq_max_duration_reached: Counter
     upstream_rq_per_try_idle_timeout: Counter
     upstream_rq_retry_backoff_ratelimited: Counter

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from envoymesh.network.api import (
@@ -29,6 +29,7 @@ from envoymesh.network.api import (
     DnsStatus,
     TlsInfo,
 )
+from envoymesh.runtime import RuntimeReader
 
 _ids = itertools.count(1)
 
@@ -146,6 +147,7 @@ class FakeConnection:
         self.delayed_close_timed_out = False
         self.filter_chain_name = ""
         self.listener_name = ""
+        self.metadata = None
         self.reset_by_peer = False
         self.buffered = (0, 0)
         self.events: list[ConnectionEvent] = []
@@ -347,6 +349,22 @@ class FakeResolver:
             hosts = self.answers[name]
             self._dispatcher.post(query.fail if hosts is None else lambda: query.answer(*hosts))
         return query
+
+
+class FakeRuntime(RuntimeReader):
+    """A runtime whose keys a test sets, at the start and later."""
+
+    def __init__(self, values: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.values = dict(values or {})
+        self.update = lambda key: key.set(self.values.get(key.key))
+
+    def change(self, key: str, value: Any) -> None:
+        """Set a key, or take it out with None, as `/runtime_modify` would."""
+        self.values[key] = value
+        for each in (*self.numbers, *self.shares):
+            if each.key == key:
+                each.set(value)
 
 
 class RecordingHandler:

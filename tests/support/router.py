@@ -11,7 +11,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from envoymesh.filters.router import RouterFilter, RouterFilterConfig, RouterStats
@@ -25,7 +26,7 @@ from envoymesh.upstream.api import PoolFailureReason
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
-from tests.support.fakes import FakeConnection, FakeConnector, FakeDispatcher
+from tests.support.fakes import FakeConnection, FakeConnector, FakeDispatcher, FakeRuntime
 
 
 class FakeUpstreamStream:
@@ -119,11 +120,11 @@ class Wait:
 class BenchCluster(Cluster):
     """A cluster with its real stats, breakers and balancer; its pool waits for the test, or takes `prepared` first."""
 
-    def __init__(self, dispatcher: FakeDispatcher, hosts: int, max_retries: int) -> None:
+    def __init__(self, dispatcher: FakeDispatcher, hosts: int, max_retries: int, runtime: FakeRuntime) -> None:
         self.store = Store()
         scope = self.store.scope("cluster.c.")
         settings = ClusterSettings("c", default_thresholds=ThresholdSettings(max_retries=max_retries))
-        super().__init__(settings, scope, FakeConnector(dispatcher), dispatcher, lambda: 0.0)
+        super().__init__(settings, scope, FakeConnector(dispatcher), dispatcher, lambda: 0.0, runtime)
         endpoints = [EndpointSettings(f"10.0.0.{number}", 80) for number in range(1, hosts + 1)]
         self.first_hosts = [Host(Address(each.host, each.port), each) for each in endpoints]
         self.update_hosts(self.first_hosts)
@@ -267,10 +268,12 @@ class RouterBench:
         max_retries: int = 3,
         limit: int = 0,
         random: Callable[[], float] = lambda: 0.5,
+        config: Mapping[str, Any] = MappingProxyType({}),
         **virtual_host: Any,
     ) -> None:
         self.dispatcher = FakeDispatcher()
-        self.cluster = BenchCluster(self.dispatcher, hosts, max_retries)
+        self.runtime = FakeRuntime()
+        self.cluster = BenchCluster(self.dispatcher, hosts, max_retries, self.runtime)
         self.store = Store()
         self.stats = RouterStats.create(self.store.scope("http.p."))
         route = None
@@ -279,7 +282,14 @@ class RouterBench:
             VirtualHost("v", [b"*"], [route], **virtual_host)
         self.client = FakeClient(self, route, limit)
         self.info = self.client.stream_info
-        self.settings = RouterFilterConfig(self, self.stats, random)  # type: ignore[arg-type]  # has the one method asked
+        self.settings = RouterFilterConfig(
+            self,  # type: ignore[arg-type]  # has the one method asked
+            self.stats,
+            random,
+            self.runtime.number("upstream.base_retry_backoff_ms", 25),
+            self.runtime.share("upstream.use_retry", 1.0),
+            **config,
+        )
         self.filter = RouterFilter(self.settings)
         self.filter.set_decoder_filter_callbacks(self.client)
         self.destroyed = False

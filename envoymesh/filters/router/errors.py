@@ -55,6 +55,7 @@ def failure_of_reset(
 NO_HEALTHY_UPSTREAM: Final = UpstreamFailure(
     503, b"no healthy upstream", ResponseFlag.NO_HEALTHY_UPSTREAM, "no_healthy_upstream"
 )
+MAINTENANCE_MODE: Final = UpstreamFailure(503, b"maintenance mode", ResponseFlag.UPSTREAM_OVERFLOW, "maintenance_mode")
 RESPONSE_TIMEOUT: Final = UpstreamFailure(
     504, b"upstream request timeout", ResponseFlag.UPSTREAM_REQUEST_TIMEOUT, "response_timeout"
 )

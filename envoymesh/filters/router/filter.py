@@ -12,8 +12,9 @@ Rules of this module:
 from __future__ import annotations
 
 from envoymesh.filters.router import errors, outcome
+from envoymesh.filters.router.direct import answer_directly, answer_no_route
 from envoymesh.filters.router.errors import UpstreamFailure
-from envoymesh.filters.router.headers import finalize_request_headers, finalize_response_headers, rewrite_path_header
+from envoymesh.filters.router.headers import finalize_request_headers, finalize_response_headers
 from envoymesh.filters.router.retry_state import RetryState
 from envoymesh.filters.router.settings import RouterFilterConfig
 from envoymesh.filters.router.timeouts import Timeouts, final_timeouts, set_expected_timeout
@@ -31,7 +32,7 @@ from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders, i
 from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.network.api import Dispatcher, Timer
 from envoymesh.router.retry import effective_policy
-from envoymesh.router.table import ClusterAction, DirectResponseAction, RedirectAction, Route
+from envoymesh.router.table import ClusterAction, Route
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
 
@@ -45,7 +46,6 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
     """
 
     __slots__ = (
-        "_config",
         "_downstream_complete_at",
         "_end_stream",
         "_headers",
@@ -58,6 +58,7 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
         "_trailers",
         "buffer_limit",
         "cluster",
+        "config",
         "dispatcher",
         "info",
         "request_complete",
@@ -68,7 +69,7 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
     timeouts: Timeouts
 
     def __init__(self, config: RouterFilterConfig) -> None:
-        self._config = config
+        self.config = config
         self._request: UpstreamRequest | None = None
         self._retry: RetryState | None = None
         self._response_timer: Timer | None = None
@@ -92,51 +93,42 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
 
     def decode_headers(self, headers: RequestHeaders, end_stream: bool) -> FilterHeadersStatus:
         """Take the route's action."""
-        config = self._config
+        config = self.config
         config.stats.rq_total.inc()
         self._headers = headers
         route: Route | None = self.decoder_callbacks.route
         if route is None:
-            config.stats.no_route.inc()
-            self.info.flags |= ResponseFlag.NO_ROUTE_FOUND
-            self.decoder_callbacks.send_local_reply(404, b"", "route_not_found")
+            answer_no_route(config, self.decoder_callbacks)
         elif isinstance(route.action, ClusterAction):
             self._forward(route, route.action, end_stream)
         else:
-            self._answer(route, route.action)
+            answer_directly(config, self.decoder_callbacks, route, route.action, headers)
         return FilterHeadersStatus.STOP
-
-    def _answer(self, route: Route, action: DirectResponseAction | RedirectAction) -> None:
-        # Envoy answers redirects as direct responses, and counts them so.
-        self._config.stats.rq_direct_response.inc()
-        if isinstance(action, DirectResponseAction):
-            self.decoder_callbacks.send_local_reply(action.status, action.body, "direct_response")
-            return
-        location = action.location(self._headers, route.path)
-        rewrite_path_header(route, action, self._headers, self._config.suppress_envoy_headers)
-        self.decoder_callbacks.send_local_reply(
-            action.status, b"", "direct_response", lambda headers: headers.set(b"location", location)
-        )
 
     def _forward(self, route: Route, action: ClusterAction, end_stream: bool) -> None:
         self._route = route
         self.info.upstream_cluster = action.cluster
-        cluster = self._config.clusters.get(action.cluster)
+        cluster = self.config.clusters.get(action.cluster)
         if cluster is None:
-            self._config.stats.no_cluster.inc()
+            self.config.stats.no_cluster.inc()
             self.info.flags |= ResponseFlag.NO_CLUSTER_FOUND
             self.decoder_callbacks.send_local_reply(action.cluster_not_found_status, b"", "cluster_not_found")
             return
         self.cluster = cluster
+        self.info.cluster_metadata = cluster.metadata
+        if cluster.maintenance_mode.share and cluster.maintenance_mode.holds(self.config.random):
+            cluster.stats.upstream_rq_maintenance_mode.inc()
+            self._fail(errors.MAINTENANCE_MODE, None)
+            return
         headers = self._headers
         self._is_grpc = is_grpc(headers)
         configured = action.retry or route.virtual_host.retry
-        self.timeouts = final_timeouts(action, configured, headers, self._config.respect_expected_rq_timeout)
+        self.timeouts = final_timeouts(action, configured, headers, self.config.respect_expected_rq_timeout)
         policy = effective_policy(configured, headers)
         if action.idle_timeout is not None:
             self.decoder_callbacks.set_idle_timeout(action.idle_timeout)
         if policy is not None:
-            self._retry = RetryState(policy, self, self._config.random, self.buffer_limit)
+            self._retry = RetryState(policy, self, self.config.random, self.buffer_limit)
         self._end_stream = end_stream
         self._try()
         if end_stream:
@@ -146,7 +138,7 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
         """Pick a host and send what there is of the request."""
         info, headers = self.info, self._headers
         info.attempt_count += 1
-        if not self._config.suppress_envoy_headers:
+        if not self.config.suppress_envoy_headers:
             set_expected_timeout(headers, self.timeouts, self._elapsed())
         if self._route.virtual_host.include_request_attempt_count:
             headers.set(b"x-envoy-attempt-count", b"%d" % info.attempt_count)
@@ -160,6 +152,7 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
             info.begin_another_try()
         # Logged even if no connection to it comes about in time.
         info.upstream_host = host.address
+        info.host_metadata = host.endpoint.metadata
         request = self._request = UpstreamRequest(self, host, headers, self._end_stream)
         if self._retry is not None:
             self._retry.replay(request, host, self._end_stream, self._trailers)
@@ -225,7 +218,7 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
 
     def on_upstream_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response; after one that the client may have seen, there is no other try."""
-        self._charge(headers.status)
+        self._charge(headers.status, None)
         self._cancel_retry()
         self.decoder_callbacks.encode_1xx_headers(headers)
 
@@ -235,9 +228,9 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
         if retry is not None and retry.wants_response(headers):
             self._retry_instead_of(request, headers.status, retry)
             return
-        self._charge(headers.status)
+        self._charge(headers.status, request.host)
         outcome.count_headers(request, headers, end_stream, self._is_grpc)
-        if self.request_complete and not self._config.suppress_envoy_headers:
+        if self.request_complete and not self.config.suppress_envoy_headers:
             headers.set(b"x-envoy-upstream-service-time", b"%d" % (self._elapsed() * 1000))
         if self._route.virtual_host.include_attempt_count_in_response:
             headers.set(b"x-envoy-attempt-count", b"%d" % self.info.attempt_count)
@@ -258,8 +251,13 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
         retry.schedule(self._try)
         request.reset()
 
-    def _charge(self, status: int) -> None:
-        self.cluster.code_stats.charge(status, self._is_internal())
+    def _charge(self, status: int, host: Host | None) -> None:
+        """Count a response by its code; as in Envoy a host's errors are among what `dynamic_stats` leaves out."""
+        if not self.config.dynamic_stats:
+            return
+        self.cluster.code_stats.charge(status, self._is_internal(), host is not None and host.canary)
+        if status >= 500:
+            outcome.count_error(host)
 
     def _is_internal(self) -> bool:
         return self._headers.get(b"x-envoy-internal") == b"true"
@@ -279,7 +277,7 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
 
     def _on_upstream_complete(self, request: UpstreamRequest) -> None:
         self.info.last_upstream_rx = now = self.dispatcher.now()
-        if self.request_complete:
+        if self.request_complete and self.config.dynamic_stats:
             took = now - self._downstream_complete_at
             self.cluster.code_stats.record_time(int(took * 1000), self._is_internal())
         self._request = None
@@ -317,8 +315,7 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
         self.info.flags |= failure.flag
         self._clean_up()
         if charge:
-            self._charge(failure.status)
-            outcome.count_error(host)
+            self._charge(failure.status, host)
         mark = self._mark_overloaded if failure.flag == ResponseFlag.UPSTREAM_OVERFLOW else self._mark_reply
         self.decoder_callbacks.send_local_reply(failure.status, failure.body, failure.details, mark)
 
@@ -328,7 +325,7 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
         self._clean_up()
         if request.awaits_grpc_status:
             outcome.count_error(request.host)
-            self._config.stats.rq_reset_after_downstream_response_started.inc()
+            self.config.stats.rq_reset_after_downstream_response_started.inc()
         self.decoder_callbacks.reset_stream(StreamResetReason.LOCAL_RESET, failure.details)
 
     def _mark_reply(self, headers: ResponseHeaders) -> None:
@@ -336,7 +333,8 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
             headers.set(b"x-envoy-attempt-count", b"%d" % self.info.attempt_count)
 
     def _mark_overloaded(self, headers: ResponseHeaders) -> None:
-        headers.set(b"x-envoy-overloaded", b"true")
+        if not self.config.suppress_envoy_headers:
+            headers.set(b"x-envoy-overloaded", b"true")
         self._mark_reply(headers)
 
     # Timeouts

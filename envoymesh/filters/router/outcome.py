@@ -20,13 +20,11 @@ UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
 
 
 def count_headers(request: UpstreamRequest, headers: ResponseHeaders, end_stream: bool, is_grpc: bool) -> None:
-    """A response begins."""
+    """A response begins. A 5xx has been counted with its code."""
     host = request.host
-    if host is None:
+    if host is None or headers.status >= 500:
         return
-    if headers.status >= 500:
-        host.stats.rq_error.inc()
-    elif not is_grpc:
+    if not is_grpc:
         host.stats.rq_success.inc()
     else:
         request.awaits_grpc_status = True

@@ -133,6 +133,8 @@ class RetryState(LoadBalancerContext):
             stats.upstream_rq_retry_overflow.inc()
             info.flags |= ResponseFlag.UPSTREAM_OVERFLOW
             return False
+        if not self._router.config.use_retry.holds(self._random):
+            return False
         retries.inc()
         self._holds_resource = True
         stats.upstream_rq_retry.inc()
@@ -143,7 +145,8 @@ class RetryState(LoadBalancerContext):
         self._router.cluster.stats.upstream_rq_retry_backoff_exponential.inc()
         if self._timer is None:
             self._timer = self._router.decoder_callbacks.create_timer(retry)
-        self._timer.enable(self._policy.backoff(self._retries, self._random))
+        default_base = self._router.config.base_retry_backoff.value / 1000
+        self._timer.enable(self._policy.backoff(self._retries, self._random, default_base))
 
     @property
     def is_waiting(self) -> bool:

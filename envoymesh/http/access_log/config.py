@@ -12,10 +12,11 @@ from envoymesh.config.reader import Reader
 from envoymesh.formatter import Formatter, JsonFormatter
 from envoymesh.formatter.operators import EXTENSIONS
 from envoymesh.http.access_log import filters
-from envoymesh.http.access_log.filters import LogFilter, RuntimeInteger, RuntimeValue
+from envoymesh.http.access_log.filters import LogFilter
 from envoymesh.http.access_log.logger import DEFAULT_FORMAT, AccessLog, AccessLogFile, LineFormatter
 from envoymesh.http.stream_info import FLAG_NAMES
 from envoymesh.router.config import read_header_matcher
+from envoymesh.runtime import RuntimeNumber, RuntimeReader
 
 FILE_ACCESS_LOG = "envoy.extensions.access_loggers.file.v3.FileAccessLog"
 ACCESS_LOG_PATHS = {
@@ -30,12 +31,12 @@ class AccessLogContext:
 
     Args:
         open_log: gives the file of a path.
-        runtime: the runtime's number of a key.
+        runtime: gives filters the keys that they name.
         random: from 0 to 1, for `runtime_filter`.
     """
 
     open_log: Callable[[str], AccessLogFile]
-    runtime: RuntimeInteger
+    runtime: RuntimeReader
     random: Callable[[], float]
 
 
@@ -122,11 +123,10 @@ def read_filter(reader: Reader, context: AccessLogContext) -> LogFilter:
     return _FILTERS[kind](reader.required(kind), context)
 
 
-def _read_comparison(reader: Reader, context: AccessLogContext) -> tuple[str, RuntimeValue]:
+def _read_comparison(reader: Reader, context: AccessLogContext) -> tuple[str, RuntimeNumber]:
     comparison = reader.required("comparison")
     value = comparison.required("value")
-    limit = RuntimeValue(value.integer("default_value"), value.string("runtime_key"), context.runtime)
-    return comparison.enum("op"), limit
+    return comparison.enum("op"), context.runtime.number(value.string("runtime_key"), value.integer("default_value"))
 
 
 def _read_status_code(reader: Reader, context: AccessLogContext) -> LogFilter:
@@ -152,11 +152,11 @@ def _read_header(reader: Reader, context: AccessLogContext) -> LogFilter:
 def _read_runtime(reader: Reader, context: AccessLogContext) -> LogFilter:
     share = reader.message_("percent_sampled")
     return filters.RuntimeFilter(
-        numerator=0 if share is None else share.integer("numerator"),
+        numerator=context.runtime.number(
+            reader.string("runtime_key"), 0 if share is None else share.integer("numerator")
+        ),
         denominator=100 if share is None else _denominator(share),
-        key=reader.string("runtime_key"),
         independent=reader.boolean("use_independent_randomness"),
-        runtime=context.runtime,
         random=context.random,
     )
 

@@ -13,11 +13,9 @@ from envoymesh.formatter import FormatterContext
 from envoymesh.formatter.headers import grpc_status
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.router.matchers import HeaderMatcher
+from envoymesh.runtime import RuntimeNumber
 
 LogFilter = Callable[[FormatterContext], bool]
-
-RuntimeInteger = Callable[[str], int | None]
-"""The runtime's value of a key, None where it has no number for it."""
 
 COMPARISONS: dict[str, Callable[[int, int], bool]] = {
     "EQ": operator.eq,
@@ -27,30 +25,16 @@ COMPARISONS: dict[str, Callable[[int, int], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeValue:
-    """RuntimeUInt32: a number that the runtime may set anew at any time."""
-
-    default: int
-    key: str
-    runtime: RuntimeInteger
-
-    def current(self) -> int:
-        """The value now."""
-        value = self.runtime(self.key) if self.key else None
-        return self.default if value is None else value
-
-
-def status_code_filter(comparison: str, value: RuntimeValue) -> LogFilter:
+def status_code_filter(comparison: str, limit: RuntimeNumber) -> LogFilter:
     """`status_code_filter`; a request without a response compares as 0."""
     compare = COMPARISONS[comparison]
-    return lambda context: compare(context.info.logged_code, value.current())
+    return lambda context: compare(context.info.logged_code, limit.value)
 
 
-def duration_filter(comparison: str, value: RuntimeValue) -> LogFilter:
+def duration_filter(comparison: str, limit: RuntimeNumber) -> LogFilter:
     """`duration_filter`, in milliseconds."""
     compare = COMPARISONS[comparison]
-    return lambda context: compare(int((context.now - context.info.start_time + 1e-9) * 1000), value.current())
+    return lambda context: compare(int((context.now - context.info.start_time + 1e-9) * 1000), limit.value)
 
 
 def response_flag_filter(flags: int) -> LogFilter:
@@ -96,22 +80,19 @@ class RuntimeFilter:
     """`runtime_filter`: a share of requests, the same ones at every proxy that sees their x-request-id.
 
     Args:
-        numerator, denominator: the share; the runtime's value of `key` takes the numerator's place.
+        numerator, denominator: the share.
         independent: chance decides, not the request id.
         random: from 0 to 1.
     """
 
-    numerator: int
+    numerator: RuntimeNumber
     denominator: int
-    key: str
     independent: bool
-    runtime: RuntimeInteger
     random: Callable[[], float]
 
     def __call__(self, context: FormatterContext) -> bool:
         """Whether the request is one of the share."""
-        set_anew = self.runtime(self.key)
-        return self._place(context) < (self.numerator if set_anew is None else set_anew)
+        return self._place(context) < self.numerator.value
 
     def _place(self, context: FormatterContext) -> int:
         denominator = self.denominator

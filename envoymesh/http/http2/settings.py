@@ -22,8 +22,6 @@ class Http2Settings:
         override_stream_error_on_invalid_http_message: a malformed message costs its stream, not the connection.
         max_outbound_frames: frames waiting while the connection's write buffer is over its high watermark.
         max_outbound_control_frames: of those, PING, SETTINGS and RST_STREAM; also the most in answer to one read.
-        connection_keepalive_interval: seconds between PINGs, which the connection's owner sends; 0 for none.
-        connection_keepalive_timeout: seconds that a PING's answer may take; the owner's business too.
         max_request_headers_kb: KiB of a header list, names and values (responses too, in a client codec).
         max_headers_count: fields of a header list, pseudo-headers included.
         headers_with_underscores_action: ALLOW, REJECT_REQUEST or DROP_HEADER.
@@ -42,8 +40,6 @@ class Http2Settings:
     max_consecutive_inbound_frames_with_empty_payload: int = 1
     max_inbound_priority_frames_per_stream: int = 100
     max_inbound_window_update_frames_per_data_frame_sent: int = 10
-    connection_keepalive_interval: float = 0.0
-    connection_keepalive_timeout: float = 0.0
     max_request_headers_kb: int = 60
     max_headers_count: int = 100
     headers_with_underscores_action: str = "ALLOW"

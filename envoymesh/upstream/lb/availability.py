@@ -35,22 +35,22 @@ class Availability:
     panic: bool
 
 
-def availability_of(hosts: Sequence[Host], panic_threshold: float) -> Availability:
-    """Sort hosts by health. `panic_threshold` is a share, 0 to 1; 0 never panics."""
+def availability_of(hosts: Sequence[Host], panic_percent: int) -> Availability:
+    """Sort hosts by health. Below `panic_percent` healthy ones there is a panic; 0 never panics."""
     healthy = [host for host in hosts if host.is_healthy]
     degraded = [host for host in hosts if host.is_degraded]
     excluded = [host for host in hosts if host.is_excluded]
     eligible = len(hosts) - len(excluded)
     healthy_share = _share(len(healthy), eligible)
     total = min(100, healthy_share + _share(len(degraded), eligible))
-    too_few = not eligible or len(healthy) * 100 < panic_threshold * 100 * eligible
+    too_few = not eligible or len(healthy) * 100 < min(panic_percent, 100) * eligible
     return Availability(
         hosts=hosts,
         healthy=healthy,
         degraded=degraded,
         excluded=excluded,
         healthy_percent=healthy_share * 100 // total if total else 100,
-        panic=total < 100 and too_few and panic_threshold > 0,
+        panic=total < 100 and too_few and panic_percent > 0,
     )
 
 

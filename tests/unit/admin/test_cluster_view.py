@@ -8,8 +8,12 @@ import pytest
 from envoymesh.admin.cluster_view import cluster_status
 from envoymesh.admin.views import SocketAddress
 from envoymesh.network.api import Address
+from envoymesh.stats import Store
 from envoymesh.upstream.host import Host
+from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
+from envoymesh.upstream.stats import CircuitBreakerStats
+from tests.support.fakes import FakeRuntime
 
 
 @dataclass
@@ -22,6 +26,12 @@ class FakeCluster:
     @property
     def name(self) -> str:
         return self.settings.name
+
+    def resource_manager(self, priority: str = "DEFAULT") -> ResourceManager:
+        settings = self.settings
+        thresholds = settings.high_thresholds if priority == "HIGH" else settings.default_thresholds
+        runtime = FakeRuntime({"DEFAULT.max_requests": 5})
+        return ResourceManager(thresholds, CircuitBreakerStats.create(Store().scope("c.")), runtime, f"{priority}.")
 
 
 def test_a_host_shows_its_endpoint_and_its_counts() -> None:
@@ -37,7 +47,7 @@ def test_a_host_shows_its_endpoint_and_its_counts() -> None:
     assert (shown.counters["rq_total"], shown.gauges["cx_active"]) == (2, 1)
     assert {"cx_connect_fail", "cx_total", "rq_error", "rq_success", "rq_timeout"} <= shown.counters.keys()
     assert status.high.max_retries == 9
-    assert status.default.max_retries == 3
+    assert (status.default.max_retries, status.default.max_requests) == (3, 5)
 
 
 def test_the_observability_name_is_the_alternative_stat_name() -> None:

@@ -72,13 +72,12 @@ def test_merge_keys_are_ordinary_keys() -> None:
 def test_a_duplicate_key_is_taken_with_a_warning() -> None:
     document = load_yaml("a: 1\na: 2\n", "f.yaml")
     assert document.value == {"a": 2}
-    assert document.warnings == ["f.yaml: duplicate key, the last one counts (value: a) (line 2)"]
+    assert document.warnings == ["f.yaml: duplicate key, the last one counts, not that of line 1 (value: a) (line 2)"]
 
 
-def test_only_the_first_document_counts() -> None:
-    document = load_yaml("a: 1\n---\nb: 2\n", "f.yaml")
-    assert document.value == {"a": 1}
-    assert document.warnings == ["f.yaml: only the first YAML document counts (line 2)"]
+@pytest.mark.parametrize("text", ["a: 1\n---\n", "---\na: 1\n...\n", "a: 1\n---\n---\n# the end\n"])
+def test_separators_without_a_document_are_passed_over(text: str) -> None:
+    assert load_yaml(text).value == {"a": 1}
 
 
 def test_a_byte_order_mark_is_skipped() -> None:
@@ -97,6 +96,9 @@ def test_a_byte_order_mark_is_skipped() -> None:
         ("a: [1\n", "not YAML", 2),
         ("a: 1\n\u00e9: \x00", "not YAML: control characters are not allowed", 2),
         ("a: \udce1", "not YAML: not valid Unicode", None),
+        ("a: 1\n---\nb: 2\n", "a second YAML document begins here", 2),
+        ("a: 1\n---\n---\n''\n", "a second YAML document begins here", 3),
+        ("a: 1\n---\n\tb: 1\n", "not YAML: found character that cannot start any token", 3),
         ("[" * (MAX_DEPTH + 2), "nested more than 100 deep", 1),
     ],
 )
@@ -120,7 +122,13 @@ def test_json_that_is_not_yaml_has_no_lines() -> None:
 
 
 def test_json_duplicates_are_warned_of() -> None:
-    assert load_json('{"a": 1, "a": 2}', "f").warnings == ["f: duplicate key, the last one counts (value: a)"]
+    assert load_json('{"a": 1,\n"a": 2}', "f").warnings == [
+        "f: duplicate key, the last one counts, not that of line 1 (value: a) (line 2)"
+    ]
+    # JSON that is not YAML has no lines, and the warning all the same.
+    assert load_json('{"a": "\\ud83d\\ude00", "a": 2}', "f").warnings == [
+        "f: duplicate key, the last one counts (value: a)"
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "{", "{'a': 1}", '{"a": NaN}', "a: b", '{"a": 1} {}', "[" * 100_000])

@@ -24,7 +24,7 @@ from envoymesh.http.stats import Http1CodecStats, Http2CodecStats, HttpConnectio
 from envoymesh.network.api import Address, CloseType
 from envoymesh.router.table import RouteTable
 from envoymesh.stats import Store
-from tests.support.fakes import FakeConnection, FakeDispatcher
+from tests.support.fakes import FakeConnection, FakeDispatcher, FakeRuntime
 from tests.support.http2 import frames_of
 from tests.unit.http.streams import DecoderFilter, EncoderFilter
 
@@ -75,6 +75,7 @@ class Edge:
         settings = HttpConnectionManagerSettings(
             "t", RouteTable("r", []), (*filters, self._add), access_logs=(AccessLog(Formatter(LOG), self),), **options
         )
+        self.runtime = FakeRuntime()
         self.context = HttpContext(
             settings=settings,
             stats=self.stats,
@@ -86,6 +87,7 @@ class Edge:
             request_ids=RequestIdGenerator(bytes),
             drain_close=lambda: self.drain_close,
             next_stream_id=itertools.count(1).__next__,
+            runtime=self.runtime,
         )
         self.connection = FakeConnection()
         self.manager = ConnectionManager(self.context, self.connection, 1024)
@@ -608,3 +610,37 @@ def test_a_response_of_several_frames_that_nothing_holds_ends_as_any_other() -> 
     assert edge.lines == [b"/ 200 - via_upstream 0 20000 0\n"]
     assert edge.stats.downstream_rq_rx_reset.value == 0
     assert edge.stats.downstream_rq_active.value == 0
+
+
+def _reset_requests(edge: Edge, count: int, seconds: float) -> None:
+    """HTTP/2 requests that the client resets after some time (RFC 9113 sections 6.2 and 6.4)."""
+    edge.receive(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+    fields = b"\x82\x84\x86\x01\x01a"  # GET / http, authority "a"
+    for stream in range(1, 2 * count, 2):
+        number = stream.to_bytes(4, "big")
+        edge.receive(bytes((0, 0, len(fields), 1, 5)) + number + fields)
+        edge.dispatcher.advance(seconds)
+        edge.receive(b"\0\0\4\3\0" + number + b"\0\0\0\x08")
+
+
+@pytest.mark.parametrize(
+    ("keys", "seconds", "count", "closed"),
+    [
+        ({}, 0.5, 249, False),
+        ({}, 0.5, 250, True),
+        ({}, 1.5, 600, False),
+        ({"overload.premature_reset_total_stream_count": 10}, 0.5, 4, False),
+        ({"overload.premature_reset_total_stream_count": 10}, 0.5, 5, True),
+        ({"overload.premature_reset_min_stream_lifetime_seconds": 2}, 1.5, 250, True),
+    ],
+)
+def test_a_client_that_resets_most_requests_early(
+    keys: dict[str, int], seconds: float, count: int, closed: bool
+) -> None:
+    edge = Edge()
+    for key, value in keys.items():
+        edge.runtime.change(key, value)
+    _reset_requests(edge, count, seconds)
+    assert len(edge.upstreams) == count
+    assert edge.connection.closed is closed
+    assert edge.stats.downstream_rq_too_many_premature_resets.value == closed

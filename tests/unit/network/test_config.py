@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +289,36 @@ def test_upstream_socket() -> None:
     wrong = reader("envoy.config.core.v3.TransportSocket", {"name": "tls", "typed_config": any_of(DOWNSTREAM_TLS)})
     with pytest.raises(ConfigError, match="not supported"):
         read_upstream_socket(wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        (["h2", "http/1.1"], ("h2", "http/1.1")),
+        (["h2,http/1.1"], ("h2", "http/1.1")),
+        ([""], ()),
+        (["x" * 255], ("x" * 255,)),
+    ],
+)
+def test_alpn_names(given: list[str], names: tuple[str, ...]) -> None:
+    settings = read_downstream_tls(reader(DOWNSTREAM_TLS, {"common_tls_context": {"alpn_protocols": given}}))
+    assert settings.common.alpn_protocols == names
+
+
+@pytest.mark.parametrize("given", [["h2", ""], [","], ["x" * 256], ["\u00e9" * 128], ["x" * 200] * 400])
+def test_alpn_names_that_no_handshake_can_carry(given: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_downstream_tls(reader(DOWNSTREAM_TLS, {"common_tls_context": {"alpn_protocols": given}}))
+    assert caught.value.path == "at.common_tls_context.alpn_protocols"
+
+
+def test_a_zone_becomes_its_number() -> None:
+    index = socket.if_nametoindex("lo")
+    assert listener(address=address("fe80::1%lo")).address == Address(f"fe80::1%{index}", 80)
+    assert listener(address=address("FE80::1%99")).address == Address("fe80::1%99", 80)
+
+
+@pytest.mark.parametrize("host", ["fe80::1%nowhere", "fe80::1%", "::1%lo", "127.0.0.1%lo", "fd00::2%lo"])
+def test_a_zone_that_is_none(host: str) -> None:
+    with pytest.raises(ConfigError, match=f"at.address: malformed IP address: {host}"):
+        listener(address=address(host))

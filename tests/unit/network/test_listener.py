@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from envoymesh.network.settings import (
     CommonTlsSettings,
     FilterChainMatch,
     FilterChainSettings,
+    ListenerSettings,
     UpstreamTlsSettings,
 )
 from envoymesh.network.tls import upstream_context
@@ -123,7 +126,7 @@ def test_several_addresses(run: Run) -> None:
 def test_connection_limit(run: Run) -> None:
     async def main(net: Net) -> None:
         listener = await net.listen(plain_listener())
-        listener.connection_limit = lambda: 1
+        listener.connection_limit.set(1)
         first, _ = net.connect(listener.addresses[0])
         server = await net.next_accepted()
         assert await closes(listener.addresses[0])
@@ -134,7 +137,7 @@ def test_connection_limit(run: Run) -> None:
         server.connection.close(CloseType.NO_FLUSH)
         net.connect(listener.addresses[0])
         await net.next_accepted()
-        listener.connection_limit = lambda: None
+        listener.connection_limit.set(None)
         listener.global_limit_reached = lambda: True
         assert await closes(listener.addresses[0])
         assert net.listener_stats.downstream_global_cx_overflow.value == 1
@@ -403,5 +406,32 @@ def test_who_logs_hears_of_each_connection_at_its_end(run: Run) -> None:
         at_server = await net.next_accepted()
         at_server.connection.close(CloseType.NO_FLUSH)
         assert ended == [(at_server.connection, False, LOCAL)]  # its handler knew already
+
+    run(main)
+
+
+def _link_local() -> str | None:
+    """An address of this machine that needs its zone, as Linux lists it."""
+    listed = Path("/proc/net/if_inet6")
+    for line in listed.read_text().splitlines() if listed.exists() else ():
+        digits, index, _, scope, _, _ = line.split()
+        if scope == "20":
+            return f"{ipaddress.IPv6Address(int(digits, 16))}%{int(index, 16)}"
+    return None
+
+
+@pytest.mark.skipif(_link_local() is None, reason="no interface has a link-local IPv6 address")
+def test_an_address_with_a_zone_is_listened_on_and_connected_to(run: Run) -> None:
+    async def main(net: Net) -> None:
+        where = _link_local()
+        assert where is not None
+        listener = await net.listen(ListenerSettings("zone", Address(where, 0), filter_chains=(raw_chain("c"),)))
+        bound = listener.addresses[0]
+        assert (bound.host, bound.port != 0) == (where, True)
+        client, at_client = net.connect(bound)
+        at_server = await net.next_accepted()
+        await at_client.until_event(ConnectionEvent.CONNECTED)
+        assert at_server.connection.local_address == bound
+        assert at_server.connection.remote_address == client.local_address
 
     run(main)

@@ -41,4 +41,14 @@ def test_a_failed_health_check_ends_connections() -> None:
     drain = manager(FakeDispatcher())
     drain.health_check_failed = True
     assert drain.drain_close()
+    assert not drain.drain_close_modify_only()
     assert not drain.draining
+    drain.start()
+    drain.health_check_failed = False
+    assert not drain.drain_close_modify_only()
+
+
+def test_a_listener_for_modifications_only_ends_connections_in_a_drain() -> None:
+    drain = manager(FakeDispatcher(), "immediate")
+    drain.start()
+    assert drain.drain_close_modify_only()

@@ -2,14 +2,17 @@
 
 import pytest
 
-from envoymesh.server.runtime import Runtime, flatten
+from envoymesh.runtime import RuntimeShare
+from envoymesh.server.runtime import Runtime, flatten, number_of, share_of
 from envoymesh.stats import Store
 from envoymesh.stats.server import RuntimeStats
 
 
 def runtime(*layers: tuple[str, dict[str, str] | None]) -> tuple[Runtime, RuntimeStats]:
     stats = RuntimeStats.create(Store().scope("runtime."))
-    return Runtime(layers, stats), stats
+    made = Runtime(stats)
+    made.set_layers(layers)
+    return made, stats
 
 
 def test_structs_are_flattened() -> None:
@@ -20,15 +23,67 @@ def test_structs_are_flattened() -> None:
 def test_the_last_layer_wins() -> None:
     made, stats = runtime(("low", {"a": "1", "b": "2"}), ("high", {"a": "3"}))
     assert (made.get("a"), made.get("b"), made.get("c")) == ("3", "2", None)
-    assert (made.integer("a"), made.integer("c")) == (3, None)
     assert (stats.num_layers.value, stats.num_keys.value) == (2, 2)
     assert not made.has_admin_layer
 
 
-@pytest.mark.parametrize("text", ["x", "1.5", ""])
-def test_what_is_no_number_is_none(text: str) -> None:
-    made, _ = runtime(("one", {"a": text}))
-    assert made.integer("a") is None
+@pytest.mark.parametrize(
+    ("text", "number", "share"),
+    [
+        ("3", 3, 0.03),
+        ("300", 300, 1.0),
+        ("0", 0, 0.0),
+        ("x", None, None),
+        ("1.5", None, None),
+        ("-1", None, None),
+        ("true", None, None),
+        ("", None, None),
+        (None, None, None),
+        ('{"numerator": 5}', None, 0.05),
+        ('{"numerator": 5, "denominator": "TEN_THOUSAND"}', None, 0.0005),
+        ("{numerator: 5, denominator: 2}", None, 0.000005),
+        ('{"denominator": "MILLION"}', None, 0.0),
+        ('{"numerator": 5, "denominator": "DOZEN"}', None, None),
+        ("{numerator: x}", None, None),
+        ("a: [", None, None),
+    ],
+)
+def test_what_a_value_is(text: str | None, number: int | None, share: float | None) -> None:
+    assert (number_of(text), share_of(text)) == (number, share)
+
+
+def test_keys_are_told_what_counts() -> None:
+    made, _ = runtime(("static", {"number": "7", "share": "30"}), ("admin", None))
+    heard: list[int] = []
+    number, share = made.reader.number("number", 1, heard.append), made.reader.share("share", 1.0)
+    other = made.reader.number("other", 5, heard.append)
+    assert (number.value, share.share, other.value, heard) == (7, 0.3, 5, [])
+    made.modify({"number": "9", "share": '{"numerator": 1}', "other": "none"})
+    assert (number.value, share.share, other.value, heard) == (9, 0.01, 5, [9])
+    made.modify({"number": ""})
+    assert (number.value, heard) == (7, [9, 7])
+
+
+def test_a_key_that_was_asked_for_first_hears_of_the_layers() -> None:
+    made = Runtime(RuntimeStats.create(Store().scope("runtime.")))
+    number = made.reader.number("a", 1)
+    made.set_layers([("one", {"a": "2"})])
+    assert number.value == 2
+
+
+def test_chance_decides_within_the_share() -> None:
+    share = RuntimeShare("a", 0.25)
+    assert (share.holds(lambda: 0.24), share.holds(lambda: 0.25)) == (True, False)
+    share.set(0.0)
+    assert not share.holds(lambda: 0.0)
+    share.set(1.0)
+    assert share.holds(lambda: 0.999)
+
+
+def test_keys_that_nobody_reads_are_known() -> None:
+    made, _ = runtime(("low", {"a": "1", "b": "2"}), ("high", {"c": "3"}))
+    made.reader.number("b", 0)
+    assert made.unread() == [("low", "a"), ("high", "c")]
 
 
 def test_the_admin_layer_changes() -> None:

@@ -13,8 +13,10 @@ from envoymesh.network.api import Address
 from envoymesh.stats import Store
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
+from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
-from tests.support.fakes import FakeConnector, FakeDispatcher
+from envoymesh.upstream.stats import CircuitBreakerStats
+from tests.support.fakes import FakeConnector, FakeDispatcher, FakeRuntime
 from tests.support.upstream import Asker
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -64,12 +66,14 @@ class World:
         self.connector = FakeConnector(self.dispatcher)
         self.store = Store()
         self.randoms = [0.0]
+        self.runtime = FakeRuntime()
         self.cluster = Cluster(
             ClusterSettings(name="c", **settings),
             self.store.scope("cluster.c."),
             self.connector,
             self.dispatcher,
             lambda: self.randoms[0],
+            self.runtime,
         )
 
     def hosts(self, *numbers: int, **endpoint: Any) -> list[Host]:
@@ -202,6 +206,36 @@ def test_unhealthy_hosts_are_left_out_until_there_are_too_many(world: World) -> 
     world.cluster.update_hosts([*world.hosts(1), *world.hosts(2, 3, health_status="UNHEALTHY")])
     assert sorted(world.picked(3)) == [1, 2, 3]
     assert world.value("lb_healthy_panic") == 3
+
+
+def test_the_panic_threshold_may_change_at_any_time(world: World) -> None:
+    world.cluster.update_hosts([*world.hosts(1), *world.hosts(2, 3, health_status="UNHEALTHY")])
+    world.runtime.change("upstream.healthy_panic_threshold", 33)
+    assert set(world.picked(3)) == {1}
+    world.runtime.change("upstream.healthy_panic_threshold", 34)
+    assert sorted(world.picked(3)) == [1, 2, 3]
+    world.runtime.change("upstream.healthy_panic_threshold", None)
+    assert sorted(world.picked(3)) == [1, 2, 3]
+
+
+def test_limits_may_change_at_any_time(world: World) -> None:
+    requests = world.cluster.resource_manager().requests
+    requests.inc()
+    world.runtime.change("circuit_breakers.c.default.max_requests", 1)
+    assert not requests.can_create()
+    assert world.value("circuit_breakers.default.rq_open") == 1
+    assert world.cluster.resource_manager("HIGH").requests.maximum == 1024
+    world.runtime.change("circuit_breakers.c.default.max_requests", None)
+    assert requests.can_create()
+    assert world.value("circuit_breakers.default.rq_open") == 0
+
+
+def test_limits_that_the_runtime_has_from_the_start() -> None:
+    scope = Store().scope("c.")
+    limits = FakeRuntime({"p.max_connections": 1, "p.max_pending_requests": 2, "p.max_requests": 3, "p.max_retries": 4})
+    manager = ResourceManager(ThresholdSettings(), CircuitBreakerStats.create(scope), limits, "p.")
+    resources = (manager.connections, manager.pending_requests, manager.requests, manager.retries)
+    assert [resource.maximum for resource in resources] == [1, 2, 3, 4]
 
 
 def test_degraded_hosts_take_what_the_healthy_cannot(world: World) -> None:

@@ -7,7 +7,7 @@ from envoymesh.network.settings import CommonTlsSettings, UpstreamTlsSettings
 from envoymesh.stats import Scope, Store
 from envoymesh.upstream.cluster_manager import StaticClusterManager
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings
-from tests.support.fakes import FakeConnector, FakeDispatcher, FakeResolver
+from tests.support.fakes import FakeConnector, FakeDispatcher, FakeResolver, FakeRuntime
 
 
 class MadeTls(ClientTls):
@@ -25,7 +25,14 @@ class World:
         self.made_tls: list[str] = []
         self.initialised = 0
         self.manager = StaticClusterManager(
-            settings, self.store.scope(""), self.connector, self.resolver, self.dispatcher, lambda: 0.0, self.make_tls
+            settings,
+            self.store.scope(""),
+            self.connector,
+            self.resolver,
+            self.dispatcher,
+            lambda: 0.0,
+            FakeRuntime(),
+            self.make_tls,
         )
 
     def make_tls(self, settings: UpstreamTlsSettings, scope: Scope) -> ClientTls:

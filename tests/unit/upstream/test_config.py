@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
 from envoymesh.upstream.config import HTTP_OPTIONS, read_cluster
 from envoymesh.upstream.settings import ClusterSettings, ThresholdSettings
+from tests.support.fakes import FakeRuntime
 
 PATH = "static_resources.clusters[0]"
 TLS = {
@@ -23,13 +25,13 @@ TLS = {
 }
 
 
-def read(**fields: Any) -> ClusterSettings:
+def read(*, runtime: Mapping[str, int] | None = None, **fields: Any) -> ClusterSettings:
     """A cluster named `c`; nothing may be left unread."""
     message_class("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext")
     message_class(HTTP_OPTIONS)
     message = json_format.ParseDict({"name": "c", **fields}, message_class("envoy.config.cluster.v3.Cluster")())
     reader = Reader(message, PATH)
-    settings = read_cluster(reader)
+    settings = read_cluster(reader, FakeRuntime(runtime))
     reader.finish()
     return settings
 
@@ -80,7 +82,7 @@ def test_plain_fields() -> None:
     assert (settings.connect_timeout, settings.per_connection_buffer_limit_bytes) == (0.25, 32768)
     assert (settings.dns_refresh_rate, settings.dns_jitter, settings.dns_lookup_family) == (1.0, 0.5, "V4_ONLY")
     assert settings.respect_dns_ttl
-    assert settings.healthy_panic_threshold == 0.2
+    assert settings.healthy_panic_percent == 20
 
 
 @pytest.mark.parametrize(

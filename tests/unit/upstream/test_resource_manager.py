@@ -6,6 +6,7 @@ from envoymesh.stats import Gauge, Store
 from envoymesh.upstream.resource_manager import Resource, ResourceManager
 from envoymesh.upstream.settings import ThresholdSettings
 from envoymesh.upstream.stats import CircuitBreakerStats, RemainingStats
+from tests.support.fakes import FakeRuntime
 
 
 def test_a_limit_opens_and_closes() -> None:
@@ -49,7 +50,9 @@ def test_the_manager_names_its_gauges_as_envoy() -> None:
     store = Store()
     scope = store.scope("cluster.c.circuit_breakers.default.")
     thresholds = ThresholdSettings(max_connections=1, max_pending_requests=1, max_requests=1, max_retries=1)
-    manager = ResourceManager(thresholds, CircuitBreakerStats.create(scope), RemainingStats.create(scope))
+    manager = ResourceManager(
+        thresholds, CircuitBreakerStats.create(scope), FakeRuntime(), "", RemainingStats.create(scope)
+    )
     for resource in (manager.connections, manager.pending_requests, manager.requests, manager.retries):
         resource.inc()
     assert {gauge.name.rpartition(".")[2]: gauge.value for gauge in store.gauges.ordered()} == {

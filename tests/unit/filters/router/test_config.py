@@ -15,6 +15,7 @@ from envoymesh.filters.router.config import router_filter_factory
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.router.table import ClusterAction
 from envoymesh.stats import Store
+from tests.support.fakes import FakeRuntime
 from tests.support.router import RouterBench
 
 PATH = "http_filters[0].typed_config"
@@ -37,7 +38,7 @@ def made(**settings: Any) -> tuple[RouterBench, RequestHeaders]:
     """A router of these settings, with a request sent through it."""
     bench = RouterBench(ClusterAction("c"))
     reader = Reader(json_format.ParseDict(settings, router_pb2.Router()), PATH)
-    add = router_filter_factory(reader, bench, Store().scope("http.p."), lambda: 0.5)  # type: ignore[arg-type]
+    add = router_filter_factory(reader, bench, Store().scope("http.p."), lambda: 0.5, FakeRuntime())  # type: ignore[arg-type]
     reader.finish()
     chains = [Chain(), Chain()]
     for chain in chains:
@@ -80,3 +81,13 @@ def test_what_is_not_supported_is_refused_by_its_path(field: str) -> None:
     with pytest.raises(ConfigError) as caught:
         made(**{field: True})
     assert caught.value.path == f"{PATH}.{field}"
+
+
+def test_dynamic_stats_may_be_turned_off() -> None:
+    for wanted in (True, False):
+        bench = RouterBench(ClusterAction("c"))
+        reader = Reader(json_format.ParseDict({"dynamic_stats": wanted}, router_pb2.Router()), PATH)
+        chain = Chain()
+        scope = Store().scope("http.p.")
+        router_filter_factory(reader, bench, scope, lambda: 0.5, FakeRuntime())(chain)  # type: ignore[arg-type]
+        assert chain.filters[0].config.dynamic_stats is wanted

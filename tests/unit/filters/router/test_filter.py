@@ -395,6 +395,28 @@ def test_per_try_timeout_ends_with_the_responses_beginning() -> None:
 # Retries
 
 
+def test_retries_wait_as_the_runtime_says_where_the_policy_does_not() -> None:
+    bench = RouterBench(to_cluster(15.0, "5xx"), random=lambda: 0.5)
+    bench.runtime.change("upstream.base_retry_backoff_ms", 400)
+    bench.send()
+    bench.cluster.ready().begin(503)
+    bench.dispatcher.advance(0.19)
+    assert len(bench.cluster.waits) == 1  # the first try
+    bench.dispatcher.advance(0.02)
+    bench.cluster.ready().answer(200, b"ok")
+    assert bench.client.status == 200
+
+
+def test_some_retries_can_be_turned_off() -> None:
+    bench = RouterBench(to_cluster(15.0, "5xx"), random=lambda: 0.5)
+    bench.runtime.change("upstream.use_retry", 0.5)
+    bench.send()
+    bench.cluster.ready().answer(503, b"no")
+    assert (bench.client.status, bench.client.body) == (503, b"no")
+    assert bench.cluster.resource_manager().retries.count == 0
+    bench.check_ended()
+
+
 def test_a_retry_that_succeeds() -> None:
     bench = RouterBench(
         to_cluster(15.0, "5xx"), include_request_attempt_count=True, include_attempt_count_in_response=True

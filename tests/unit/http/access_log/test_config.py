@@ -13,7 +13,8 @@ from envoymesh.errors import ConfigError
 from envoymesh.formatter import FormatterContext
 from envoymesh.http.access_log.config import AccessLogContext, read_access_log
 from envoymesh.http.stream_info import ResponseFlag
-from tests.support.logged import bare, full
+from tests.support.fakes import FakeRuntime
+from tests.support.logged import bare, full, request
 
 LOGGERS = "type.googleapis.com/envoy.extensions.access_loggers"
 WITHOUT_QUERY = "type.googleapis.com/envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"
@@ -46,7 +47,7 @@ def written(context: FormatterContext, **settings: Any) -> dict[str, bytes]:
     files = Files()
     message = json_format.ParseDict({"name": "n", **settings}, message_class("envoy.config.accesslog.v3.AccessLog")())
     reader = Reader(message, "log", None)
-    log = read_access_log(reader, AccessLogContext(files.open, {"limit": 600}.get, lambda: 0.25))
+    log = read_access_log(reader, AccessLogContext(files.open, FakeRuntime({"limit": 600}), lambda: 0.25))
     reader.finish()
     log.log(context)
     return files.written
@@ -99,11 +100,15 @@ def comparison(op: str, value: int, key: str = "unset") -> dict[str, Any]:
     return {"comparison": {"op": op, "value": {"default_value": value, "runtime_key": key}}}
 
 
+ABSENT = {"header_filter": {"header": {"name": "x-b"}}}
+
+
 @pytest.mark.parametrize(
     ("chosen", "expected"),
     [
         ({"status_code_filter": comparison("GE", 200)}, True),
         ({"status_code_filter": comparison("GE", 200, "limit")}, False),
+        ({"status_code_filter": comparison("LE", 500)}, True),
         ({"duration_filter": comparison("LE", 4)}, False),
         ({"not_health_check_filter": {}}, True),
         ({"response_flag_filter": {}}, True),
@@ -116,10 +121,14 @@ def comparison(op: str, value: int, key: str = "unset") -> dict[str, Any]:
         ({"runtime_filter": {"runtime_key": "k"}}, False),
         ({"grpc_status_filter": {"statuses": ["OK"]}}, True),
         ({"grpc_status_filter": {"statuses": ["OK"], "exclude": True}}, False),
+        ({"runtime_filter": {"runtime_key": "limit"}}, True),
         ({"log_type_filter": {"types": ["DownstreamEnd"]}}, True),
+        ({"log_type_filter": {"types": ["DownstreamEnd"], "exclude": True}}, False),
         ({"metadata_filter": {"matcher": {"filter": "f"}}}, True),
         ({"metadata_filter": {"matcher": {"filter": "f"}, "match_if_key_not_found": False}}, False),
         ({"and_filter": {"filters": [{"not_health_check_filter": {}}, {"response_flag_filter": {}}]}}, True),
+        ({"and_filter": {"filters": [{"not_health_check_filter": {}}, ABSENT]}}, False),
+        ({"or_filter": {"filters": [{"not_health_check_filter": {}}, ABSENT]}}, True),
         ({"or_filter": {"filters": [{"response_flag_filter": {"flags": ["DI"]}}, {"header_filter": {
             "header": {"name": "x-b"}}}]}}, False),
     ],
@@ -127,6 +136,14 @@ def comparison(op: str, value: int, key: str = "unset") -> dict[str, Any]:
 def test_filters(chosen: dict[str, Any], expected: bool) -> None:
     context = full(flags=ResponseFlag.NO_HEALTHY_UPSTREAM)
     assert passes(context, **chosen) is expected
+
+
+@pytest.mark.parametrize("independent", [True, False])
+def test_chance_or_the_request_id_decides_on_a_share(independent: bool) -> None:
+    context = full()
+    context.request = request((b"x-request-id", b"00000063-0000-4000-8000-000000000000"))
+    share = {"runtime_key": "k", "percent_sampled": {"numerator": 26}, "use_independent_randomness": independent}
+    assert passes(context, runtime_filter=share) is independent
 
 
 def test_a_refused_request_has_no_headers_to_filter_by() -> None:

@@ -7,17 +7,19 @@ from typing import Any
 import pytest
 
 from envoymesh.http.access_log import filters
-from envoymesh.http.access_log.filters import RuntimeFilter, RuntimeValue
+from envoymesh.http.access_log.filters import RuntimeFilter
 from envoymesh.http.headers import HeaderMap
 from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.router.matchers import HeaderMatcher, StringMatcher
+from envoymesh.runtime import RuntimeNumber
+from tests.support.fakes import FakeRuntime
 from tests.support.logged import bare, full, request
 
-RUNTIME = {"limit": 404, "half": 50}
+RUNTIME = FakeRuntime({"limit": 404, "half": 50})
 
 
-def value(default: int, key: str = "") -> RuntimeValue:
-    return RuntimeValue(default, key, RUNTIME.get)
+def value(default: int, key: str = "") -> RuntimeNumber:
+    return RUNTIME.number(key, default)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,7 @@ def value(default: int, key: str = "") -> RuntimeValue:
         ("GE", value(100, "unset"), True),
     ],
 )
-def test_status_codes(comparison: str, limit: RuntimeValue, wanted: bool) -> None:
+def test_status_codes(comparison: str, limit: RuntimeNumber, wanted: bool) -> None:
     assert filters.status_code_filter(comparison, limit)(full()) is wanted
 
 
@@ -91,8 +93,8 @@ def test_log_types() -> None:
 
 
 def runtime_filter(numerator: int, denominator: int = 100, **more: Any) -> RuntimeFilter:
-    made: dict[str, Any] = {"key": "unset", "independent": False, "runtime": RUNTIME.get, "random": lambda: 0.5, **more}
-    return RuntimeFilter(numerator, denominator, **made)
+    made: dict[str, Any] = {"independent": False, "random": lambda: 0.5, **more}
+    return RuntimeFilter(RUNTIME.number(made.pop("key", "unset"), numerator), denominator, **made)
 
 
 def test_a_share_by_request_id() -> None:

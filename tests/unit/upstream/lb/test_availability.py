@@ -12,7 +12,7 @@ from envoymesh.upstream.settings import EndpointSettings
 U, H, D, X = "UNHEALTHY", "HEALTHY", "DEGRADED", "DRAINING"
 
 
-def of(*statuses: str, threshold: float = 0.5) -> Availability:
+def of(*statuses: str, threshold: int = 50) -> Availability:
     hosts = [
         Host(Address("10.0.0.1", port), EndpointSettings("10.0.0.1", port, health_status=status))
         for port, status in enumerate(statuses, 1)
@@ -45,7 +45,7 @@ def test_shares_and_panic(statuses: list[str], healthy_percent: int, panic: bool
 
 
 def test_no_panic_with_a_threshold_of_zero() -> None:
-    assert not of(U, U, threshold=0.0).panic
+    assert not of(U, U, threshold=0).panic
 
 
 def test_hosts_are_sorted_by_health() -> None:

@@ -18,7 +18,7 @@ from envoymesh.upstream.pool.pool import ConnectionPool
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
 from envoymesh.upstream.stats import CircuitBreakerStats, ClusterStats
-from tests.support.fakes import FakeConnection, FakeConnector, FakeDispatcher
+from tests.support.fakes import FakeConnection, FakeConnector, FakeDispatcher, FakeRuntime
 from tests.support.upstream import Asker, FakeCodec
 
 HTTP1, HTTP2 = HttpProtocol.HTTP11, HttpProtocol.HTTP2
@@ -41,7 +41,7 @@ class World:
         scope = Store().scope("cluster.c.")
         self.stats = ClusterStats.create(scope)
         breakers = CircuitBreakerStats.create(scope.scope("circuit_breakers.default."))
-        self.resources = ResourceManager(thresholds or ThresholdSettings(), breakers)
+        self.resources = ResourceManager(thresholds or ThresholdSettings(), breakers, FakeRuntime(), "")
         self.host = Host(Address("10.0.0.1", 80), EndpointSettings("10.0.0.1", 80))
         self.codecs: list[FakeCodec] = []
         self.idle: list[ConnectionPool] = []

@@ -1,0 +1,207 @@
+"""A bootstrap with every message that the readers know, so that reading it asks for every field they can read.
+
+Most fields are left unset: a reader asks for them all the same. It must not decide what a field means.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envoymesh.http.config import HTTP2_INTEGERS
+
+EXT = "type.googleapis.com/envoy.extensions."
+TLS = EXT + "transport_sockets.tls.v3."
+FILE_LOG = EXT + "access_loggers.file.v3.FileAccessLog"
+STRING = {"exact": "a"}
+REGEX = {"google_re2": {}, "regex": "a"}
+NUMBER = {"op": "GE", "value": {"default_value": 1, "runtime_key": "k"}}
+EMPTY: dict[str, Any] = {}
+APPEND = {"append": True}
+METADATA = {"filter_metadata": {"a": {"b": "c"}}}
+HTTP2 = {"initial_stream_window_size": 65535, "initial_connection_window_size": 65535}
+
+
+def bootstrap(certificate: str, key: str, ca_file: str) -> dict[str, Any]:
+    """The bootstrap; certificate and key are PEM, and `ca_file` holds a certificate."""
+    admin = {"address": _address("127.0.0.1", 0), "access_log": [_log()], "allow_paths": [STRING]}
+    layers = [{"name": "s", "static_layer": EMPTY}, {"name": "a", "admin_layer": EMPTY}]
+    return {
+        "node": {"id": "n"},
+        "admin": admin,
+        "layered_runtime": {"layers": layers},
+        "static_resources": {
+            "listeners": [_listener(certificate, key, ca_file)],
+            "clusters": _clusters(certificate, key, ca_file),
+        },
+    }
+
+
+def _address(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _certificate(certificate: str, key: str) -> dict[str, Any]:
+    return {"certificate_chain": {"inline_string": certificate}, "private_key": {"inline_string": key}}
+
+
+def _tls(kind: str, certificate: str, key: str, ca_file: str) -> dict[str, Any]:
+    matchers = [{"san_type": "DNS", "matcher": matcher} for matcher in (STRING, {"safe_regex": REGEX})]
+    validation = {"trusted_ca": {"filename": ca_file}, "match_typed_subject_alt_names": matchers}
+    common = {
+        "tls_certificates": [_certificate(certificate, key)],
+        "validation_context": validation,
+        "tls_params": EMPTY,
+    }
+    return {"name": "tls", "typed_config": {"@type": TLS + kind, "common_tls_context": common}}
+
+
+def _listener(certificate: str, key: str, ca_file: str) -> dict[str, Any]:
+    ranges = [{"address_prefix": "10.0.0.0", "prefix_len": 8}]
+    match = {"destination_port": 1, "prefix_ranges": ranges, "server_names": ["a"], "source_ports": [1]}
+    chain = {"filter_chain_match": match, "filters": [_manager(True)]}
+    plain = {"name": "raw_buffer", "typed_config": {"@type": EXT + "transport_sockets.raw_buffer.v3.RawBuffer"}}
+    inspector = {"name": "i", "typed_config": {"@type": EXT + "filters.listener.tls_inspector.v3.TlsInspector"}}
+    return {
+        "name": "l",
+        "address": _address("127.0.0.1", 0),
+        "additional_addresses": [{"address": _address("::1", 0)}],
+        "deprecated_v1": EMPTY,
+        "listener_filters": [inspector],
+        "metadata": METADATA,
+        "access_log": [_log()],
+        "filter_chains": [{**chain, "transport_socket": _tls("DownstreamTlsContext", certificate, key, ca_file)}],
+        "default_filter_chain": {"filters": [_manager(False)], "transport_socket": plain},
+    }
+
+
+def _manager(newer: bool) -> dict[str, Any]:
+    """A connection manager; of two ways to say a thing, the newer one or the older."""
+    logging = {"access_log_options": {"access_log_flush_interval": "1s"}} if newer else EMPTY
+    manager = {
+        "@type": EXT + "filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "m",
+        "route_config": _routes(),
+        "common_http_protocol_options": EMPTY,
+        "http_protocol_options": {"header_key_format": {"proper_case_words": EMPTY}},
+        "http2_protocol_options": HTTP2 | dict.fromkeys(HTTP2_INTEGERS[4:], 1) | dict.fromkeys(HTTP2_INTEGERS[:2], 1),
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": "10.0.0.0", "prefix_len": 8}]},
+        "access_log": [_log(each) for each in _formats()] + [_log(filter=each) for each in _filters()] + _streams(),
+        "http_filters": [{"name": "r", "typed_config": {"@type": EXT + "filters.http.router.v3.Router"}}],
+        **logging,
+    }
+    return {"name": "m", "typed_config": manager}
+
+
+def _formats() -> list[dict[str, Any]]:
+    extension = {"name": "f", "typed_config": {"@type": EXT + "formatter.req_without_query.v3.ReqWithoutQuery"}}
+    texts = [{"text_format": "a"}, {"json_format": {"a": "b"}}, {"text_format_source": {"inline_string": "a"}}]
+    return [
+        {"format": "a"},
+        {"typed_json_format": {"a": "b"}},
+        {"log_format": {"formatters": [extension], **texts[0]}},
+        *({"log_format": text} for text in texts[1:]),
+    ]
+
+
+def _filters() -> list[dict[str, Any]]:
+    status = {"status_code_filter": {"comparison": NUMBER}}
+    return [
+        status,
+        {"duration_filter": {"comparison": NUMBER}},
+        {"not_health_check_filter": EMPTY},
+        {"runtime_filter": {"runtime_key": "k", "percent_sampled": {"numerator": 1}}},
+        {"and_filter": {"filters": [status, status]}},
+        {"or_filter": {"filters": [status, status]}},
+        {"header_filter": {"header": {"name": "a"}}},
+        {"response_flag_filter": {"flags": ["NR"]}},
+        {"grpc_status_filter": {"statuses": ["OK"]}},
+        {"metadata_filter": EMPTY},
+        {"log_type_filter": {"types": ["DownstreamEnd"]}},
+    ]
+
+
+def _streams() -> list[dict[str, Any]]:
+    kinds = ("StdoutAccessLog", "StderrAccessLog")
+    return [{"name": kind, "typed_config": {"@type": f"{EXT}access_loggers.stream.v3.{kind}"}} for kind in kinds]
+
+
+def _log(fields: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    config = {"@type": FILE_LOG, "path": "/dev/stdout", **(fields or {})}
+    return {"name": "file", "typed_config": config, **more}
+
+
+def _routes() -> dict[str, Any]:
+    changes = {
+        f"{direction}_headers_to_add": [
+            {"header": {"key": "a", "value": "b"}, **more} for more in (EMPTY, {"append": True})
+        ]
+        for direction in ("request", "response")
+    }
+    retry = {"retry_back_off": {"base_interval": "1s"}, "retry_host_predicate": [_previous_hosts()]}
+    paths: list[dict[str, Any]] = [
+        {"prefix": "/a"}, {"path": "/b"}, {"path_separated_prefix": "/c"}, {"safe_regex": REGEX},
+        {"path": "/d"}, {"path": "/e"},
+    ]  # fmt: skip
+    bodies = ({"inline_bytes": "YQ=="}, {"filename": __file__}, {"environment_variable": "PATH"})
+    actions: list[dict[str, Any]] = [
+        {"route": {"cluster": "c", "retry_policy": retry}},
+        {"redirect": {"prefix_rewrite": "/"}},
+        {"redirect": {"path_redirect": "/"}},
+        *({"direct_response": {"status": 200, "body": body}} for body in bodies),
+    ]
+    routes = [{"match": path, **action} for path, action in zip(paths, actions, strict=True)]
+    routes[0]["match"].update(grpc=EMPTY, headers=_header_matchers(), query_parameters=_query_parameters())
+    host = {"name": "v", "domains": ["*"], "routes": routes, "retry_policy": retry, **changes}
+    return {"name": "r", "virtual_hosts": [host], "max_direct_response_body_size_bytes": 100_000}
+
+
+def _previous_hosts() -> dict[str, Any]:
+    config = {"@type": EXT + "retry.host.previous_hosts.v3.PreviousHostsPredicate"}
+    return {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": config}
+
+
+def _header_matchers() -> list[dict[str, Any]]:
+    strings = [STRING, {"prefix": "a"}, {"suffix": "a"}, {"contains": "a"}, {"safe_regex": REGEX}]
+    kinds: list[dict[str, Any]] = [
+        {"present_match": True},
+        {"range_match": {"start": 1, "end": 2}},
+        {"safe_regex_match": REGEX},
+        *({f"{kind}_match": "a"} for kind in ("exact", "prefix", "suffix", "contains")),
+        *({"string_match": string} for string in strings),
+    ]
+    return [{"name": "a", **kind} for kind in kinds]
+
+
+def _query_parameters() -> list[dict[str, Any]]:
+    return [{"name": "a", **kind} for kind in ({"string_match": STRING}, {"present_match": True})]
+
+
+def _clusters(certificate: str, key: str, ca_file: str) -> list[dict[str, Any]]:
+    http = {"http_protocol_options": EMPTY, "http2_protocol_options": EMPTY}
+    options: list[dict[str, Any]] = [
+        {"explicit_http_config": {"http_protocol_options": EMPTY}},
+        {"explicit_http_config": {"http2_protocol_options": EMPTY}},
+        {"use_downstream_protocol_config": http},
+        {"auto_config": http},
+    ]
+    clusters = [_cluster(f"c{number}", each) for number, each in enumerate(options)]
+    clusters[0]["round_robin_lb_config"] = EMPTY
+    clusters[3]["transport_socket"] = _tls("UpstreamTlsContext", certificate, key, ca_file)
+    legacy = {**_cluster("c", None), **http, "common_http_protocol_options": EMPTY}
+    legacy.update(
+        least_request_lb_config=EMPTY,
+        common_lb_config={"healthy_panic_threshold": {"value": 50}},
+        dns_failure_refresh_rate={"base_interval": "1s"},
+        circuit_breakers={"thresholds": [EMPTY]},
+    )
+    return [*clusters, legacy]
+
+
+def _cluster(name: str, options: dict[str, Any] | None) -> dict[str, Any]:
+    endpoints = [{"locality": {"region": "r"}, "lb_endpoints": [{"endpoint": {"address": _address("127.0.0.1", 1)}}]}]
+    cluster: dict[str, Any] = {"name": name, "load_assignment": {"cluster_name": name, "endpoints": endpoints}}
+    if options is not None:
+        kind = EXT.rpartition("/")[2] + "upstreams.http.v3.HttpProtocolOptions"
+        typed = {"@type": f"type.googleapis.com/{kind}", "common_http_protocol_options": EMPTY, **options}
+        cluster["typed_extension_protocol_options"] = {kind: typed}
+    return cluster

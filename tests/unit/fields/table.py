@@ -1,0 +1,73 @@
+"""The table of fields and tests, and the fields that the readers can read. It must not judge them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+from envoymesh.config.load import load_bootstrap
+from envoymesh.options import Options
+from envoymesh.server.server import Server
+from tests.unit.fields.everything import bootstrap
+from tests.unit.fields.masking import Place, noting, noting_places
+
+ROOT = Path(__file__).resolve().parents[3]
+TABLE = Path(__file__).parent / "tested.toml"
+UNIT = "tests/unit"
+FILES = (
+    *(
+        f"{UNIT}/{room}/test_config.py"
+        for room in ("http/access_log", "network", "router", "upstream", "filters/router")
+    ),
+    f"{UNIT}/fields/test_rows.py",
+    f"{UNIT}/config/test_reader.py",
+    f"{UNIT}/server/test_runtime_keys.py",
+)
+"""Where tests for fields are looked for."""
+
+
+def rows() -> dict[str, str]:
+    """The test of each field."""
+    return dict(tomllib.loads(TABLE.read_text())["tested"])
+
+
+def without_effect() -> dict[str, str]:
+    """Fields that are taken and change nothing, and why."""
+    return dict(tomllib.loads(TABLE.read_text())["without_effect"])
+
+
+def readable() -> frozenset[str]:
+    """Every field that the readers ask for, as ``type.field``."""
+    return _reading()[0]
+
+
+def places() -> frozenset[Place]:
+    """Where they ask for them."""
+    return _reading()[1]
+
+
+@functools.cache
+def _reading() -> tuple[frozenset[str], frozenset[Place]]:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("a.example.com")
+    chain, key = certificate.cert_chain_pems[0].bytes().decode(), certificate.private_key_pem.bytes().decode()
+    no_log: Any = None
+    with (
+        contextlib.closing(asyncio.new_event_loop()) as loop,
+        tempfile.TemporaryDirectory() as folder,
+        noting() as seen,
+        noting_places() as places,
+    ):
+        authority.cert_pem.write_to_path(f"{folder}/ca.pem")
+        file = Path(folder, "everything.json")
+        file.write_text(json.dumps(bootstrap(chain, key, f"{folder}/ca.pem")))
+        Server(Options(), load_bootstrap(str(file)), no_log, loop)
+    return frozenset(seen), frozenset(places)
