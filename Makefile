@@ -9,7 +9,7 @@ TEST_WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install native run test fuzz parity check fix bench clean
+.PHONY: help install native run test fuzz attack soak parity check fix bench clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,14 @@ fuzz: $(ATHERIS_TRIED) ## Fuzz codecs, parsers and formats for FUZZ_SECONDS (60)
 
 parity: $(STAMP) ## Compare with the real Envoy, case by case; writes docs/parity.md
 	$(BIN)/python -m tests.parity
+
+attack: $(STAMP) ## Attack ours and the real Envoy, and see how long others wait; writes docs/reliability.md
+	$(BIN)/python -m tests.adversarial
+
+SOAK_MINUTES ?= 30
+
+soak: $(STAMP) ## Mixed load for SOAK_MINUTES (30): is anything left of it? writes docs/reliability.md
+	$(BIN)/python -m tests.adversarial.soak --minutes $(SOAK_MINUTES)
 
 check: $(STAMP) ## Format, lint, types, layering and sizes; edits nothing
 	$(BIN)/ruff format --check .

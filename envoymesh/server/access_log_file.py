@@ -1,12 +1,16 @@
 """Files that access logs are written to: buffered, flushed by size and by timer, reopened on demand.
 
-Envoy's AccessLogManager. A write never blocks longer than the operating system takes for an append;
-a file that fails is counted and tried again, never raised at a request.
+Envoy's AccessLogManager. What a pipe's or terminal's reader does not take waits here, up to `MOST_BUFFERED` bytes;
+lines beyond that are lost, and counted. A file on a disk takes as long as the operating system's append. A file that
+fails is counted and tried again, never raised at a request.
 """
 
 from __future__ import annotations
 
 import os
+import select
+import stat
+import time
 from collections.abc import Mapping
 
 from envoymesh.errors import ConfigError
@@ -14,6 +18,16 @@ from envoymesh.network.api import Dispatcher
 from envoymesh.stats.server import FilesystemStats
 
 FLUSH_SIZE = 64 * 1024
+
+MOST_BUFFERED = 1024 * 1024
+"""Bytes that wait for a reader that does not read."""
+
+RETRY = 0.05
+"""Seconds until a reader that had no room is tried again."""
+
+LAST_PATIENCE = 1.0
+"""Seconds that a reader has for the last lines when the file is closed: the process ends then."""
+
 _STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
 
 
@@ -59,11 +73,16 @@ class BufferedLogFile:
 
     def write(self, data: bytes) -> None:
         """Append a line; it is written within the flush interval, or sooner when many wait."""
-        self._stats.write_buffered.inc()
-        self._stats.write_total_buffered.add(len(data))
+        stats = self._stats
+        if self._size + len(data) > MOST_BUFFERED:
+            stats.write_failed.inc()
+            return
+        stats.write_buffered.inc()
+        stats.write_total_buffered.add(len(data))
+        before = self._size
         self._pending.append(data)
         self._size += len(data)
-        if self._size >= FLUSH_SIZE:
+        if before < FLUSH_SIZE <= self._size:
             self.flush()
         elif len(self._pending) == 1:
             self._timer.enable(self._flush_interval)
@@ -74,21 +93,44 @@ class BufferedLogFile:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Write what is buffered, as far as there is room; the rest is tried again soon."""
+        self._flush(0.0)
+
+    def _flush(self, patience: float) -> None:
         if not self._pending:
             return
         if self._reopen_wanted:
             self._try_reopening()
         data = b"".join(self._pending)
-        self._pending.clear()
-        self._stats.write_total_buffered.sub(self._size)
-        self._size = 0
         try:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
-            self._stats.write_completed.inc()
+            written = self._write_what_fits(data, patience)
         except OSError:
             self._stats.write_failed.inc()
+            written = len(data)
+        else:
+            if written:
+                self._stats.write_completed.inc()
+        self._keep(data[written:])
+
+    def _write_what_fits(self, data: bytes, patience: float) -> int:
+        """How much was written: all, or what a reader has room for. Errors: OSError."""
+        # A write to anything but a file on a disk may wait for whoever reads, and everybody else with it.
+        has_reader = not stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        room = select.poll()
+        room.register(self._descriptor, select.POLLOUT)
+        position, size, end_of_patience = 0, len(data), time.monotonic() + patience
+        while position < size and (not has_reader or room.poll(max(0.0, end_of_patience - time.monotonic()) * 1000)):
+            end = _end_of_lines(data, position) if has_reader else size
+            position += os.write(self._descriptor, data[position:end])
+        return position
+
+    def _keep(self, rest: bytes) -> None:
+        self._stats.write_total_buffered.sub(self._size - len(rest))
+        self._pending.clear()
+        self._size = len(rest)
+        if rest:
+            self._pending.append(rest)
+            self._timer.enable(RETRY)
 
     def reopen(self) -> None:
         """Write what is buffered, then open the path anew: now, or else before each next write.
@@ -110,10 +152,16 @@ class BufferedLogFile:
         self._descriptor = descriptor
 
     def close(self) -> None:
-        """Write what is buffered, and close."""
-        self.flush()
+        """Write what is buffered, and close; a reader has `LAST_PATIENCE` to make room."""
+        self._flush(LAST_PATIENCE)
         self._timer.disable()
         os.close(self._descriptor)
+
+
+def _end_of_lines(data: bytes, start: int) -> int:
+    """So much never blocks where there is room at all (PIPE_BUF), and whole lines stay whole."""
+    most = start + select.PIPE_BUF
+    return len(data) if most >= len(data) else data.rfind(b"\n", start, most) + 1 or most
 
 
 class AccessLogFiles:

@@ -1,12 +1,13 @@
 """Access log files: buffering, the timer, reopening, failures."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from envoymesh.errors import ConfigError
-from envoymesh.server.access_log_file import FLUSH_SIZE, AccessLogFiles
+from envoymesh.server.access_log_file import FLUSH_SIZE, MOST_BUFFERED, RETRY, AccessLogFiles
 from envoymesh.stats import Store
 from envoymesh.stats.server import FilesystemStats
 from tests.support.fakes import FakeDispatcher
@@ -132,3 +133,89 @@ def test_a_file_that_is_open_already_is_written_to_until_it_is_reopened(tmp_path
     logs.files.close()
     parents.files.close()
     assert ((tmp_path / "old").read_bytes(), path.read_bytes()) == (b"one\n", b"two\n")
+
+
+class Pipe:
+    """A named pipe with somebody who could read it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "pipe"
+        os.mkfifo(self.path)
+        self._descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+
+    def read(self) -> bytes:
+        """What is there."""
+        found = b""
+        while True:
+            try:
+                data = os.read(self._descriptor, 1 << 16)
+            except BlockingIOError:
+                return found
+            if not data:
+                return found
+            found += data
+
+    def leave(self) -> None:
+        """Nobody could read it any more."""
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, self._descriptor)
+        os.close(nothing)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Pipe]:
+    made = Pipe(tmp_path)
+    yield made
+    made.close()
+
+
+LINE = b"x" * 99 + b"\n"
+
+
+def test_a_reader_that_does_not_read_holds_nobody_up(pipe: Pipe) -> None:
+    """The kernel's buffer of a pipe is 64 KiB; more than that and a plain write would wait for ever."""
+    logs = Logs()
+    file = logs.files.open(str(pipe.path))
+    for _ in range(5000):
+        file.write(LINE)
+    written = pipe.read()
+    assert 0 < len(written) < 5000 * len(LINE)
+    assert logs.stats.write_total_buffered.value == 5000 * len(LINE) - len(written)
+    for _ in range(20):
+        logs.dispatcher.advance(RETRY)
+        written += pipe.read()
+    assert written == 5000 * LINE
+    assert logs.stats.write_total_buffered.value == 0
+    assert logs.stats.write_failed.value == 0
+    logs.files.close()
+
+
+def test_lines_beyond_the_bound_are_lost_and_counted(pipe: Pipe) -> None:
+    logs = Logs()
+    file = logs.files.open(str(pipe.path))
+    for _ in range(4 * MOST_BUFFERED // len(LINE)):
+        file.write(LINE)
+    assert logs.stats.write_total_buffered.value <= MOST_BUFFERED
+    assert logs.stats.write_failed.value > 0
+    kept = logs.stats.write_buffered.value
+    written = pipe.read()
+    for _ in range(40):
+        logs.dispatcher.advance(RETRY)
+        written += pipe.read()
+    assert written == LINE * kept
+    file.write(b"again\n")
+    logs.files.close()
+    assert pipe.read() == b"again\n"
+
+
+def test_a_reader_that_goes_away_costs_its_lines(pipe: Pipe) -> None:
+    logs = Logs()
+    file = logs.files.open(str(pipe.path))
+    pipe.leave()
+    file.write(LINE * (FLUSH_SIZE // len(LINE) + 1))
+    assert logs.stats.write_failed.value == 1
+    assert logs.stats.write_total_buffered.value == 0
+    logs.files.close()
