@@ -29,6 +29,9 @@ FLUSH_NOW: Final = 65536
 LARGEST_JOIN: Final = 8192
 """Bytes up to which pieces are joined for one write; more leave as they are by one writev: a third less at 16 KiB."""
 
+SMALLEST_PIECE: Final = 256
+"""Bytes that pieces have on average, at least, for a writev: a thousand tiny ones are joined."""
+
 READ_SHARE: Final = 131072
 """Bytes that end a connection's share of a turn. uvloop reads up to 256,000 bytes at once and, where a read was full,
 again in the same turn, 32 times."""
@@ -337,10 +340,11 @@ class TcpConnection(Connection, Flushable):
         if self._collected and self._transport is not None:
             collected, self._collected = self._collected, []
             size, self._collected_size = self._collected_size, 0
-            if len(collected) > 1 and size > LARGEST_JOIN:
+            count = len(collected)
+            if count > 1 and size > LARGEST_JOIN and size > count * SMALLEST_PIECE:
                 self._transport.writelines(collected)
             else:
-                self._transport.write(collected[0] if len(collected) == 1 else b"".join(collected))
+                self._transport.write(collected[0] if count == 1 else b"".join(collected))
 
     def _reading(self) -> bool:
         return self.established and not self.closed and self._closing is None and not self._peer_ended

@@ -22,6 +22,10 @@ from envoymesh.network.tls_errors import PeerRejectedError, failure_reason, fail
 _RECORD: Final = 16384
 """Bytes of plain text in the largest record (RFC 8446 section 5.1): no read brings more, and no write joins more."""
 
+_SLICE: Final = 32768
+"""Encrypted bytes that OpenSSL gets at once. The largest record fits, so a slice without plain text is nothing but
+messages of TLS itself, such as key updates: they end the share of a turn, as OpenSSL works off all that it has."""
+
 _FLIGHT: Final = 65536
 """Bytes of a server's handshake that are kept until it is over: the messages of interest come first."""
 
@@ -39,7 +43,17 @@ class TlsConnection(TcpConnection):
         server_name: what the ClientHello asks for, on the upstream side.
     """
 
-    __slots__ = ("_asked", "_end", "_flight", "_incoming", "_more", "_outgoing", "_tls_context", "_tls_object")
+    __slots__ = (
+        "_asked",
+        "_encrypted",
+        "_end",
+        "_flight",
+        "_incoming",
+        "_more",
+        "_outgoing",
+        "_tls_context",
+        "_tls_object",
+    )
 
     def __init__(
         self, dispatcher: LoopDispatcher, buffer_limit: int, context: TlsContext, server_name: str = ""
@@ -52,6 +66,7 @@ class TlsConnection(TcpConnection):
         self._end: ssl.SSLError | None = None
         # Whether the last decryption stopped because it had done its share.
         self._more = False
+        self._encrypted = b""  # what has arrived and is not in the BIO yet
         self._tls_context = context
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -61,16 +76,17 @@ class TlsConnection(TcpConnection):
     def buffered(self) -> tuple[int, int]:
         """As TcpConnection's; what is received waits encrypted."""
         received, written = super().buffered
-        return received + self._incoming.pending, written
+        return received + self._incoming.pending + len(self._encrypted), written
 
     def data_received(self, data: bytes) -> None:
         """Encrypted bytes from the transport."""
         if self._closing is not None or self.closed:
             return
-        self._incoming.write(data)
         if self.established:
+            self._encrypted = self._encrypted + data if self._encrypted else data
             self._pump()
         else:
+            self._incoming.write(data)
             if not self._tls_context.server_side:
                 self._note_flight(data)
             self._shake()
@@ -101,7 +117,7 @@ class TlsConnection(TcpConnection):
 
     def _resume_reading(self) -> None:
         super()._resume_reading()
-        if self._incoming.pending or self._more or self._end is not None:
+        if self._incoming.pending or self._encrypted or self._more or self._end is not None:
             self._post_turn()
 
     def _end_output(self) -> None:
@@ -203,27 +219,50 @@ class TlsConnection(TcpConnection):
 
     def _decrypt(self) -> bytes:
         """The plain text of what has arrived, a turn's share at most; what ends it is kept in `_end`."""
-        tls, incoming = self._tls_object, self._incoming
         records: list[bytes] = []
         size = 0
+        before = -1  # records when OpenSSL got its last slice
         self._more = False
+        tls, incoming = self._tls_object, self._incoming
         try:
-            while incoming.pending or tls.pending():
+            while True:
+                if not (incoming.pending or tls.pending()):
+                    if not self._encrypted:
+                        break
+                    before = len(records)
+                    self._feed()
                 if len(records) >= _RECORDS_SHARE or size >= READ_SHARE:
                     self._more = True
                     break
-                data = tls.read(_RECORD)
+                try:
+                    data = tls.read(_RECORD)
+                except ssl.SSLWantReadError:
+                    # A slice is through, or ends within a record.
+                    if not self._encrypted or len(records) == before:
+                        self._more = bool(self._encrypted)
+                        break
+                    before = len(records)
+                    self._feed()
+                    continue
                 if not data:
                     self._end = ssl.SSLZeroReturnError()
                     break
                 records.append(data)
                 size += len(data)
-        except ssl.SSLWantReadError:
-            pass
         except ssl.SSLError as error:
             self._end = error
         self.bytes_received += size
         return records[0] if len(records) == 1 else b"".join(records)
+
+    def _feed(self) -> None:
+        """Give OpenSSL the next slice."""
+        encrypted = self._encrypted
+        if len(encrypted) <= _SLICE:
+            self._incoming.write(encrypted)
+            self._encrypted = b""
+        else:
+            self._incoming.write(encrypted[:_SLICE])
+            self._encrypted = encrypted[_SLICE:]
 
     def _peer_closed_tls(self) -> None:
         if not self._peer_ended:

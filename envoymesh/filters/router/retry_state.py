@@ -39,7 +39,6 @@ class RetryState(LoadBalancerContext):
 
     __slots__ = (
         "_body",
-        "_body_size",
         "_buffer_limit",
         "_holds_resource",
         "_policy",
@@ -57,8 +56,7 @@ class RetryState(LoadBalancerContext):
         self._router = router
         self._random = random
         self._buffer_limit = buffer_limit
-        self._body: list[bytes] = []
-        self._body_size = 0
+        self._body: bytearray | None = None  # bytes only: a client may send them one by one
         self._retries = 0
         self._tried: list[Host] = []
         self._timer: Timer | None = None
@@ -85,17 +83,19 @@ class RetryState(LoadBalancerContext):
 
     def keep(self, data: bytes) -> bool:
         """Remember body bytes; False when they are too many, and there can be no other try."""
-        self._body_size += len(data)
-        if 0 < self._buffer_limit < self._body_size:
+        body = self._body
+        if body is None:
+            body = self._body = bytearray()
+        if 0 < self._buffer_limit < len(body) + len(data):
             return False
-        self._body.append(data)
+        body += data
         return True
 
     def replay(self, request: UpstreamRequest, host: Host, ended: bool, trailers: HeaderMap | None) -> None:
         """Give a new try what has come so far."""
         self._tried.append(host)
         if self._body:
-            request.send_data(b"".join(self._body), ended and trailers is None)
+            request.send_data(bytes(self._body), ended and trailers is None)
         if trailers is not None:
             request.send_trailers(trailers)
 

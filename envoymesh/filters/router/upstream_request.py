@@ -39,7 +39,6 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
     __slots__ = (
         "_body",
         "_body_paused",
-        "_body_size",
         "_cancellable",
         "_encoder",
         "_end_stream",
@@ -62,8 +61,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         self.host: Host | None = host
         self._headers = headers
         self._end_stream = end_stream
-        self._body: list[bytes] = []
-        self._body_size = 0
+        self._body: bytearray | None = None  # what came before there was a stream
         self._body_paused = False
         self._trailers: HeaderMap | None = None
         self._encoder: RequestEncoder | None = None
@@ -106,9 +104,11 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         self._encoder.encode_data(data, end_stream)
 
     def _keep(self, data: bytes) -> None:
-        self._body.append(data)
-        self._body_size += len(data)
-        if 0 < self._router.buffer_limit < self._body_size and not self._body_paused:
+        body = self._body
+        if body is None:
+            body = self._body = bytearray()
+        body += data
+        if 0 < self._router.buffer_limit < len(body) and not self._body_paused:
             self._body_paused = True
             self.on_above_write_buffer_high_watermark()
 
@@ -163,9 +163,9 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
 
     def _send_kept(self, encoder: RequestEncoder) -> None:
         """Headers and what came while there was no stream; any call may end the try."""
-        body, trailers = b"".join(self._body), self._trailers
+        body, trailers = bytes(self._body or b""), self._trailers
         ends_with_body = self._end_stream and trailers is None
-        self._body.clear()
+        self._body = None
         encoder.encode_headers(self._headers, False)
         if not self.done and (body or ends_with_body):
             if ends_with_body:
@@ -306,7 +306,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
 
     def _finish(self) -> None:
         self.done = True
-        self._body.clear()
+        self._body = None
         if self._encoder is not None:
             self._encoder.set_callbacks(None)
         if self._per_try_timer is not None:

@@ -49,6 +49,7 @@ _STATIC_FIELDS: Final = {field: -index for index, field in reversed(list(enumera
 _STATIC_NAMES: Final = {field[0]: index for index, field in reversed(list(enumerate(STATIC_TABLE, 1)))}
 _MAX_INTEGER: Final = 1 << 28
 _REMEMBERED_BLOCKS: Final = 32
+_LONGEST_REMEMBERED_BLOCK: Final = 512  # bytes, each of which may stand for a field as large as the table
 _LONGEST_REMEMBERED: Final = 64
 
 
@@ -146,7 +147,7 @@ class Decoder:
             self._decode(block, fields)
         except IndexError:
             raise HpackError("the header block is cut short, or refers to no entry") from None
-        if len(block) != len(fields):
+        if len(block) != len(fields) or len(block) > _LONGEST_REMEMBERED_BLOCK:
             return fields
         if len(recent) >= _REMEMBERED_BLOCKS:
             recent.clear()
