@@ -88,7 +88,7 @@ class FakeCodec:
         self.limit = limit
         self.callbacks.on_settings(limit)
 
-    def reset_all_streams(self, reason: StreamResetReason, details: str) -> None:
+    def reset_all_streams(self, reason: StreamResetReason, details: str) -> bool:
         self.usable = False
         for stream in list(self.streams):
             stream._end()
@@ -96,6 +96,7 @@ class FakeCodec:
             stream.decoder.on_reset(reason)
             if self.protocol is HttpProtocol.HTTP11:  # as the real codecs: one tells, the other does not
                 self.callbacks.on_stream_reset()
+        return True
 
     def on_above_write_buffer_high_watermark(self) -> None:
         self.dispatched.append(b"<above>")
