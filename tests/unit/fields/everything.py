@@ -29,6 +29,7 @@ def bootstrap(certificate: str, key: str, ca_file: str) -> dict[str, Any]:
         "node": {"id": "n"},
         "admin": admin,
         "layered_runtime": {"layers": layers},
+        "watchdogs": {"main_thread_watchdog": EMPTY, "worker_watchdog": {"multikill_threshold": EMPTY}},
         "static_resources": {
             "listeners": [_listener(certificate, key, ca_file)],
             "clusters": _clusters(certificate, key, ca_file),
