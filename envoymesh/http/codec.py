@@ -32,8 +32,11 @@ MESSAGE_WORK: Final = 32
 PIECE_WORK: Final = 4
 """A piece of a body, which passes the filters too."""
 
-RESET_WORK: Final = 8
-"""The end of a stream, with its log."""
+RESET_WORK: Final = 32
+"""The end of a stream, with its log; often that of an upstream connection too."""
+
+ANSWER_WORK: Final = 4
+"""A frame that asks for a frame in answer."""
 
 CUT_SHARE: Final = 64
 """Streams that end in one turn when their connection does: each has its own answer to give, its retry or its log."""

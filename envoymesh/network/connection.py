@@ -216,6 +216,9 @@ class TcpConnection(Connection, Flushable):
         """Bytes from the transport."""
         size = len(data)
         self.bytes_received += size
+        if self._closing is not None:
+            self._drop(size)
+            return
         taken = self._deliver(data)
         if taken < size or size >= READ_SHARE:
             self._suspend(data[taken:])
@@ -258,6 +261,20 @@ class TcpConnection(Connection, Flushable):
         self.abandon = None
         self._finish(ConnectionEvent.LOCAL_CLOSE if local else ConnectionEvent.REMOTE_CLOSE)
 
+    def _drop(self, size: int) -> None:
+        """Bytes that come after the close has begun are read for the peer's FIN behind them, a share in each turn."""
+        if size >= READ_SHARE and self._transport is not None:
+            self._transport.pause_reading()
+            self._post_turn()
+
+    def _dropped(self) -> bool:
+        """Whether the close has begun; then what was paused by `_drop` is read on."""
+        if self.closed or self._closing is None:
+            return self.closed
+        if self._closing is CloseType.FLUSH_WRITE_AND_DELAY:
+            cast(asyncio.Transport, self._transport).resume_reading()
+        return True
+
     # The share of a turn
 
     def _deliver(self, data: bytes) -> int:
@@ -288,7 +305,7 @@ class TcpConnection(Connection, Flushable):
     def _take_turn(self) -> None:
         """Go on where the last turn ended."""
         self._turn_posted = False
-        if self.closed or self._closing is not None or self._read_disabled:
+        if self._dropped() or self._read_disabled:
             return  # over, or to be posted again when reading is enabled
         data, self._unread = self._unread, b""
         if data:

@@ -22,15 +22,16 @@ from envoymesh.network.tls_errors import PeerRejectedError, failure_reason, fail
 _RECORD: Final = 16384
 """Bytes of plain text in the largest record (RFC 8446 section 5.1): no read brings more, and no write joins more."""
 
-_SLICE: Final = 32768
-"""Encrypted bytes that OpenSSL gets at once. The largest record fits, so a slice without plain text is nothing but
-messages of TLS itself, such as key updates: they end the share of a turn, as OpenSSL works off all that it has."""
+_HEADER: Final = 5
+"""Bytes of a record's header: type, version, length."""
+
+_ALL: Final = -1
 
 _FLIGHT: Final = 65536
 """Bytes of a server's handshake that are kept until it is over: the messages of interest come first."""
 
 _RECORDS_SHARE: Final = 64
-"""Records that are decrypted in one turn of the loop: a peer may put one byte in each."""
+"""Records that are decrypted in one turn of the loop: a peer may put one byte in each, or none."""
 
 
 class TlsConnection(TcpConnection):
@@ -51,6 +52,7 @@ class TlsConnection(TcpConnection):
         "_incoming",
         "_more",
         "_outgoing",
+        "_record_left",
         "_tls_context",
         "_tls_object",
     )
@@ -64,9 +66,11 @@ class TlsConnection(TcpConnection):
         self._flight = bytearray()
         # What ended the peer's side, once it was met; it counts when all before it was delivered.
         self._end: ssl.SSLError | None = None
-        # Whether the last decryption stopped because it had done its share.
+        # What has arrived and is not in the BIO yet, whether that is worth another turn, and how many bytes are missing
+        # of the record that the BIO's last bytes belong to.
+        self._encrypted = b""
         self._more = False
-        self._encrypted = b""  # what has arrived and is not in the BIO yet
+        self._record_left = 0
         self._tls_context = context
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -80,13 +84,16 @@ class TlsConnection(TcpConnection):
 
     def data_received(self, data: bytes) -> None:
         """Encrypted bytes from the transport."""
-        if self._closing is not None or self.closed:
+        if self.closed:
             return
+        if self._closing is not None:
+            self._drop(len(data))
+            return
+        self._encrypted = self._encrypted + data if self._encrypted else data
         if self.established:
-            self._encrypted = self._encrypted + data if self._encrypted else data
             self._pump()
         else:
-            self._incoming.write(data)
+            self._feed(_ALL)
             if not self._tls_context.server_side:
                 self._note_flight(data)
             self._shake()
@@ -117,7 +124,7 @@ class TlsConnection(TcpConnection):
 
     def _resume_reading(self) -> None:
         super()._resume_reading()
-        if self._incoming.pending or self._encrypted or self._more or self._end is not None:
+        if self._incoming.pending or self._more or self._end is not None:
             self._post_turn()
 
     def _end_output(self) -> None:
@@ -188,7 +195,7 @@ class TlsConnection(TcpConnection):
 
     def _take_turn(self) -> None:
         self._turn_posted = False
-        if self.closed or self._closing is not None or self._read_disabled:
+        if self._dropped() or self._read_disabled:
             return  # as in TcpConnection
         unread, self._unread = self._unread, b""
         if unread:
@@ -202,8 +209,8 @@ class TlsConnection(TcpConnection):
     def _pump(self) -> bool:
         """Decrypt and deliver one turn's share, if the handler reads; False when the connection is to go on later."""
         data = self._decrypt() if not self._read_disabled else b""
-        if data:
-            taken = self._deliver(data)
+        if data or self._more:
+            taken = self._deliver(data) if data else 0
             if taken < len(data) or self._more or self._suspended:
                 self._suspend(data[taken:])
                 self._send_outgoing()
@@ -221,48 +228,47 @@ class TlsConnection(TcpConnection):
         """The plain text of what has arrived, a turn's share at most; what ends it is kept in `_end`."""
         records: list[bytes] = []
         size = 0
-        before = -1  # records when OpenSSL got its last slice
-        self._more = False
         tls, incoming = self._tls_object, self._incoming
+        self._feed(_RECORDS_SHARE)
         try:
-            while True:
-                if not (incoming.pending or tls.pending()):
-                    if not self._encrypted:
-                        break
-                    before = len(records)
-                    self._feed()
-                if len(records) >= _RECORDS_SHARE or size >= READ_SHARE:
-                    self._more = True
-                    break
-                try:
-                    data = tls.read(_RECORD)
-                except ssl.SSLWantReadError:
-                    # A slice is through, or ends within a record.
-                    if not self._encrypted or len(records) == before:
-                        self._more = bool(self._encrypted)
-                        break
-                    before = len(records)
-                    self._feed()
-                    continue
+            while incoming.pending or tls.pending():
+                data = tls.read(_RECORD)
                 if not data:
                     self._end = ssl.SSLZeroReturnError()
                     break
                 records.append(data)
                 size += len(data)
+        except ssl.SSLWantReadError:
+            pass
         except ssl.SSLError as error:
             self._end = error
         self.bytes_received += size
         return records[0] if len(records) == 1 else b"".join(records)
 
-    def _feed(self) -> None:
-        """Give OpenSSL the next slice."""
-        encrypted = self._encrypted
-        if len(encrypted) <= _SLICE:
-            self._incoming.write(encrypted)
-            self._encrypted = b""
-        else:
-            self._incoming.write(encrypted[:_SLICE])
-            self._encrypted = encrypted[_SLICE:]
+    def _feed(self, most: int) -> None:
+        """Give OpenSSL so many records of what has arrived, or READ_SHARE bytes; `_more` tells whether others wait.
+
+        OpenSSL works off all that it has, and a record may be nothing but a change of keys. The bytes of a record's
+        header (RFC 8446 section 5.1) stay here until all five have come.
+        """
+        data = self._encrypted
+        position, end, left = 0, len(data), self._record_left
+        while most and position < READ_SHARE:
+            if not left:
+                if end - position < _HEADER:
+                    break
+                left = _HEADER + (data[position + 3] << 8 | data[position + 4])
+            step = min(left, end - position)
+            position += step
+            left -= step
+            if left:
+                break
+            most -= 1
+        self._record_left = left
+        if position:
+            self._incoming.write(data if position == end else data[:position])
+            self._encrypted = data[position:]
+        self._more = len(self._encrypted) >= _HEADER
 
     def _peer_closed_tls(self) -> None:
         if not self._peer_ended:

@@ -136,6 +136,8 @@ class ChunkedDecoder:
 
     def _on_trailer_line(self, line: bytes) -> None:
         if line != b"\r\n":
+            if len(self._trailer_lines) >= self._max_count:
+                raise CodecProtocolError("http1.too_many_headers", 431)
             self._max_trailers -= len(line)
             self._trailer_lines.append(line)
             return

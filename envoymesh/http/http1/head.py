@@ -122,6 +122,8 @@ class HeadParser:
             if lines:
                 parser.feed_data(lines)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if isinstance(error.__context__, CodecProtocolError):
+                raise error.__context__ from None
             if not self.complete:
                 raise refusal(str(error)) from None
         if self.complete:
@@ -187,8 +189,6 @@ class HeadParser:
             self.raw = piece
         version = "" if in_parts else _version_of(piece)
         self.version = version or parser.get_http_version()
-        if len(self.fields) > self._max_count:
-            raise CodecProtocolError("http1.too_many_headers", 431)
         if self._urls:
             self.url = b"".join([self.url, *self._urls])
             self._urls = []
@@ -213,7 +213,10 @@ class HeadParser:
             known = _lower(name)
         if value and value[-1] <= 32:
             value = value.rstrip(b" \t")
-        self.fields.append((known, value))
+        fields = self.fields
+        if len(fields) >= self._max_count:
+            raise CodecProtocolError("http1.too_many_headers", 431)
+        fields.append((known, value))
 
     def on_headers_complete(self) -> None:
         """The empty line behind the fields."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Final
 
-from envoymesh.http.codec import MESSAGE_WORK, PIECE_WORK, RESET_WORK, TURN_SHARE
+from envoymesh.http.codec import ANSWER_WORK, MESSAGE_WORK, PIECE_WORK, RESET_WORK, TURN_SHARE
 from envoymesh.http.http2.flood import FloodGuard
 from envoymesh.http.http2.frames import (
     DEFAULT_MAX_FRAME_SIZE,
@@ -198,6 +198,7 @@ class FrameReader(ABC):
                     self.work += 1
                     self._on_frame(kind, flags, stream_id & MAX_STREAM_ID, data[start:stop])
             except Http2StreamError as error:
+                self.work += RESET_WORK
                 self.on_stream_error(error)
             if self.failed:
                 return end  # the owner closed the connection from within
@@ -321,6 +322,7 @@ class FrameReader(ABC):
             raise frame_size_error("SETTINGS")
         if len(payload) > MAX_SETTINGS * 6:
             raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, _TOO_MANY_SETTINGS, _TOO_MANY_SETTINGS)
+        self.work += ANSWER_WORK
         if flags & Flag.ACK:
             self.on_settings_ack()
         else:
@@ -329,6 +331,7 @@ class FrameReader(ABC):
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
             raise invalid_frame("PING: stream_id != 0")  # section 6.7
+        self.work += ANSWER_WORK
         if len(payload) != 8:
             raise frame_size_error("PING")
         self.on_ping(payload, flags & Flag.ACK != 0)

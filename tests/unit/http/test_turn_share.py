@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from envoymesh.http.codec import MESSAGE_WORK, PIECE_WORK, TURN_SHARE
+from envoymesh.http.codec import ANSWER_WORK, MESSAGE_WORK, PIECE_WORK, TURN_SHARE
 from envoymesh.http.http2.frames import PREFACE, FrameType, frame
 from tests.support.codecs import Feeder
 from tests.support.http2 import FIELDS_POST, RawPeer, ServerSide
@@ -63,7 +63,7 @@ def test_one_byte_chunks_of_a_response() -> None:
     ("flood", "most"),
     [
         (frame(0x55, 0, 0, b""), TURN_SHARE),
-        (frame(FrameType.PING, 1, 0, bytes(8)), TURN_SHARE),
+        (frame(FrameType.PING, 1, 0, bytes(8)), -(-TURN_SHARE // (1 + ANSWER_WORK))),
         (frame(FrameType.DATA, 0, 1, b"x"), TURN_SHARE // PIECE_WORK),
     ],
     ids=["unknown", "ping ack", "data"],
