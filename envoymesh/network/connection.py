@@ -19,7 +19,7 @@ from typing import Final, cast
 
 from envoymesh.metadata import Metadata
 from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent, ConnectionHandler, Timer, TlsInfo
-from envoymesh.network.dispatcher import Flushable, LoopDispatcher
+from envoymesh.network.dispatcher import GRACE, LOOKS, Flushable, LoopDispatcher
 from envoymesh.network.no_handler import NO_HANDLER
 from envoymesh.network.sockets import Bytes, address_of, end_with_reset, write_at_once
 
@@ -67,6 +67,7 @@ class TcpConnection(Connection, Flushable):
         "_delayed_close_timeout",
         "_dispatcher",
         "_handler",
+        "_looks",
         "_open",
         "_peer_ended",
         "_read_disabled",
@@ -137,6 +138,7 @@ class TcpConnection(Connection, Flushable):
         self._delayed_close_timeout = DELAYED_CLOSE_TIMEOUT
         self._close_timer: Timer | None = None
         self._unflushed = 0
+        self._looks = 0
 
     # envoymesh.network.api.Connection
 
@@ -393,6 +395,7 @@ class TcpConnection(Connection, Flushable):
 
     def _arm_close_timer(self) -> None:
         self._unflushed = cast(asyncio.Transport, self._transport).get_write_buffer_size()
+        self._looks = LOOKS
         if self._close_timer is None:
             self._close_timer = self._dispatcher.create_timer(self._close_timeout)
         self._close_timer.enable(self._delayed_close_timeout)
@@ -403,6 +406,11 @@ class TcpConnection(Connection, Flushable):
         unflushed = transport.get_write_buffer_size()
         if unflushed < self._unflushed:
             self._arm_close_timer()
+            return
+        # A busy loop fires its timers before it looks at its sockets: the peer may long be ready to take more.
+        if unflushed and self._looks and self._close_timer is not None:
+            self._looks -= 1
+            self._close_timer.enable(GRACE)
             return
         self.delayed_close_timed_out = True
         if unflushed:

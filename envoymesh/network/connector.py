@@ -13,16 +13,11 @@ import socket
 
 from envoymesh.network.api import Address, ClientTls, CloseType, ConnectionHandler
 from envoymesh.network.connection import TcpConnection, as_protocol
-from envoymesh.network.dispatcher import LoopDispatcher
+from envoymesh.network.dispatcher import GRACE, LOOKS, LoopDispatcher
 from envoymesh.network.shortage import LOCAL_ERRORS, Shortage
 from envoymesh.network.sockets import socket_name
 from envoymesh.network.tls import TlsContext
 from envoymesh.network.tls_connection import TlsConnection
-
-GRACE = 0.001
-"""Seconds between the looks at a connection whose time is up: one pass of a busy loop."""
-LOOKS = 10
-"""How many looks it gets: more than the passes that TCP, the transport and a TLS handshake take."""
 
 
 class _ConnectLimit:

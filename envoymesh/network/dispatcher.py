@@ -18,6 +18,13 @@ from envoymesh.network.api import Dispatcher, ExceptionHandler
 from envoymesh.network.timers import QueueTimer, TimerQueues
 
 _log: Final = logging.getLogger("envoymesh.dispatcher")
+
+GRACE: Final = 0.001
+"""Seconds between the looks at a connection whose time is up: one pass of a busy loop."""
+
+LOOKS: Final = 10
+"""How many looks it gets: more than the passes that TCP, the transport and a TLS handshake take."""
+
 _monotonic: Final = time.monotonic
 _time: Final = time.time
 

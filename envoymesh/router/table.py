@@ -291,7 +291,7 @@ def _longest_first(group: dict[bytes, VirtualHost]) -> list[tuple[bytes, Virtual
 def split_port(host: bytes) -> tuple[bytes, bytes]:
     """Split ``name:80`` into (``name``, ``:80``); the second is empty without a port. IPv6 literals keep brackets."""
     colon = host.rfind(b":")
-    if colon < 0 or not host[colon + 1 :].isdigit() or host.find(b"]", colon) >= 0:
+    if colon < 0 or not host[colon + 1 :].isdigit():
         return host, b""
     if b":" in host[:colon] and not host.startswith(b"["):
         return host, b""

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +110,9 @@ def test_the_drain_time_is_the_limit(tmp_path: Path) -> None:
         with socket.create_connection(proxy.addresses["main"], 10) as busy:
             busy.sendall(GET)
             assert gate.arrived.wait(10)
-            began = time.monotonic()
             proxy.signal(signal.SIGTERM)
-            assert proxy.wait(10) == 0
-            assert 0.9 < time.monotonic() - began < 5
+            assert proxy.wait(30) == 0, "the default is ten minutes"
+            assert busy.recv(100) == b"", "it had no answer"
         gate.open.set()
 
 

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -155,10 +154,8 @@ def test_a_worker_that_hangs_does_not_hang_the_admin(proxy: Proxy) -> None:
     os.kill(stuck, signal.SIGSTOP)
     try:
         assert proxy.stat("http.test.downstream_rq_total") == 20, "its last known figures count"
-        began = time.monotonic()
         assert proxy.stat("http.test.downstream_rq_total") == 20
-        assert time.monotonic() - began < 0.9, "nobody waits for it again"
-        assert "does not answer" in proxy.log
+        assert proxy.log.count("does not answer") == 1, "nobody waits for it again"
     finally:
         os.kill(stuck, signal.SIGCONT)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from envoymesh.formatter import Formatter
+from envoymesh.formatter import Formatter, FormatterContext
 from envoymesh.formatter.operators import PLAIN
 from envoymesh.http.headers import RequestHeaders, ResponseHeaders
 from envoymesh.http.stream_info import FLAG_NAMES, ResponseFlag
@@ -72,10 +74,49 @@ def test_commands(text: str, expected: str) -> None:
     assert shown(text) == expected
 
 
-def test_every_plain_command_prints_something_for_any_request() -> None:
-    for name in PLAIN:
-        for context in (full(), bare()):
-            Formatter(f"%{name}%", omit_empty_values=True).format(context)
+EMPTY = frozenset({
+    "CUSTOM_FLAGS", "LOCAL_REPLY_BODY", "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
+    "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID", "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
+})  # fmt: skip
+"""Commands that are known to be nothing, which is other than not known."""
+
+UNKNOWN = frozenset({
+    "DOWNSTREAM_LOCAL_CLOSE_REASON", "DOWNSTREAM_TRANSPORT_FAILURE_REASON", "GRPC_STATUS_NUMBER", "LISTENER_NAME",
+    "ROUNDTRIP_DURATION", "SPAN_ID", "TRACE_ID", "UPSTREAM_LOCAL_CLOSE_REASON", "VIRTUAL_CLUSTER_NAME",
+})  # fmt: skip
+"""Commands whose fact even `full()` does not have."""
+
+UPSTREAM_TLS = frozenset({
+    "UPSTREAM_TLS_VERSION", "UPSTREAM_TLS_CIPHER", "UPSTREAM_PEER_SUBJECT", "UPSTREAM_PEER_ISSUER",
+    "UPSTREAM_PEER_CERT", "UPSTREAM_PEER_URI_SAN", "UPSTREAM_PEER_DNS_SAN", "UPSTREAM_PEER_IP_SAN",
+    "UPSTREAM_LOCAL_URI_SAN", "UPSTREAM_LOCAL_DNS_SAN", "UPSTREAM_LOCAL_IP_SAN",
+})  # fmt: skip
+"""Facts of TLS upstream, where `full()` speaks plain text."""
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_every_plain_command_prints_something_for_any_request(name: str) -> None:
+    of_full, of_bare = (Formatter(f"%{name}%").format(context).decode("latin-1") for context in (full(), bare()))
+    if name in EMPTY:
+        assert of_full == ""
+    else:
+        is_dash = name in UNKNOWN or name in UPSTREAM_TLS or name.startswith("RESPONSE_FLAGS")
+        assert (of_full == "-") is is_dash, of_full
+    for text in (of_full, of_bare):
+        assert text or name in EMPTY
+        assert not text.startswith(("<", "None", "b'")), "a Python object is not for people"
+        assert text.isprintable()
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("make", [full, bare])
+def test_a_command_that_prints_a_dash_can_print_nothing(name: str, make: Callable[[], FormatterContext]) -> None:
+    context = make()
+    usual, omitting = (Formatter(f"%{name}%", omit_empty_values=omit).format(context) for omit in (False, True))
+    if usual == b"-" and not name.startswith("RESPONSE_FLAGS"):
+        assert omitting == b""
+    else:
+        assert omitting == usual or name == "UNIQUE_ID"  # which is another one each time
 
 
 @pytest.mark.parametrize(

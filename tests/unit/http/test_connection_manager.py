@@ -115,6 +115,21 @@ class Edge:
         return self.connection.take_written()
 
 
+HTTP2_START = PREFACE + b"\0\0\0\4\0\0\0\0\0"
+GOAWAY = b"\0\0\x08\7\0\0\0\0\0"
+"""The head of a GOAWAY frame without debug data: the last stream id and the error code follow."""
+
+
+def http2_get(stream_id: int) -> bytes:
+    """HEADERS that end stream and block: GET http://a/, with no use of HPACK's dynamic table."""
+    return b"\0\0\6\1\5" + stream_id.to_bytes(4) + b"\x82\x86\x84\x01\x01a"
+
+
+def cancel(stream_id: int) -> bytes:
+    """RST_STREAM with CANCEL."""
+    return b"\0\0\4\3\0" + stream_id.to_bytes(4) + b"\0\0\0\x08"
+
+
 def test_a_request_and_its_response() -> None:
     edge = Edge()
     assert edge.receive(GET) == b""
@@ -128,6 +143,8 @@ def test_a_request_and_its_response() -> None:
     stats = edge.stats
     assert (stats.downstream_rq_total.value, stats.downstream_rq_active.value) == (1, 0)
     assert (stats.downstream_rq_2xx.value, stats.downstream_cx_active.value) == (1, 1)
+    stats.downstream_rq_time.flush()
+    assert stats.downstream_rq_time.cumulative.detailed() == [(250, 10, 1)]  # milliseconds
 
 
 def test_keep_alive_and_pipelining() -> None:
@@ -235,6 +252,28 @@ def test_progress_puts_the_idle_timeout_off() -> None:
     assert edge.connection.closed
 
 
+def test_a_long_download_is_progress() -> None:
+    edge = Edge(stream_idle_timeout=3.0)
+    edge.receive(GET)
+    edge.upstream.begin((b"content-length", b"9"))
+    for _ in range(8):
+        edge.dispatcher.advance(2.0)
+        edge.upstream.decoder_callbacks.encode_data(b"x", False)
+    edge.dispatcher.advance(2.0)
+    edge.upstream.decoder_callbacks.encode_data(b"x", True)
+    assert edge.written.endswith(b"\r\n\r\n" + b"x" * 9)
+    assert edge.lines == [b"/x 200 - via_upstream 0 9 18000\n"]
+
+
+def test_the_request_timeout_is_for_the_request_alone() -> None:
+    edge = Edge(request_timeout=3.0)
+    edge.receive(POST + b"abc")
+    edge.dispatcher.advance(100)
+    assert edge.written == b""
+    edge.upstream.answer(b"hi")
+    assert edge.written.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 def test_a_route_may_set_the_idle_timeout() -> None:
     edge = Edge(stream_idle_timeout=3.0)
     edge.receive(GET)
@@ -289,6 +328,44 @@ def test_draining() -> None:
     asked.upstream.answer(b"hi")
     assert b"connection: close" in asked.written
     assert asked.stats.downstream_cx_drain_close.value == 1
+
+
+def test_a_drain_tells_an_http_2_client_twice() -> None:
+    edge = Edge(drain_timeout=0.5)
+    edge.receive(HTTP2_START + http2_get(1))
+    edge.manager.start_drain()
+    assert edge.written == GOAWAY + b"\x7f\xff\xff\xff" + b"\0\0\0\0"
+    edge.receive(http2_get(3))
+    assert len(edge.upstreams) == 2, "what was on its way is served"
+    edge.dispatcher.advance(0.6)
+    assert edge.written == GOAWAY + b"\0\0\0\3" + b"\0\0\0\0"
+    assert edge.receive(http2_get(5)) == b"\0\0\4\3\0\0\0\0\5\0\0\0\7", "REFUSED_STREAM"
+    for upstream in edge.upstreams:
+        assert not edge.connection.closed
+        upstream.answer()
+    assert edge.connection.closed
+
+
+def test_a_client_that_resets_half_of_its_requests_at_once_is_cut_off() -> None:
+    """CVE-2023-44487; the limits are those of overload.premature_reset_* (500 requests, 1 s)."""
+    edge = Edge()
+    edge.receive(HTTP2_START)
+    for number in range(249):
+        edge.receive(http2_get(2 * number + 1) + cancel(2 * number + 1))
+    assert not edge.connection.closed
+    edge.receive(http2_get(499) + cancel(499))
+    assert edge.connection.close_types == [CloseType.NO_FLUSH]
+    assert edge.stats.downstream_rq_too_many_premature_resets.value == 1
+
+
+def test_resets_after_a_while_are_not_held_against_a_client() -> None:
+    edge = Edge()
+    edge.receive(HTTP2_START)
+    for number in range(600):
+        edge.receive(http2_get(2 * number + 1))
+        edge.dispatcher.advance(1.1)
+        edge.receive(cancel(2 * number + 1))
+    assert not edge.connection.closed
 
 
 def answered(edge: Edge) -> Edge:

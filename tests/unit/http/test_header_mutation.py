@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from envoymesh.http.header_mutation import (
-    INTERNAL_HEADERS,
     Peer,
     append,
     is_upgrade,
@@ -105,6 +104,27 @@ def test_the_trusted_address_inside(xff: str, hops: int, trusted: str) -> None:
     assert HeaderMap(fields).get(b"x-forwarded-for") == xff.encode()
 
 
+def test_the_last_of_several_forwarded_for_lines_is_trusted() -> None:
+    lines = fields_of(("x-forwarded-for", "10.1.1.1"), ("x-forwarded-for", "2.2.2.2"))
+    assert mutate(lines)[1] == "2.2.2.2"
+    assert mutate(lines, use_remote_address=True, xff_num_trusted_hops=1)[1] == "2.2.2.2"
+
+
+def test_a_client_at_the_edge_does_not_say_by_what_it_came() -> None:
+    fields, _ = mutate(fields_of(("x-forwarded-proto", "https")), use_remote_address=True)
+    assert HeaderMap(fields).get_all(b"x-forwarded-proto") == [b"http"]
+    behind, _ = mutate(fields_of(("x-forwarded-proto", "https")), use_remote_address=True, xff_num_trusted_hops=1)
+    assert HeaderMap(behind).get_all(b"x-forwarded-proto") == [b"https"]
+
+
+@pytest.mark.parametrize(
+    ("xff", "internal"), [("10.1.1.1", True), ("5.5.5.5,10.1.1.1", False), ("10.1.1.1,10.1.1.2", False)]
+)
+def test_what_came_through_a_proxy_is_not_internal(xff: str, internal: bool) -> None:
+    fields, _ = mutate(fields_of(("x-forwarded-for", xff)), internal_networks=INTERNAL_NETWORKS)
+    assert (HeaderMap(fields).get(b"x-envoy-internal") == b"true") is internal
+
+
 def test_the_forwarded_port() -> None:
     fields, _ = mutate([], use_remote_address=True, append_x_forwarded_port=True)
     assert (b"x-forwarded-port", b"8080") in fields
@@ -126,6 +146,17 @@ def test_request_ids(options: dict[str, Any], given_id: bytes | None, expected: 
     assert HeaderMap(fields).get(b"x-request-id") == expected
 
 
+ENVOYS_OWN = frozenset(
+    f"x-envoy-{name}".encode()
+    for name in (
+        "expected-rq-timeout-ms", "force-trace", "hedge-on-per-try-timeout", "internal", "ip-tags", "max-retries",
+        "original-url", "retriable-header-names", "retriable-status-codes", "retry-grpc-on", "retry-on",
+        "upstream-alt-stat-name", "upstream-rq-per-try-timeout-ms", "upstream-rq-timeout-alt-response",
+        "upstream-rq-timeout-ms",
+    )
+)  # fmt: skip
+"""What no client from outside may set (ConnectionManagerUtility::cleanInternalHeaders)."""
+
 EDGE = (b"x-envoy-decorator-operation", b"x-envoy-original-path", b"x-envoy-downstream-service-node")
 
 
@@ -135,12 +166,12 @@ EDGE = (b"x-envoy-decorator-operation", b"x-envoy-original-path", b"x-envoy-down
         ({}, REMOTE, set(EDGE)),
         ({"use_remote_address": True}, REMOTE, set()),
         ({"use_remote_address": True, "internal_networks": INTERNAL_NETWORKS}, "10.1.1.1",
-         {*EDGE, *INTERNAL_HEADERS}),
+         {*EDGE, *ENVOYS_OWN}),
         ({"use_remote_address": True, "internal_networks": INTERNAL_NETWORKS}, REMOTE, set()),
     ],
 )  # fmt: skip
 def test_envoy_headers_from_outside(options: dict[str, Any], remote: str, kept: set[bytes]) -> None:
-    given_fields = [(name, b"1") for name in (*sorted(INTERNAL_HEADERS), *EDGE)]
+    given_fields = [(name, b"1") for name in (*sorted(ENVOYS_OWN), *EDGE)]
     fields, _ = mutate(given_fields, remote=remote, **options)
     left = {name for name, _ in fields if name.startswith(b"x-envoy-")} - {b"x-envoy-external-address"}
     assert left == kept

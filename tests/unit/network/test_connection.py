@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from typing import Any
 
 import pytest
 
 from envoymesh.network.api import CloseType, ConnectionEvent
+from envoymesh.network.connection import TcpConnection
 from envoymesh.network.settings import CertificateSettings, CommonTlsSettings, UpstreamTlsSettings
 from envoymesh.network.sockets import address_of
 from envoymesh.network.tls import upstream_context
+from tests.support.fakes import FakeDispatcher
 from tests.support.network import Net, Watcher, plain_listener, tls_chain
 from tests.unit.network.conftest import Run
 
@@ -100,17 +103,77 @@ def test_a_flushing_close_sends_everything_first(run: Run, pair: Any, how: Close
 
     async def main(net: Net) -> None:
         client, at_client, server, at_server = await pair(net)
-        server.set_delayed_close_timeout(0.05)
+        server.set_delayed_close_timeout(20)
         server.write(b"x" * size)
         server.close(how)
         server.write(b"never")
-        await at_client.until(lambda: at_client.eof == 1)
+        await at_client.until(lambda: len(at_client.data) >= size)
+        if how is CloseType.FLUSH_WRITE:
+            await at_client.until(lambda: at_client.eof == 1)
         assert len(at_client.data) == size
         client.close(CloseType.FLUSH_WRITE)
         await at_server.until_closed()
         assert at_server.events == [LOCAL]
 
     run(main)
+
+
+@pytest.mark.parametrize("how", [CloseType.FLUSH_WRITE, CloseType.FLUSH_WRITE_AND_DELAY])
+def test_a_loop_that_stood_still_does_not_cut_a_flush(run: Run, pair: Any, how: CloseType) -> None:
+    """A busy loop may fire its timers before it looks at its sockets: that a peer takes nothing is not known then."""
+    size = 5_000_000
+
+    async def main(net: Net) -> None:
+        client, at_client, server, _ = await pair(net)
+        server.set_delayed_close_timeout(0.01)
+        server.write(b"x" * size)
+        server.close(how)
+        time.sleep(0.05)
+        while not (at_client.eof or at_client.data):
+            await asyncio.sleep(0)
+        time.sleep(0.05)
+        await at_client.until(lambda: at_client.eof == 1 or REMOTE in at_client.events)
+        assert len(at_client.data) == size
+        client.close(CloseType.NO_FLUSH)
+
+    run(main)
+
+
+class SlowPeer(asyncio.Transport):
+    """A transport whose buffer drains as the test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = 0
+        self.aborted = False
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.limits = (high, low)
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def close(self) -> None:
+        """What waits is sent first."""
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def test_a_peer_that_takes_something_in_each_timeout_gets_all_the_time_it_needs() -> None:
+    dispatcher: Any = FakeDispatcher()
+    connection, peer = TcpConnection(dispatcher, 1000), SlowPeer()
+    connection.connection_made(peer)
+    connection.set_delayed_close_timeout(1.0)
+    peer.waiting = 300
+    connection.close(CloseType.FLUSH_WRITE)
+    for left in (200, 100, 50):
+        dispatcher.advance(0.5)
+        peer.waiting = left
+        dispatcher.advance(0.5)
+        assert not connection.closed
+    dispatcher.advance(2.5)
+    assert (connection.closed, connection.delayed_close_timed_out, peer.aborted) == (True, True, True)
 
 
 def test_reset_is_a_reset(run: Run) -> None:
@@ -238,6 +301,29 @@ def test_read_disable_counts_and_holds_back(run: Run, pair: Any) -> None:
     run(main)
 
 
+def test_what_comes_with_the_handshakes_end_waits_for_who_does_not_read(
+    run: Run, certificate: CertificateSettings
+) -> None:
+    async def main(net: Net) -> None:
+        def on_accept(connection: Any, chain: Any) -> None:
+            net.on_accept(connection, chain)
+            connection.read_disable(True)
+
+        listener = await net.listen(plain_listener(filter_chains=(tls_chain(certificate),)), on_accept)
+        common = CommonTlsSettings(maximum_version="TLSv1_3")
+        tls = upstream_context(UpstreamTlsSettings(common, sni="a.test"))
+        client, at_client = net.connect(listener.addresses[0], tls=tls)
+        client.write(b"early")  # TLS 1.3: in one write with the client's Finished
+        at_server = await net.next_accepted()
+        at_server.connection.write(b"ping")
+        await at_client.until(lambda: at_client.data == b"ping")
+        assert at_server.data == b""
+        at_server.connection.read_disable(False)
+        await at_server.until(lambda: at_server.data == b"early")
+
+    run(main)
+
+
 def test_a_handler_may_disable_reading_within_on_data(run: Run, pair: Any) -> None:
     class OneBite(Watcher):
         def on_data(self, data: bytes) -> int:
@@ -277,6 +363,14 @@ def test_watermarks(run: Run, pair: Any) -> None:
         await at_client.until(lambda: len(at_client.data) == server.bytes_sent)
 
     run(main)
+
+
+def test_the_low_watermark_is_half_of_the_high_one() -> None:
+    """Envoy's: who was stopped goes on while there is still something to send."""
+    dispatcher: Any = FakeDispatcher()
+    peer = SlowPeer()
+    TcpConnection(dispatcher, 100_000).connection_made(peer)
+    assert peer.limits == (100_000, 50_000)
 
 
 def test_no_buffer_limit_no_watermarks(run: Run) -> None:

@@ -65,6 +65,16 @@ def test_matches(match: dict[str, Any], fits: bytes, does_not: bytes) -> None:
     assert made.route(RequestHeaders(b"GET", does_not, b"a")) is None
 
 
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("MOVED_PERMANENTLY", 301), ("FOUND", 302), ("SEE_OTHER", 303), ("TEMPORARY_REDIRECT", 307),
+     ("PERMANENT_REDIRECT", 308)],
+)  # fmt: skip
+def test_redirect_codes(code: str, status: int) -> None:
+    action = only({"match": {"prefix": "/"}, "redirect": {"host_redirect": "h", "response_code": code}}).action
+    assert action == RedirectAction(status, host=b"h")
+
+
 def test_direct_responses_and_redirects() -> None:
     settings = {"status": 418, "body": {"inline_string": "tea"}}
     assert only({"match": {"prefix": "/"}, "direct_response": settings}).action == DirectResponseAction(418, b"tea")

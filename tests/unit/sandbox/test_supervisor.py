@@ -15,6 +15,7 @@ from envoymesh.sandbox.replica import Clock
 from envoymesh.sandbox.show import banner, table
 from envoymesh.sandbox.state import State
 from envoymesh.sandbox.supervisor import Supervisor
+from tests.support.ports import unclaimed_port
 
 COMPOSE = """
 x-envoymesh: {network: 127.200.0.0/16}
@@ -45,8 +46,7 @@ class Mesh:
     """A supervisor of a small project in a folder, with a clock whose long sleeps are only written down."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = unclaimed_port()
         (folder / "docker-compose.yaml").write_text(COMPOSE % {"port": self.port})
         (folder / "front.yaml").write_text(FRONT)
         self.state = State(folder / "state")

@@ -52,6 +52,16 @@ def test_a_file_is_appended_to_and_shared(tmp_path: Path) -> None:
     assert path.read_bytes() == b"zero\none\n"
 
 
+def test_a_write_that_takes_a_part_goes_on_with_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs, path = Logs(), tmp_path / "log"
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+    logs.files.open(str(path)).write(b"one line\n")
+    logs.files.close()
+    assert path.read_bytes() == b"one line\n"
+    assert logs.stats.write_completed.value == 1
+
+
 def test_reopening_follows_the_path(tmp_path: Path) -> None:
     logs, path = Logs(), tmp_path / "log"
     file = logs.files.open(str(path))

@@ -76,6 +76,16 @@ def test_an_idle_interval_is_empty_and_the_whole_stays() -> None:
     assert histogram.cumulative.quantiles() == [19.5] * 10
 
 
+def test_the_same_value_adds_up_over_intervals() -> None:
+    histogram = Histogram("h")
+    for count in (2, 3):
+        for _ in range(count):
+            histogram.record(19)
+        histogram.flush()
+        assert histogram.interval.detailed() == [(19, 1, count)]
+    assert histogram.cumulative.detailed() == [(19, 1, 5)]
+
+
 def test_percents_are_recorded_in_millionths_and_shown_in_ones() -> None:
     histogram = Histogram("h", Unit.PERCENT)
     histogram.record(500_000)

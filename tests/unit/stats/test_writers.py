@@ -137,6 +137,25 @@ def test_prometheus_is_readable_by_its_own_parser(store: Store) -> None:
     assert (readout.labels["text_value"], readout.value) == ('v"1"', 0)
 
 
+def test_prometheus_values_with_quotes_backslashes_and_line_breaks() -> None:
+    store = Store()
+    store.scope("").text_readout("version").set('a"b\\c\nd')
+    text = prometheus_of(store, Selection(text_readouts_as_gauges=True))
+    (family,) = text_string_to_metric_families(text)
+    assert family.samples[0].labels["text_value"] == 'a"b\\c\nd'
+
+
+def test_prometheus_counts_what_is_over_the_largest_bound() -> None:
+    store = Store()
+    histogram = store.scope("").histogram("h", "ms")
+    for value in (1, 4_000_000, 5_000_000):
+        histogram.record(value)
+    store.flush()
+    (family,) = text_string_to_metric_families(prometheus_of(store, Selection()))
+    counts = {sample.labels.get("le"): sample.value for sample in family.samples if sample.name.endswith("_bucket")}
+    assert (counts["3600000"], counts["+Inf"]) == (1, 3)
+
+
 def test_prometheus_types_lines_and_order(store: Store) -> None:
     lines = prometheus_of(store, Selection()).splitlines()
     assert lines[:5] == [

@@ -110,6 +110,11 @@ def test_circuit_breakers_by_priority_first_one_wins() -> None:
     assert settings.high_thresholds == ThresholdSettings(max_retries=9, track_remaining=True)
 
 
+def test_a_limit_that_is_set_leaves_the_others_as_they_are() -> None:
+    settings = read(circuit_breakers={"thresholds": [{"max_connections": 7}]})
+    assert settings.default_thresholds == ThresholdSettings(7, 1024, 1024, 3)
+
+
 # Endpoints
 
 

@@ -101,6 +101,11 @@ def test_an_answer() -> None:
     assert bench.host == {"success": 1}
     assert stream.reset is None
     bench.check_ended()
+    bench.cluster.store.flush()
+    times = bench.cluster.store.histograms.by_name
+    for name in ("cluster.c.upstream_rq_time", "cluster.c.external.upstream_rq_time"):
+        assert times[name].unit == "ms"
+        assert times[name].cumulative.detailed() == [(750, 10, 1)]
 
 
 def test_an_internal_request_counts_as_internal() -> None:

@@ -45,6 +45,26 @@ def test_the_longest_chunk_line() -> None:
         decode([b"1;x" + longest[2:]])
 
 
+@pytest.mark.parametrize("end", [b"XX", b"\n\n", b"\rX", b"X\n"])
+def test_a_chunk_that_does_not_end_where_it_said(end: bytes) -> None:
+    with pytest.raises(CodecProtocolError):
+        decode([b"1\r\na" + end + b"0\r\n\r\n"])
+    with pytest.raises(CodecProtocolError):
+        decode([b"1\r\na" + end[:1], end[1:], b"0\r\n\r\n"])
+
+
+@pytest.mark.parametrize("trailers", [b"t: " + b"x" * 1000, b"t: " + b"x" * 1000 + b"\r\n", b"t: xxxxxxx\r\n" * 84])
+def test_trailers_have_a_limit_also_while_they_come(trailers: bytes) -> None:
+    with pytest.raises(CodecProtocolError) as caught:
+        decode([b"0\r\n", *(trailers[at : at + 100] for at in range(0, len(trailers), 100))])
+    assert (caught.value.status, caught.value.details) == (431, "http1.headers_too_large")
+
+
+def test_what_frames_and_routes_is_no_trailer() -> None:
+    lines = b"Host: b\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\nx: y\r\n"
+    assert decode([b"0\r\n" + lines + b"\r\n"])[1].trailers == [(b"x", b"y")]
+
+
 @pytest.mark.parametrize(
     "line", [b"g", b"1 ", b" 1", b"+1", b"0x1", b"1_0", b"1000000000000000", b"1;\0", b"1;\x7f", b"1\r", b""]
 )

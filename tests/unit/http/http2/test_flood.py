@@ -88,8 +88,10 @@ def test_a_drained_buffer_forgives(peer: RawPeer) -> None:
     ping = frame(F.PING, 0, 0, b"\0" * 8)
     for _ in range(3):
         peer.server.codec.on_above_write_buffer_high_watermark()
+        peer.server.wire.take()
         peer.send(ping * 600)
         peer.server.codec.on_below_write_buffer_low_watermark()
+    assert not peer.server.codec.failed
 
 
 def test_resets_of_malformed_streams_are_control_frames() -> None:

@@ -115,6 +115,7 @@ def test_long_huffman_strings(decoder: Decoder) -> None:
         pytest.param("ff", id="integer cut short"),
         pytest.param("ffffffffffffffff7f", id="integer too large"),
         pytest.param("ff80808080808080807f", id="integer with endless zeros"),
+        pytest.param("007f8080808080" + "00" + "61" * 127 + "0161", id="integer in more bytes than any needs"),
         pytest.param("00", id="literal without name"),
         pytest.param("0001", id="name cut short"),
         pytest.param("000161", id="literal without value"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from envoymesh.network.api import DnsResponse, DnsStatus
 from envoymesh.stats import Store
 from envoymesh.upstream.discovery.dns import DnsDiscovery
 from envoymesh.upstream.host import Host
@@ -145,6 +146,16 @@ def test_the_records_own_time_to_live(ttl: float, delay: float) -> None:
     world = World(respect_dns_ttl=True, dns_refresh_rate=5.0)
     world.resolver.last.answer("10.0.0.1", ttl=ttl)
     world.dispatcher.advance(delay - 0.1)
+    assert len(world.resolver.queries) == 1
+    world.dispatcher.advance(0.2)
+    assert len(world.resolver.queries) == 2
+
+
+def test_the_shortest_time_to_live_of_an_answer_counts() -> None:
+    world = World(respect_dns_ttl=True, dns_refresh_rate=5.0)
+    answer = [DnsResponse("10.0.0.1", 40.0), DnsResponse("10.0.0.2", 20.0), DnsResponse("10.0.0.3", 60.0)]
+    world.resolver.last.finish(DnsStatus.COMPLETED, answer)
+    world.dispatcher.advance(19.9)
     assert len(world.resolver.queries) == 1
     world.dispatcher.advance(0.2)
     assert len(world.resolver.queries) == 2

@@ -69,6 +69,15 @@ def test_least_request_takes_the_less_loaded_of_two() -> None:
     assert picks(balancer, 3) == [2, 2, 2]
 
 
+@pytest.mark.parametrize(("active", "expected"), [(2, 2), (4, 1)])
+def test_least_request_divides_the_load_by_the_weight(active: int, expected: int) -> None:
+    balancer = LeastRequest(iter([0.0, 0.9] * 10).__next__, 2)
+    small, large = host(1, 1), host(2, 4)
+    large.stats.rq_active.set(active)
+    balancer.update([small, large])
+    assert picks(balancer, 1) == [expected]
+
+
 @pytest.mark.parametrize(
     ("policy", "kind"), [("ROUND_ROBIN", RoundRobin), ("RANDOM", RandomChoice), ("LEAST_REQUEST", LeastRequest)]
 )
