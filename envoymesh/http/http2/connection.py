@@ -197,17 +197,25 @@ class Http2Codec(Session, Codec):
             raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, f"{what}: stream closed")
 
     def on_block(self, stream_id: int, block: bytes, end_stream: bool) -> None:
-        """A header block: decoded first of all."""
-        self.work += len(block) >> 6
+        """A header block, or its last part: decoded first of all."""
+        self.work += len(block) >> 4
         try:
             fields = self.decoder.decode(block)
         except HpackError as error:
             with suppress(Http2StreamError):
                 self.on_block_begins(stream_id)
-            raise Http2ConnectionError(ErrorCode.COMPRESSION_ERROR, f"HPACK: {error}", "") from None
-        self.on_headers(stream_id, fields, self._over_limits(fields, block), end_stream)
+            raise _compression_error(error) from None
+        self.on_headers(stream_id, fields, self._over_limits(fields), end_stream)
 
-    def _over_limits(self, fields: Sequence[HeaderField], block: bytes) -> str:
+    def on_block_part(self, part: bytes) -> None:
+        """Part of a header block: decoded when it comes, so that the work of a large one is spread over turns."""
+        self.work += len(part) >> 4
+        try:
+            self.decoder.decode_part(part, self.settings.max_headers_count)
+        except HpackError as error:
+            raise _compression_error(error) from None
+
+    def _over_limits(self, fields: Sequence[HeaderField]) -> str:
         """Envoy's response_code_details for a list over the limits, else nothing."""
         count = len(fields)
         settings = self.settings
@@ -216,7 +224,7 @@ class Http2Codec(Session, Codec):
             return "http2.too_many_headers"
         limit = settings.max_request_headers_kb * 1024
         # What a block can say at most: each reference an entry as large as the table, each byte 8/5 of one.
-        if len(block) * 2 + count * self.decoder.table_size_limit <= limit:
+        if self.block_size * 2 + count * self.decoder.table_size_limit <= limit:
             return ""
         if sum(len(name) + len(value) for name, value in fields) <= limit:
             return ""
@@ -318,3 +326,7 @@ class Http2Codec(Session, Codec):
         refusal.stream = self.streams.get(error.stream_id)
         refusal.stream_details = error.details
         return refusal
+
+
+def _compression_error(error: HpackError) -> Http2ConnectionError:
+    return Http2ConnectionError(ErrorCode.COMPRESSION_ERROR, f"HPACK: {error}", "")

@@ -80,7 +80,6 @@ class FrameReader(ABC):
 
     __slots__ = (
         "_between_blocks",
-        "_block",
         "_block_continuations",
         "_block_end_stream",
         "_block_id",
@@ -106,7 +105,7 @@ class FrameReader(ABC):
         self._settings_received = False
         # SETTINGS have come, and no header block is unfinished: the usual state, in which all frames may come.
         self._between_blocks = False
-        self._block: list[bytes] | None = None
+        # The stream whose header block is not complete; 0 is none.
         self._block_id = 0
         self._block_end_stream = False
         self._block_continuations = 0
@@ -122,8 +121,12 @@ class FrameReader(ABC):
         """HEADERS whose block is not complete, or cannot be read. Called for no other, nor only once."""
 
     @abstractmethod
+    def on_block_part(self, part: bytes) -> None:
+        """What HEADERS or CONTINUATION brings of a header block that goes on."""
+
+    @abstractmethod
     def on_block(self, stream_id: int, block: bytes, end_stream: bool) -> None:
-        """HEADERS, with all its CONTINUATION."""
+        """HEADERS, or the last CONTINUATION: the whole of a header block, or its last part."""
 
     @abstractmethod
     def on_rst_stream(self, stream_id: int, code: int) -> None:
@@ -209,7 +212,7 @@ class FrameReader(ABC):
 
     def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """Any frame but HEADERS and DATA in their places. An unknown one is ignored (section 5.5)."""
-        if self._block is not None and (kind != FrameType.CONTINUATION or stream_id != self._block_id):
+        if self._block_id and (kind != FrameType.CONTINUATION or stream_id != self._block_id):
             raise protocol_error("unexpected non-CONTINUATION frame or stream_id is invalid")  # section 6.10
         if not self._settings_received:
             if kind != FrameType.SETTINGS or flags & Flag.ACK:
@@ -262,11 +265,13 @@ class FrameReader(ABC):
             self.on_block(stream_id, block, end_stream)
             return
         self._between_blocks = False
-        self._block = [block]
         self._block_id = stream_id
         self._block_end_stream = end_stream
         self._block_continuations = 0
-        self.on_block_begins(stream_id)
+        try:
+            self.on_block_begins(stream_id)
+        finally:
+            self.on_block_part(block)  # also of a stream that is refused: HPACK's state is the connection's
 
     @staticmethod
     def _strip_headers(flags: int, stream_id: int, data: bytes, start: int, stop: int) -> tuple[int, int]:
@@ -281,7 +286,7 @@ class FrameReader(ABC):
         return start, stop
 
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if self._block is None:
+        if not self._block_id:
             raise protocol_error("CONTINUATION: unexpected")  # section 6.10
         self._block_continuations += 1
         self.block_size += HEADER_LENGTH + len(payload)
@@ -290,12 +295,12 @@ class FrameReader(ABC):
             self.guard.empty_frames = 0
         else:
             self.guard.on_empty_frame(stream_id)
-        self._block.append(payload)
         if flags & Flag.END_HEADERS:
-            block = b"".join(self._block)
-            self._block = None
+            self._block_id = 0
             self._between_blocks = True
-            self.on_block(stream_id, block, self._block_end_stream)
+            self.on_block(stream_id, payload, self._block_end_stream)
+        else:
+            self.on_block_part(payload)
 
     def _on_rst_stream(self, stream_id: int, payload: bytes) -> None:
         self.work += RESET_WORK

@@ -57,6 +57,10 @@ class HpackError(Exception):
     """A header block that cannot be decoded (COMPRESSION_ERROR)."""
 
 
+class CutShortError(HpackError):
+    """A block that ends within a field."""
+
+
 def rust_huffman_decode(data: bytes) -> bytes:
     """Decode with jh2's Rust: a block of one literal field whose value is the string."""
     length = len(data)
@@ -108,7 +112,7 @@ class Decoder:
         table_size: the largest dynamic table that the peer may use, in bytes as RFC 7541 section 4.1 counts.
     """
 
-    __slots__ = ("_huffman_decode", "_limit", "_max_size", "_recent", "_size", "_table")
+    __slots__ = ("_begun", "_huffman_decode", "_limit", "_max_size", "_recent", "_rest", "_size", "_table", "_whole")
 
     def __init__(
         self, table_size: int = DEFAULT_TABLE_SIZE, huffman_decode: HuffmanDecode = default_huffman_decode
@@ -120,6 +124,10 @@ class Decoder:
         self._huffman_decode = huffman_decode
         # Blocks that are references only, and what they say as long as the table stays as it is.
         self._recent: dict[bytes, tuple[HeaderField, ...]] = {}
+        # Of a block that comes in parts: its fields so far, and the bytes of one that is cut.
+        self._begun: list[HeaderField] | None = None
+        self._rest = b""
+        self._whole = 0  # the position in a block behind its last whole field
 
     def set_limit(self, table_size: int) -> None:
         """The peer acknowledged our SETTINGS_HEADER_TABLE_SIZE; it now holds (section 4.2)."""
@@ -136,8 +144,11 @@ class Decoder:
         """The fields of a whole block. Errors: HpackError.
 
         A block whose every field is in the tables gives the same tuple each time it is repeated, so that what
-        else was found out about it can be remembered too; any other block gives a new list.
+        else was found out about it can be remembered too; any other block gives a new list. After `decode_part` this
+        is the last part, and the fields are those of all parts.
         """
+        if self._begun is not None:
+            return self._decode_last(block, self._begun)
         recent = self._recent
         known = recent.get(block)
         if known is not None:
@@ -154,11 +165,38 @@ class Decoder:
         known = recent[block] = tuple(fields)
         return known
 
+    def decode_part(self, part: bytes, most: int) -> None:
+        """Part of a block that goes on; of its fields one more than `most` are kept at the most. Errors: HpackError.
+
+        Decoding each part when it is here spreads the work of a block that has hundreds of thousands of fields.
+        """
+        fields = self._begun
+        if fields is None:
+            fields = self._begun = []
+        block = self._rest + part
+        try:
+            self._decode(block, fields)
+            self._rest = b""
+        except (IndexError, CutShortError):
+            self._rest = block[self._whole :]
+        del fields[most + 1 :]
+
+    def _decode_last(self, part: bytes, fields: list[HeaderField]) -> list[HeaderField]:
+        block = self._rest + part
+        self._begun = None
+        self._rest = b""
+        try:
+            self._decode(block, fields)
+        except IndexError:
+            raise HpackError("the header block is cut short, or refers to no entry") from None
+        return fields
+
     def _decode(self, block: bytes, fields: list[HeaderField]) -> None:
         position = 0
         end = len(block)
         table = self._table
         while position < end:
+            self._whole = position
             byte = block[position]
             position += 1
             if byte >= 0xBE:  # section 6.1, the dynamic table
@@ -203,7 +241,7 @@ class Decoder:
         end = position + length
         data = block[position:end]
         if len(data) != length:
-            raise HpackError("a string is longer than its block")
+            raise CutShortError("a string is longer than its block")
         if byte & 0x80 and length:
             data = self._huffman(data)
         return data, end
