@@ -171,6 +171,7 @@ HTTP2 = (
            Flood(_blocks(frames.block(_request("/redirect", *CRUMBS * 100))))),
     Attack("block-bytewise", "a header block, a byte a packet",
            Flood(lambda: itertools.chain([HELLO], bytewise(frames.headers(_request("/good", *_fields(90, 160))))()))),
+    # One connection: both proxies' default window lets each of them send 24 MiB.
     Attack("upload-unread-2", "streams' bodies without end to an upstream that does not read",
-           Flood(_uploads)),
+           Flood(_uploads, connections=1)),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any
 
 import pytest
@@ -141,3 +142,36 @@ async def _turn(net: Net) -> None:
     done = asyncio.get_running_loop().create_future()
     net.dispatcher.post(lambda: done.set_result(None))
     await done
+
+
+def test_records_in_pieces_of_a_byte(run: Run, ca: Any, certificate: CertificateSettings) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(plain_listener(filter_chains=(tls_chain(certificate),)))
+        address = listener.addresses[0]
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        net.at_end.append(lambda: writer.transport.abort())
+        while not listener.active_connections:
+            await _turn(net)
+        connection: Any = next(iter(listener._open))
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = client_context(ca).wrap_bio(incoming, outgoing, server_hostname="a.test")
+
+        def deliver() -> None:
+            for byte in outgoing.read():
+                connection.data_received(bytes([byte]))
+
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                deliver()
+                incoming.write(await reader.read(65536))
+        deliver()
+        server = await net.next_accepted()
+        client.write(b"x" * 20_000)
+        deliver()
+        assert len(server.data) == 20_000
+        assert connection.buffered[0] == 0
+
+    run(main)

@@ -208,3 +208,33 @@ def test_a_repeated_block_is_the_same_tuple_until_the_table_changes() -> None:
     for number in range(1, 62):
         decoder.decode(bytes([0x80 | number]))
     assert len(decoder._recent) <= 32
+
+
+@given(
+    fields=st.lists(st.tuples(st.binary(min_size=1, max_size=40), st.binary(max_size=200)), max_size=30), data=st.data()
+)
+def test_a_block_in_parts_is_the_same(fields: list[tuple[bytes, bytes]], data: st.DataObject) -> None:
+    block = Encoder().encode(fields + fields)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(block)), max_size=4)))
+    whole, parts = Decoder(), Decoder()
+    for start, stop in zip([0, *cuts], cuts, strict=False):
+        parts.decode_part(block[start:stop], 1000)
+    assert list(parts.decode(block[cuts[-1] if cuts else 0 :])) == list(whole.decode(block))
+    again = Encoder().encode([])
+    assert list(parts.decode(again)) == []
+    assert list(parts._table) == list(whole._table)
+
+
+def test_of_a_block_without_end_few_fields_are_kept() -> None:
+    decoder = Decoder()
+    for _ in range(20):
+        decoder.decode_part(b"\x82" * 16384, 100)
+    assert len(decoder.decode(b"\x82")) == 102
+
+
+@pytest.mark.parametrize("block", [b"\x82\xff", b"\x82\x00\x05abc", b"\x82\xbe"])
+def test_parts_that_end_within_a_field(block: bytes) -> None:
+    decoder = Decoder()
+    decoder.decode_part(block, 100)
+    with pytest.raises(HpackError):
+        decoder.decode(b"")
