@@ -15,7 +15,7 @@ from envoymesh.http.filter import (
     FilterFactory,
     FilterHeadersStatus,
     FilterTrailersStatus,
-    StreamDecoderFilter,
+    StreamFilter,
 )
 from envoymesh.http.headers import HeaderMap, RequestHeaders
 from envoymesh.network.api import Connection
@@ -32,7 +32,7 @@ def _nothing_to_gather(then: Callable[[], None]) -> None:
     then()
 
 
-class AdminFilter(StreamDecoderFilter):
+class AdminFilter(StreamFilter):
     """Answers one admin request when it is whole and, where it shows counts, when these are gathered."""
 
     __slots__ = ("_admin", "_body", "_destroyed", "_gather", "_headers", "_slices", "_writer")

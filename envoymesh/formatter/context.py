@@ -6,9 +6,9 @@ It must not act, and has no value that is not there already.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.stream_info import StreamInfo
@@ -39,9 +39,19 @@ class FormatterContext:
 
 
 class JsonText(str):
-    """What is neither text nor a number, as JSON: in a JSON format it is written as it is."""
+    """What is neither text nor a number, as JSON: in a JSON format it is written as it is, without quotes.
 
-    __slots__ = ()
+    Attributes:
+        whole: all of it, where it was cut: as in Envoy a JSON format does not cut it.
+    """
+
+    whole: str
+
+    def __new__(cls, text: str, whole: str | None = None) -> Self:
+        """`whole` where `text` is part of it."""
+        made = super().__new__(cls, text)
+        made.whole = text if whole is None else whole
+        return made
 
 
 Operator = Callable[[FormatterContext], Value]
@@ -53,9 +63,22 @@ def as_latin1(text: str) -> str:
 
 
 def value_of(plain: Any) -> Value:
-    """A plain value of a configuration as an operator gives it; None for None."""
+    """A plain value as an operator gives it: text as it is, all else as JSON; None for None."""
+    return as_latin1(plain) if isinstance(plain, str) else json_of(plain)
+
+
+def json_of(plain: Any) -> JsonText | None:
+    """A plain value, text too, as JSON; None for None."""
     if plain is None:
         return None
-    if isinstance(plain, str):
-        return as_latin1(plain)
-    return JsonText(as_latin1(json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))))
+    text = json.dumps(_whole_numbers(plain), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return JsonText(as_latin1(text))
+
+
+def _whole_numbers(value: Any) -> Any:
+    """Metadata knows one kind of number: a whole one is written without a fraction."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: _whole_numbers(inner) for key, inner in value.items()}
+    return [_whole_numbers(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from envoymesh.formatter.addresses import ADDRESSES, MASKED_ADDRESSES
-from envoymesh.formatter.context import FormatterContext, Operator, Value
+from envoymesh.formatter.context import FormatterContext, JsonText, Operator, Value
 from envoymesh.formatter.headers import HEADER_FACTS, HEADERS, REQUEST_WITHOUT_QUERY
+from envoymesh.formatter.metadata import METADATA
 from envoymesh.formatter.parse import Command, Syntax
 from envoymesh.formatter.process import ENVIRONMENT, PROCESS
 from envoymesh.formatter.stream import STREAM, STREAM_MAPS
@@ -23,7 +24,7 @@ PLAIN: Mapping[str, Operator] = {**STREAM, **ADDRESSES, **DURATIONS, **TLS, **PR
 """Commands of a name alone."""
 
 WITH_ARGUMENT: Mapping[str, tuple[Syntax, Maker]] = {
-    **HEADERS, **MASKED_ADDRESSES, **TIMES, **STREAM_MAPS, **ENVIRONMENT, **VALIDITY,
+    **HEADERS, **MASKED_ADDRESSES, **TIMES, **STREAM_MAPS, **METADATA, **ENVIRONMENT, **VALIDITY,
 }  # fmt: skip
 """Commands that take an argument or a length."""
 
@@ -74,6 +75,8 @@ def _with_argument(name: str, extensions: Sequence[str]) -> tuple[Syntax, Maker]
 def _cut(operator: Operator, length: int) -> Operator:
     def cut(context: FormatterContext) -> Value:
         value = operator(context)
+        if isinstance(value, JsonText):
+            return JsonText(value[:length], value.whole)
         return value[:length] if isinstance(value, str) else value
 
     return cut

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from envoymesh.formatter.context import NOT_SET, FormatterContext, Operator, Value, as_latin1, value_of
+from envoymesh.formatter.context import NOT_SET, FormatterContext, Operator, Value, as_latin1
 from envoymesh.formatter.parse import Syntax
 from envoymesh.http.codec import HttpProtocol
 from envoymesh.http.stream_info import FLAG_NAMES
-from envoymesh.metadata import Metadata, found
 
 
 def _text(find: Callable[[FormatterContext], str]) -> Operator:
@@ -99,46 +98,7 @@ def _detected_close_type(context: FormatterContext) -> Value:
 
 
 def _nothing(context: FormatterContext) -> Value:
-    """What no part of this proxy ever sets: dynamic metadata, filter state, spans, virtual clusters."""
-
-
-_METADATA: Mapping[str, Callable[[FormatterContext], Metadata | None]] = {
-    # Filters set it, and none here does.
-    "DYNAMIC": lambda context: None,
-    "LISTENER": lambda context: context.info.downstream.metadata,
-    "LISTENER_FILTER_CHAIN": lambda context: context.info.downstream.metadata,
-    "VIRTUAL_HOST": lambda context: context.info.route_metadata,
-    "ROUTE": lambda context: context.info.route_metadata,
-    "CLUSTER": lambda context: context.info.cluster_metadata,
-    "UPSTREAM_HOST": lambda context: context.info.host_metadata,
-}
-"""Where the metadata of each kind is found."""
-
-
-def _metadata(argument: str) -> Operator:
-    """``%METADATA(KIND:NAMESPACE:KEY...)%``: text as it is, all else as JSON."""
-    kind, *path = argument.split(":")
-    if kind not in _METADATA:
-        raise ValueError(f"{kind} is not supported type of metadata")
-    where = _METADATA[kind]
-    return lambda context: value_of(found(where(context), kind, path))
-
-
-def _metadata_of(kind: str) -> Callable[[str], Operator]:
-    """The operator of an older command, such as ``%CLUSTER_METADATA(NAMESPACE:KEY...)%``."""
-    return lambda argument: _metadata(f"{kind}:{argument}")
-
-
-def _filter_state(argument: str) -> Operator:
-    key, _, rest = argument.partition(":")
-    kind, _, field = rest.partition(":")
-    if not key:
-        raise ValueError("Invalid filter state configuration, key cannot be empty.")
-    if kind not in ("", "PLAIN", "TYPED", "FIELD"):
-        raise ValueError("Invalid filter state serialize type, only support PLAIN/TYPED/FIELD.")
-    if (kind == "FIELD") != bool(field):
-        raise ValueError("Invalid filter state serialize type, FIELD should be used with the field name.")
-    return _nothing
+    """What no part of this proxy ever sets: spans, virtual clusters."""
 
 
 STREAM: Mapping[str, Operator] = {
@@ -184,10 +144,4 @@ STREAM: Mapping[str, Operator] = {
 
 STREAM_MAPS: Mapping[str, tuple[Syntax, Callable[[str], Operator]]] = {
     "RESPONSE_CODE_DETAILS": (Syntax.OPTIONAL, _details),
-    "METADATA": (Syntax.OPTIONAL_LENGTH, _metadata),
-    "DYNAMIC_METADATA": (Syntax.REQUIRED_LENGTH, _metadata_of("DYNAMIC")),
-    "CLUSTER_METADATA": (Syntax.REQUIRED, _metadata_of("CLUSTER")),
-    "UPSTREAM_METADATA": (Syntax.REQUIRED, _metadata_of("UPSTREAM_HOST")),
-    "FILTER_STATE": (Syntax.OPTIONAL_LENGTH, _filter_state),
-    "UPSTREAM_FILTER_STATE": (Syntax.OPTIONAL_LENGTH, _filter_state),
 }

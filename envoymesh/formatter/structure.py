@@ -97,7 +97,7 @@ def _single(operator: Operator, missing: str | None) -> _Node:
         if value is None:
             return missing
         if isinstance(value, JsonText):
-            return value.encode("latin-1").decode()
+            return value.whole.encode("latin-1").decode()
         return f'"{escaped(value)}"' if isinstance(value, str) else str(value)
 
     return write

@@ -138,14 +138,11 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
             log_new_request(self)
         if self._saw_upgrade and headers.method != b"CONNECT":
             manager.stats.downstream_rq_ws_on_non_ws_route.inc()
-            route = self.route
-            if route is not None and isinstance(route.action, ClusterAction):
-                self.info.upstream_cluster = route.action.cluster
+            _ = self.route  # for the log
             self.reply_locally(403, b"", "upgrade_failed")
             return
-        chain = self._chain = FilterChain(self, manager.filter_factories)
-        chain.watermark_callbacks = self._watermark_callbacks
-        chain.decode_headers(headers, end_stream)
+        chain = self._chain = FilterChain(self, manager.filters)
+        chain.decoding.pass_headers(headers, end_stream)
 
     def _refuse(self, refusal: Refusal) -> None:
         if refusal.malformed:
@@ -180,10 +177,17 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         """Part of the request body."""
         self.info.bytes_received += len(data)
         self._note_activity()
+        chain = self._chain
         if end_stream:
+            if data and chain is not None and len(chain.filters) > 1 and not self.manager.multiplexed:
+                # Filters see HTTP/1's last piece and its end apart, as Envoy's codec gives them.
+                chain.decoding.pass_data(data, False)
+                if self.destroyed:
+                    return
+                data = b""
             self._on_request_complete()
-        if self._chain is not None:
-            self._chain.decode_data(data, end_stream)
+        if chain is not None:
+            chain.decoding.pass_data(data, end_stream)
 
     def decode_trailers(self, trailers: HeaderMap) -> None:
         """The request's trailers."""
@@ -191,7 +195,7 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         self._note_activity()
         self._on_request_complete()
         if self._chain is not None:
-            self._chain.decode_trailers(trailers)
+            self._chain.decoding.pass_trailers(trailers)
 
     def _on_request_complete(self) -> None:
         self.remote_complete = True
@@ -289,15 +293,30 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         """The matched route, looked up once."""
         if self._route is _UNMATCHED and self.request_headers is not None:
             route = self.manager.route_table.route(self.request_headers)
-            self._route = route
-            if route is not None:
-                self.info.route_name = route.name
-                self.info.route_metadata = route.metadata
+            self._note_route(route)
         return self._route  # type: ignore[return-value]  # _UNMATCHED only without headers, when no filter runs
+
+    def _note_route(self, route: Route | None) -> None:
+        self._route = route
+        if route is not None:
+            info = self.info
+            info.route_name = route.name
+            info.route_metadata = route.metadata
+            if isinstance(route.action, ClusterAction):
+                info.upstream_cluster = route.action.cluster
+
+    def set_route(self, route: Route | None) -> None:
+        """Take this route."""
+        self._note_route(route)
 
     def clear_route_cache(self) -> None:
         """Match again at the next look."""
         self._route = _UNMATCHED
+
+    @property
+    def proxies_interim(self) -> bool:
+        """Whether interim responses go out at all."""
+        return self.manager.settings.proxy_100_continue
 
     def reset(self, reason: StreamResetReason, details: str) -> None:
         """Abort downstream: RST_STREAM, or the connection's close for HTTP/1."""
@@ -329,6 +348,21 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
             stats.downstream_flow_control_resumed_reading_total.inc()
         self.encoder.read_disable(disable)
 
+    def set_buffer_limit(self, limit: int) -> None:
+        """Bytes that a filter may have kept."""
+        self.buffer_limit = limit
+
+    def response_read_disable(self, disable: bool) -> None:
+        """Counted: to whoever makes the response a filter's full buffer is as a full write buffer."""
+        if disable:
+            self.on_above_write_buffer_high_watermark()
+        else:
+            self.on_below_write_buffer_low_watermark()
+
+    def remove_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
+        """Hear no more of it."""
+        self._watermark_callbacks.remove(callbacks)
+
     def add_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
         """Hear of the downstream write buffer, and of its present state."""
         self._watermark_callbacks.append(callbacks)
@@ -346,23 +380,28 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         if self.destroyed:
             return
         self.manager.stats.charge_local_reply(details)
-        if self.info.response_code is not None:
+        self.info.response_code_details = details
+        chain = self._chain
+        wants_reset = chain is not None and chain.on_local_reply(status, details)
+        if self.destroyed:
+            return
+        if wants_reset or self.info.response_code is not None:
             self.reset(StreamResetReason.LOCAL_RESET, details)
             return
         # Filters see no second response when one is still among them: it is dropped, and this goes straight out.
-        direct = self._chain is None or self.response_headers is not None
-        self.info.response_code_details = details
-        modify_headers = route_headers_first(self, self._route, modify_headers)
+        direct = chain is None or self.response_headers is not None
+        # A filter in front of the router may answer: the route's headers are for that answer too.
+        modify_headers = route_headers_first(self, self._route if chain is None else self.route, modify_headers)
         headers, body = make_local_reply(status, body, self.request_headers, modify_headers)
         self.begin_response(headers, details)
-        if direct or self._chain is None:
+        if direct or chain is None:
             self.write_headers(headers, not body)
             if body:
                 self.write_data(body, True)
             return
-        self._chain.encode_headers(headers, not body)
+        chain.encode_headers(headers, not body)
         if body and not self.destroyed:
-            self._chain.encode_data(body, True)
+            chain.encode_data(body, True)
 
     def begin_response(self, headers: ResponseHeaders, details: str) -> None:
         """Note the response that is about to pass the encoder filters."""
@@ -372,8 +411,8 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
     # The response, behind the last filter
 
     def write_1xx_headers(self, headers: ResponseHeaders) -> None:
-        """An interim response goes out only where `proxy_100_continue` asks for it."""
-        if self.manager.settings.proxy_100_continue and not self.destroyed:
+        """An interim response has passed all filters."""
+        if not self.destroyed:
             self.manager.charge_response(headers.status)
             self.info.interim_code = headers.status
             self.encoder.encode_1xx_headers(headers)
@@ -430,3 +469,4 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         chain, self._chain = self._chain, None
         if chain is not None:
             chain.destroy()
+            self._watermark_callbacks.clear()

@@ -12,11 +12,11 @@ from typing import Any
 
 from envoymesh.config.reader import Reader
 from envoymesh.http.access_log.config import AccessLogContext, read_access_log
-from envoymesh.http.filter import FilterFactory
+from envoymesh.http.filter_plan import FilterChainFactory, NamedFilter
 from envoymesh.http.http1 import HeadersWithUnderscoresAction, Http1Settings
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.http.settings import HttpConnectionManagerSettings, Network
-from envoymesh.router.config import read_route_table
+from envoymesh.router.config import RouteContext, read_route_table
 from envoymesh.router.table import RouteTable
 from envoymesh.runtime import RuntimeReader
 
@@ -28,13 +28,15 @@ class HttpConfigContext:
     Args:
         read_filters: reads `http_filters`, given the `stat_prefix`; the terminal filter is the last.
         access_logs: what access logs need.
+        routes: what routes need.
         local_address: shown for loopback peers in x-forwarded-for.
         service_cluster, service_node: the node's, for `add_user_agent`.
         runtime: where defaults come from that a runtime key may change at load.
     """
 
-    read_filters: Callable[[Sequence[Reader], str], Sequence[FilterFactory]]
+    read_filters: Callable[[Sequence[Reader], str], Sequence[NamedFilter]]
     access_logs: AccessLogContext
+    routes: RouteContext
     local_address: str
     service_cluster: str
     service_node: str
@@ -47,11 +49,12 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
     common = reader.message_("common_http_protocol_options")
     flushing = _read_flushing(reader)
     forwarding = _read_forwarding(reader)
+    routes = _read_routes(reader, context)
     limits = _read_header_limits(reader, common, context.runtime)
     return HttpConnectionManagerSettings(
         stat_prefix=reader.string("stat_prefix"),
-        route_table=_read_routes(reader),
-        filter_factories=_read_filters(reader, context),
+        route_table=routes,
+        filters=FilterChainFactory(_read_filters(reader, context), routes.chooses_filters),
         codec_type=_read_codec_type(reader),
         server_name=(reader.string("server_name") or "envoy").encode(),
         server_header_transformation=reader.enum("server_header_transformation"),
@@ -91,12 +94,12 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
     )
 
 
-def _read_filters(reader: Reader, context: HttpConfigContext) -> tuple[FilterFactory, ...]:
+def _read_filters(reader: Reader, context: HttpConfigContext) -> Sequence[NamedFilter]:
     filters = reader.repeated("http_filters")
     if not filters:
         # Envoy starts without, and then answers no request at all.
         raise reader.error("http_filters", "missing terminal filter: the last must be envoy.filters.http.router")
-    return tuple(context.read_filters(filters, reader.string("stat_prefix")))
+    return context.read_filters(filters, reader.string("stat_prefix"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +131,11 @@ def _seconds(reader: Reader | None, field: str, default: float) -> float:
     return default if value is None else value
 
 
-def _read_routes(reader: Reader) -> RouteTable:
+def _read_routes(reader: Reader, context: HttpConfigContext) -> RouteTable:
     if reader.which("route_specifier") != "route_config":
         field = reader.which("route_specifier") or "route_config"
         raise reader.error(field, "only an inline route_config is supported by envoymesh")
-    return read_route_table(reader.required("route_config"))
+    return read_route_table(reader.required("route_config"), context.routes)
 
 
 @dataclass(frozen=True, slots=True)

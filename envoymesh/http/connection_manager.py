@@ -61,7 +61,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         "connection",
         "dates",
         "dispatcher",
-        "filter_factories",
+        "filters",
         "has_request_timeouts",
         "idle_since",
         "multiplexed",
@@ -84,7 +84,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         self.buffer_limit = buffer_limit
         self.peer = Peer.of(connection)
         self.route_table = settings.route_table
-        self.filter_factories = settings.filter_factories
+        self.filters = settings.filters
         self.has_request_timeouts = settings.has_request_timeouts
         self.multiplexed = False
         self.closing = False

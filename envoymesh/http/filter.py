@@ -1,19 +1,21 @@
 """The HTTP filter interface (Envoy's `envoy/http/filter.h`).
 
 Two steps: settings make a `FilterFactory` once; the factory makes an object for each stream.
+A filter derives from `StreamFilter` and overrides the steps it needs; others cost it nothing.
 `decode_*` sees the request on its way up, `encode_*` the response on its way down (reverse order).
 A filter that stops must later call `continue_decoding` / `continue_encoding`, or answer with
 `send_local_reply`, or hold the stream until it is destroyed.
 
-This module holds the vocabulary only; `filter_chain.py` does the walking. A filter need not be compiled to stand in a
-compiled chain: the classes it derives from allow for that.
+This module holds the vocabulary only; `filter_walk.py` does the walking. A filter need not be compiled to stand in a
+compiled chain: the class it derives from allows for that. Steps are methods of the class: which of them a class has is
+looked up once, so that a function stored in an object under a step's name is never called.
 """
 
 from __future__ import annotations
 
 import enum
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mypy_extensions import mypyc_attr, trait
@@ -32,6 +34,10 @@ class FilterHeadersStatus(enum.Enum):
 
     CONTINUE = "continue"
     STOP = "stop"  # no further filter until continue_*; data still comes to this filter
+    CONTINUE_AND_DONT_END_STREAM = "continue_and_dont_end_stream"  # headers that ended: a body will be injected
+    # Nothing comes to this filter either until continue_*, which first gives it what was kept meanwhile:
+    STOP_ALL_AND_BUFFER = "stop_all_and_buffer"  # over the buffer limit: 413 or 500
+    STOP_ALL_AND_WATERMARK = "stop_all_and_watermark"  # over the limit the sender is read-disabled
 
 
 class FilterDataStatus(enum.Enum):
@@ -48,6 +54,35 @@ class FilterTrailersStatus(enum.Enum):
 
     CONTINUE = "continue"
     STOP = "stop"
+
+
+class Filter1xxHeadersStatus(enum.Enum):
+    """What the chain does after a filter saw an interim response."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+class LocalErrorStatus(enum.Enum):
+    """What a filter wants to become of a local reply that it has heard of."""
+
+    CONTINUE = "continue"
+    CONTINUE_AND_RESET_STREAM = "continue_and_reset_stream"  # the stream is reset, and the reply not sent
+
+
+class LocalReplyData:
+    """A local reply that is about to be sent.
+
+    Attributes:
+        status: of the reply to a client that does not speak gRPC.
+        details: response_code_details.
+    """
+
+    __slots__ = ("details", "status")
+
+    def __init__(self, status: int, details: str) -> None:
+        self.status = status
+        self.details = details
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -85,9 +120,14 @@ class StreamFilterCallbacks(ExceptionHandler):
 
     What a filter raises in a step or in a timer's callback is caught, and ends the stream: with 500, or with a reset
     where the response has begun. A filter that is called back from elsewhere passes what it catches to `on_exception`.
+
+    Attributes:
+        filter_config_name: the filter's `name` in `http_filters`, which is its key in `typed_per_filter_config`.
     """
 
     __slots__ = ()
+
+    filter_config_name: str
 
     @property
     @abstractmethod
@@ -114,8 +154,23 @@ class StreamFilterCallbacks(ExceptionHandler):
         """The matched `router.table.Route`, or None. Matched at the first call, then kept."""
 
     @abstractmethod
+    def set_route(self, route: Any) -> None:
+        """Take this route (or None, for no route at all) from now on."""
+
+    @abstractmethod
     def clear_route_cache(self) -> None:
         """Match again at the next `route`, after a filter changed the headers."""
+
+    @property
+    @abstractmethod
+    def most_specific_per_filter_config(self) -> Any:
+        """What the matched route has for this filter: the route's own settings, else its virtual host's, else those of
+        the route configuration, else None."""
+
+    @property
+    @abstractmethod
+    def per_filter_configs(self) -> Sequence[Any]:
+        """The same settings of all levels, the most specific one last."""
 
     @abstractmethod
     def reset_stream(self, reason: StreamResetReason, details: str) -> None:
@@ -145,7 +200,29 @@ class StreamDecoderFilterCallbacks(StreamFilterCallbacks):
     @property
     @abstractmethod
     def decoding_buffer(self) -> bytes:
-        """What STOP_AND_BUFFER has kept so far."""
+        """What is kept for this filter: by its statuses, and by `add_decoded_data`."""
+
+    @abstractmethod
+    def modify_decoding_buffer(self, change: Callable[[bytes], bytes]) -> None:
+        """Replace all that has come to this filter and not gone on: what is kept and, within `decode_data`, the piece
+        that is there, which the filter then must not pass on itself. `change` is called at once."""
+
+    @abstractmethod
+    def add_decoded_data(self, data: bytes) -> None:
+        """Keep data of one's own behind what is kept: it goes on before what comes next, or at `continue_decoding`.
+
+        Headers that ended the request do so no more, for the filters behind this one.
+        """
+
+    @abstractmethod
+    def inject_decoded_data_to_filter_chain(self, data: bytes, end_stream: bool) -> None:
+        """Pass data to the filters behind this one at once, headers first where they wait. For a filter that keeps the
+        request's data itself (STOP_NO_BUFFER), or has none yet (CONTINUE_AND_DONT_END_STREAM)."""
+
+    @abstractmethod
+    def add_decoded_trailers(self) -> HeaderMap:
+        """Empty trailers, to be filled, behind the last piece of data. Only in a step that was told `end_stream`, else
+        ValueError."""
 
     @abstractmethod
     def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
@@ -165,7 +242,7 @@ class StreamDecoderFilterCallbacks(StreamFilterCallbacks):
 
     @abstractmethod
     def on_decoder_filter_above_write_buffer_high_watermark(self) -> None:
-        """The filter's buffer (the upstream) is full: stop reading the request. Counted."""
+        """The filter's own buffer (or the upstream's) is full: stop reading the request. Counted."""
 
     @abstractmethod
     def on_decoder_filter_below_write_buffer_low_watermark(self) -> None:
@@ -179,10 +256,18 @@ class StreamDecoderFilterCallbacks(StreamFilterCallbacks):
     def add_downstream_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
         """Hear of the downstream write buffer."""
 
+    @abstractmethod
+    def remove_downstream_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
+        """Hear no more of it."""
+
     @property
     @abstractmethod
     def decoder_buffer_limit(self) -> int:
-        """Bytes a filter may buffer; 0 is no limit."""
+        """Bytes a filter may have kept; 0 is no limit."""
+
+    @abstractmethod
+    def set_decoder_buffer_limit(self, limit: int) -> None:
+        """Another limit, for all filters of the stream and both directions (as in Envoy)."""
 
 
 @trait
@@ -198,19 +283,68 @@ class StreamEncoderFilterCallbacks(StreamFilterCallbacks):
     @property
     @abstractmethod
     def encoding_buffer(self) -> bytes:
-        """What STOP_AND_BUFFER has kept so far."""
+        """What is kept for this filter: by its statuses, and by `add_encoded_data`."""
+
+    @abstractmethod
+    def modify_encoding_buffer(self, change: Callable[[bytes], bytes]) -> None:
+        """Replace all that has come to this filter and not gone on: what is kept and, within `encode_data`, the piece
+        that is there, which the filter then must not pass on itself. `change` is called at once."""
+
+    @abstractmethod
+    def add_encoded_data(self, data: bytes) -> None:
+        """Keep data of one's own behind what is kept: it goes on before what comes next, or at `continue_encoding`.
+
+        Headers that ended the response do so no more, for the filters behind this one.
+        """
+
+    @abstractmethod
+    def inject_encoded_data_to_filter_chain(self, data: bytes, end_stream: bool) -> None:
+        """Pass data to the filters behind this one at once, headers first where they wait. For a filter that keeps the
+        response's data itself (STOP_NO_BUFFER), or has none yet (CONTINUE_AND_DONT_END_STREAM)."""
+
+    @abstractmethod
+    def add_encoded_trailers(self) -> HeaderMap:
+        """Empty trailers, to be filled, behind the last piece of data. Only in a step that was told `end_stream`, else
+        ValueError."""
+
+    @abstractmethod
+    def on_encoder_filter_above_write_buffer_high_watermark(self) -> None:
+        """The filter's own buffer is full: stop reading the upstream's response. Counted."""
+
+    @abstractmethod
+    def on_encoder_filter_below_write_buffer_low_watermark(self) -> None:
+        """One for each call of the above."""
+
+    @property
+    @abstractmethod
+    def encoder_buffer_limit(self) -> int:
+        """As `decoder_buffer_limit`."""
+
+    @abstractmethod
+    def set_encoder_buffer_limit(self, limit: int) -> None:
+        """As `set_decoder_buffer_limit`."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class StreamDecoderFilter:
-    """Base of request-side filters: every step continues."""
+class StreamFilter:
+    """Base of all filters, of the request, the response or both: every step continues.
 
-    __slots__ = ("decoder_callbacks",)
+    Attributes:
+        decoder_callbacks: set where the filter was added with `add_decoder_filter` or `add_filter`.
+        encoder_callbacks: set where it was added with `add_encoder_filter` or `add_filter`.
+    """
+
+    __slots__ = ("decoder_callbacks", "encoder_callbacks")
     decoder_callbacks: StreamDecoderFilterCallbacks
+    encoder_callbacks: StreamEncoderFilterCallbacks
 
     def set_decoder_filter_callbacks(self, callbacks: StreamDecoderFilterCallbacks) -> None:
-        """Called once, before anything else."""
+        """Called once, before any step."""
         self.decoder_callbacks = callbacks
+
+    def set_encoder_filter_callbacks(self, callbacks: StreamEncoderFilterCallbacks) -> None:
+        """Called once, before any step."""
+        self.encoder_callbacks = callbacks
 
     def decode_headers(self, headers: RequestHeaders, end_stream: bool) -> FilterHeadersStatus:
         """The request headers, which may be changed in place."""
@@ -221,26 +355,16 @@ class StreamDecoderFilter:
         return FilterDataStatus.CONTINUE
 
     def decode_trailers(self, trailers: HeaderMap) -> FilterTrailersStatus:
-        """The request trailers."""
+        """The request trailers, which may be changed in place."""
         return FilterTrailersStatus.CONTINUE
 
-    def on_destroy(self) -> None:
-        """The stream is gone; stop timers, cancel queries. Called exactly once, last."""
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class StreamEncoderFilter:
-    """Base of response-side filters: every step continues."""
-
-    __slots__ = ("encoder_callbacks",)
-    encoder_callbacks: StreamEncoderFilterCallbacks
-
-    def set_encoder_filter_callbacks(self, callbacks: StreamEncoderFilterCallbacks) -> None:
-        """Called once, before anything else."""
-        self.encoder_callbacks = callbacks
+    def encode_1xx_headers(self, headers: ResponseHeaders) -> Filter1xxHeadersStatus:
+        """An interim response, which comes here only with `proxy_100_continue`."""
+        return Filter1xxHeadersStatus.CONTINUE
 
     def encode_headers(self, headers: ResponseHeaders, end_stream: bool) -> FilterHeadersStatus:
-        """The response headers, which may be changed in place."""
+        """The response headers, which may be changed in place. They may come before the request's end, or without the
+        filter having seen a request: a filter in front of it may have answered."""
         return FilterHeadersStatus.CONTINUE
 
     def encode_data(self, data: bytes, end_stream: bool) -> FilterDataStatus:
@@ -248,11 +372,18 @@ class StreamEncoderFilter:
         return FilterDataStatus.CONTINUE
 
     def encode_trailers(self, trailers: HeaderMap) -> FilterTrailersStatus:
-        """The response trailers."""
+        """The response trailers, which may be changed in place."""
         return FilterTrailersStatus.CONTINUE
 
+    def on_local_reply(self, data: LocalReplyData) -> LocalErrorStatus:
+        """A filter, or the connection manager, is about to answer in the upstream's place, or would reset for it."""
+        return LocalErrorStatus.CONTINUE
+
+    def on_stream_complete(self) -> None:
+        """The request is over, before `on_destroy` and the access log: the last moment to write to `stream_info`."""
+
     def on_destroy(self) -> None:
-        """The stream is gone. Called exactly once, last."""
+        """The stream is gone; stop timers, cancel queries. Called exactly once, last."""
 
 
 @trait
@@ -262,12 +393,16 @@ class FilterChainFactoryCallbacks:
     __slots__ = ()
 
     @abstractmethod
-    def add_decoder_filter(self, filter_: StreamDecoderFilter) -> None:
-        """Append a request-side filter."""
+    def add_decoder_filter(self, filter_: StreamFilter) -> None:
+        """Append a filter that sees requests."""
 
     @abstractmethod
-    def add_encoder_filter(self, filter_: StreamEncoderFilter) -> None:
-        """Append a response-side filter."""
+    def add_encoder_filter(self, filter_: StreamFilter) -> None:
+        """Append a filter that sees responses."""
+
+    @abstractmethod
+    def add_filter(self, filter_: StreamFilter) -> None:
+        """Append a filter that sees both."""
 
 
 FilterFactory = Callable[[FilterChainFactoryCallbacks], None]

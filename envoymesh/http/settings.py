@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from envoymesh.http.access_log import AccessLog
-from envoymesh.http.filter import FilterFactory
+from envoymesh.http.filter_plan import FilterChainFactory
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.router.table import RouteTable
@@ -35,7 +35,7 @@ class HttpConnectionManagerSettings:
 
     stat_prefix: str
     route_table: RouteTable
-    filter_factories: Sequence[FilterFactory]
+    filters: FilterChainFactory
     codec_type: str = "AUTO"
     server_name: bytes = b"envoy"
     server_header_transformation: str = "OVERWRITE"

@@ -5,7 +5,9 @@ A plain record: whoever learns a fact writes it here. It must not act.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from mypy_extensions import mypyc_attr
 
 if TYPE_CHECKING:
     from envoymesh.http.codec import BytesMeter, HttpProtocol
@@ -59,10 +61,50 @@ FLAG_NAMES: Final = (
 """Bit, short name, long name, in the order in which logs print them."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
+class FilterState:
+    """Something that a filter leaves for others (Envoy's `FilterState::Object`); forms it does not have are None."""
+
+    __slots__ = ()
+
+    def as_text(self) -> str | None:
+        """For ``%FILTER_STATE(key:PLAIN)%``."""
+        return None
+
+    def as_json(self) -> Any:
+        """For ``%FILTER_STATE(key)%``: what `json.dumps` takes."""
+        return None
+
+    def field(self, name: str) -> str | int | None:
+        """For ``%FILTER_STATE(key:FIELD:name)%``."""
+        return None
+
+
+class TextState(FilterState):
+    """A text (Envoy's `StringAccessor`)."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def as_text(self) -> str | None:
+        """The text."""
+        return self.text
+
+    def as_json(self) -> Any:
+        """The text."""
+        return self.text
+
+
 class StreamInfo:
     """One request's facts, or a connection's, whose protocol may be unknown.
 
     Times are monotonic seconds of the dispatcher, 0.0 where it has not happened.
+
+    Attributes:
+        dynamic_metadata: values as JSON knows them by key, by namespace; None until somebody writes.
+        filter_state: None until somebody writes.
     """
 
     __slots__ = (
@@ -72,8 +114,10 @@ class StreamInfo:
         "cluster_metadata",
         "downstream",
         "downstream_meter",
+        "dynamic_metadata",
         "earlier_tries",
         "end_time",
+        "filter_state",
         "first_downstream_tx",
         "first_upstream_rx",
         "first_upstream_tx",
@@ -113,6 +157,8 @@ class StreamInfo:
     ) -> None:
         self.downstream = downstream
         self.downstream_meter: BytesMeter | None = None
+        self.dynamic_metadata: dict[str, dict[str, Any]] | None = None
+        self.filter_state: dict[str, FilterState] | None = None
         self.protocol = protocol
         self.start_time = start_time
         self.start_wall_time = start_wall_time
@@ -147,6 +193,20 @@ class StreamInfo:
         self.last_downstream_tx = 0.0
         self.end_time = 0.0
 
+    def set_dynamic_metadata(self, namespace: str, values: dict[str, Any]) -> None:
+        """Add values to a namespace (usually the filter's name); objects in them are merged, all else is replaced."""
+        if self.dynamic_metadata is None:
+            self.dynamic_metadata = {}
+        _merge(self.dynamic_metadata.setdefault(namespace, {}), values)
+
+    def set_filter_state(self, key: str, value: FilterState) -> None:
+        """Leave something for others. Errors: ValueError where the key is taken; values may change inside."""
+        if self.filter_state is None:
+            self.filter_state = {}
+        if key in self.filter_state:
+            raise ValueError(f"filter state {key} is set already")
+        self.filter_state[key] = value
+
     def begin_another_try(self) -> None:
         """The upstream's facts are the last try's; only bytes on the wire add up (as in Envoy)."""
         if self.upstream_meter is not None:
@@ -171,3 +231,12 @@ class StreamInfo:
         if not self.flags:
             return "-"
         return ",".join(short for bit, short, _ in FLAG_NAMES if self.flags & bit)
+
+
+def _merge(target: dict[str, Any], values: dict[str, Any]) -> None:
+    for key, value in values.items():
+        present = target.get(key)
+        if isinstance(present, dict) and isinstance(value, dict):
+            _merge(present, value)
+        else:
+            target[key] = value

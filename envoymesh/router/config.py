@@ -5,16 +5,30 @@ Each function reads one message through a `Reader`; a field that is not read her
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
 from envoymesh.config.reader import Reader
 from envoymesh.formatter import Formatter
+from envoymesh.router.cors import CorsPolicy
+from envoymesh.router.filter_configs import FilterConfig, FilterConfigs
 from envoymesh.router.header_parser import HeaderParser, HeaderParsers, HeaderToAdd
 from envoymesh.router.matchers import (
+    AnyOfMatcher,
+    BooleanMatcher,
     BytesMatcher,
     HeaderMatcher,
+    ListMatcher,
+    NullMatcher,
+    NumberMatcher,
+    PresenceMatcher,
     QueryParameterMatcher,
     RangeMatcher,
     RegexMatcher,
     StringMatcher,
+    TextMatcher,
+    ValueMatcher,
 )
 from envoymesh.router.paths import ExactPath, PathMatcher, PrefixPath, RegexPath
 from envoymesh.router.retry import KNOWN_CONDITIONS, RetryPolicy
@@ -27,6 +41,7 @@ from envoymesh.router.table import (
     RouteTable,
     VirtualHost,
 )
+from envoymesh.runtime import RuntimeReader, RuntimeShare
 
 REDIRECT_STATUS = {
     "MOVED_PERMANENTLY": 301,
@@ -35,6 +50,7 @@ REDIRECT_STATUS = {
     "TEMPORARY_REDIRECT": 307,
     "PERMANENT_REDIRECT": 308,
 }
+FILTER_CONFIG = "envoy.config.route.v3.FilterConfig"
 CLUSTER_NOT_FOUND_STATUS = {"SERVICE_UNAVAILABLE": 503, "NOT_FOUND": 404, "INTERNAL_SERVER_ERROR": 500}
 
 
@@ -42,10 +58,29 @@ MAX_DIRECT_RESPONSE_BODY = 4096
 """Bytes, where `max_direct_response_body_size_bytes` is unset."""
 
 
-def read_route_table(reader: Reader) -> RouteTable:
+@dataclass(frozen=True, slots=True)
+class RouteContext:
+    """What routes need from above.
+
+    Args:
+        read_filter_config: reads a filter's message in `typed_per_filter_config`, given the filter's name, the message
+            and whether the filter is optional (then None stands for a message that nobody knows).
+        runtime: gives routes the keys that they name.
+        random: from 0 to 1.
+        max_body: bytes of a direct response.
+    """
+
+    read_filter_config: Callable[[str, Reader, bool], Any]
+    runtime: RuntimeReader
+    random: Callable[[], float]
+    max_body: int = MAX_DIRECT_RESPONSE_BODY
+
+
+def read_route_table(reader: Reader, context: RouteContext) -> RouteTable:
     """Read a RouteConfiguration. Errors: ConfigError with the field's path."""
     max_body = reader.integer("max_direct_response_body_size_bytes", MAX_DIRECT_RESPONSE_BODY)
-    hosts = [read_virtual_host(host, max_body) for host in reader.repeated("virtual_hosts")]
+    context = replace(context, max_body=max_body)
+    hosts = [read_virtual_host(host, context) for host in reader.repeated("virtual_hosts")]
     try:
         return RouteTable(
             reader.string("name"),
@@ -54,28 +89,31 @@ def read_route_table(reader: Reader) -> RouteTable:
             internal_only=[name.lower().encode() for name in reader.strings("internal_only_headers")],
             header_parsers=read_header_parsers(reader),
             most_specific_wins=reader.boolean("most_specific_header_mutations_wins"),
+            filter_configs=read_filter_configs(reader, context),
             validate_clusters=reader.boolean("validate_clusters", True),
         )
     except ValueError as error:
         raise reader.error("virtual_hosts", str(error)) from None
 
 
-def read_virtual_host(reader: Reader, max_body: int = MAX_DIRECT_RESPONSE_BODY) -> VirtualHost:
-    """Read one virtual host. `max_body`: bytes of a direct response."""
+def read_virtual_host(reader: Reader, context: RouteContext) -> VirtualHost:
+    """Read one virtual host."""
     return VirtualHost(
         name=reader.string("name"),
         domains=[domain.encode() for domain in reader.strings("domains")],
-        routes=[read_route(route, max_body) for route in reader.repeated("routes")],
+        routes=[read_route(route, context) for route in reader.repeated("routes")],
         require_tls=reader.enum("require_tls"),
         retry=read_retry_policy(reader),
         include_request_attempt_count=reader.boolean("include_request_attempt_count"),
         include_attempt_count_in_response=reader.boolean("include_attempt_count_in_response"),
         header_parsers=read_header_parsers(reader),
+        own_filter_configs=read_filter_configs(reader, context),
         metadata=reader.metadata("VIRTUAL_HOST"),
+        own_cors=_read_cors(reader, context),
     )
 
 
-def read_route(reader: Reader, max_body: int = MAX_DIRECT_RESPONSE_BODY) -> Route:
+def read_route(reader: Reader, context: RouteContext) -> Route:
     """Read one route."""
     match = reader.required("match")
     headers = [read_header_matcher(header) for header in match.repeated("headers")]
@@ -84,13 +122,74 @@ def read_route(reader: Reader, max_body: int = MAX_DIRECT_RESPONSE_BODY) -> Rout
     return Route(
         name=reader.string("name"),
         path=_read_path(match),
-        action=_read_action(reader, max_body),
+        action=_read_action(reader, context),
         headers=headers,
         query_parameters=parameters,
         grpc=grpc,
         header_parsers=read_header_parsers(reader),
+        own_filter_configs=read_filter_configs(reader, context),
         metadata=reader.metadata("ROUTE"),
     )
+
+
+def read_filter_configs(reader: Reader, context: RouteContext) -> FilterConfigs:
+    """Read `typed_per_filter_config` of one level. Errors: ConfigError, in Envoy's words."""
+    messages = reader.any_map("typed_per_filter_config")
+    return {name: _read_filter_config(name, message, context) for name, message in messages.items()}
+
+
+def _read_filter_config(name: str, reader: Reader, context: RouteContext) -> FilterConfig:
+    if reader.type_name != FILTER_CONFIG:
+        return FilterConfig(context.read_filter_config(name, reader, False))
+    optional = reader.boolean("is_optional")
+    if reader.boolean("disabled"):
+        # As in Envoy nobody looks at the settings of a filter that takes no part.
+        reader.accept("config")
+        return FilterConfig(disabled=True)
+    if not reader.has("config"):
+        raise reader.error("config", f"Empty route/virtual host per filter configuration for {name} filter")
+    if not reader.message.config.type_url:  # type: ignore[attr-defined]  # a FilterConfig
+        # Nothing but that the filter takes part.
+        reader.accept("config")
+        return FilterConfig()
+    message = reader.any_("config")
+    return FilterConfig(None if message is None else context.read_filter_config(name, message, optional))
+
+
+def read_cors_policy(reader: Reader, context: RouteContext) -> CorsPolicy:
+    """Read a CorsPolicy: the CORS filter's, or envoy.config.route.v3's, whose fields are named the same."""
+    return CorsPolicy(
+        allow_origins=[read_string_matcher(each) for each in reader.repeated("allow_origin_string_match")],
+        allow_methods=reader.string("allow_methods").encode(),
+        allow_headers=reader.string("allow_headers").encode(),
+        expose_headers=reader.string("expose_headers").encode(),
+        max_age=reader.string("max_age").encode(),
+        allow_credentials=_optional_boolean(reader, "allow_credentials"),
+        allow_private_network_access=_optional_boolean(reader, "allow_private_network_access"),
+        forward_not_matching_preflights=_optional_boolean(reader, "forward_not_matching_preflights"),
+        filter_enabled=_read_runtime_share(reader, "filter_enabled", context),
+        shadow_enabled=_read_runtime_share(reader, "shadow_enabled", context),
+    )
+
+
+def _optional_boolean(reader: Reader, field: str) -> bool | None:
+    return reader.boolean(field) if reader.has(field) else None
+
+
+def _read_cors(parent: Reader, context: RouteContext) -> CorsPolicy | None:
+    """The deprecated `cors` of a route action or a virtual host."""
+    reader = parent.message_("cors")
+    return None if reader is None else read_cors_policy(reader, context)
+
+
+def _read_runtime_share(parent: Reader, field: str, context: RouteContext) -> Callable[[], bool] | None:
+    """Read an envoy.config.core.v3.RuntimeFractionalPercent: asked anew for each request; None where it is unset."""
+    reader = parent.message_(field)
+    if reader is None:
+        return None
+    default, key = reader.fractional("default_value") or 0.0, reader.string("runtime_key")
+    share = context.runtime.share(key, default) if key else RuntimeShare(key, default)
+    return lambda: share.holds(context.random)
 
 
 def read_header_parsers(reader: Reader) -> HeaderParsers:
@@ -149,18 +248,18 @@ def _read_path(match: Reader) -> PathMatcher:
     raise match.error(kind or "path_specifier", "path specifier is not supported by envoymesh")
 
 
-def _read_action(reader: Reader, max_body: int) -> Action:
+def _read_action(reader: Reader, context: RouteContext) -> Action:
     kind = reader.which("action")
     if kind == "route":
-        return _read_cluster_action(reader.required("route"))
+        return _read_cluster_action(reader.required("route"), context)
     if kind == "redirect":
         return _read_redirect(reader.required("redirect"))
     if kind == "direct_response":
-        return _read_direct_response(reader.required("direct_response"), max_body)
+        return _read_direct_response(reader.required("direct_response"), context.max_body)
     raise reader.error(kind or "action", "route action is not supported by envoymesh")
 
 
-def _read_cluster_action(reader: Reader) -> ClusterAction:
+def _read_cluster_action(reader: Reader, context: RouteContext) -> ClusterAction:
     if reader.which("cluster_specifier") != "cluster":
         raise reader.error(reader.which("cluster_specifier") or "cluster", "only `cluster` is supported by envoymesh")
     return ClusterAction(
@@ -169,6 +268,7 @@ def _read_cluster_action(reader: Reader) -> ClusterAction:
         idle_timeout=reader.duration("idle_timeout"),
         cluster_not_found_status=CLUSTER_NOT_FOUND_STATUS[reader.enum("cluster_not_found_response_code")],
         retry=read_retry_policy(reader),
+        cors=_read_cors(reader, context),
     )
 
 
@@ -303,3 +403,29 @@ def _read_query_parameter(reader: Reader) -> QueryParameterMatcher:
     if kind == "present_match":
         return QueryParameterMatcher(name, present=reader.boolean("present_match"))
     return QueryParameterMatcher(name)
+
+
+def read_value_matcher(reader: Reader) -> ValueMatcher:
+    """Read an envoy.type.matcher.v3.ValueMatcher. Errors: ConfigError."""
+    kind = reader.which("match_pattern") or ""
+    if kind == "null_match":
+        reader.accept(kind)
+        return NullMatcher()
+    if kind == "bool_match":
+        return BooleanMatcher(reader.boolean(kind))
+    if kind == "present_match":
+        return PresenceMatcher(reader.boolean(kind))
+    if kind == "string_match":
+        return TextMatcher(read_string_matcher(reader.required(kind)))
+    if kind == "list_match":
+        return ListMatcher(read_value_matcher(reader.required(kind).required("one_of")))
+    if kind == "or_match":
+        return AnyOfMatcher([read_value_matcher(each) for each in reader.required(kind).repeated("value_matchers")])
+    return _read_number_matcher(reader.required("double_match"))
+
+
+def _read_number_matcher(reader: Reader) -> NumberMatcher:
+    limits = reader.message_("range")
+    if limits is None:
+        return NumberMatcher(reader.number("exact"))
+    return NumberMatcher(limits.number("start"), limits.number("end"))

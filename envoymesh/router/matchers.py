@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import re2
 
@@ -212,3 +212,88 @@ def parse_query(path: bytes) -> dict[bytes, bytes]:
 def all_match(matchers: Sequence[HeaderMatcher], headers: RequestHeaders) -> bool:
     """Whether every header matcher fits; true for none."""
     return all(matcher.matches(headers) for matcher in matchers)
+
+
+class ValueMatcher(Protocol):
+    """Decides on a value as JSON knows them (envoy.type.matcher.v3.ValueMatcher)."""
+
+    def matches(self, value: Any) -> bool:
+        """Whether the value fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class NullMatcher:
+    """`null_match`."""
+
+    def matches(self, value: Any) -> bool:
+        """Whether it is null."""
+        return value is None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberMatcher:
+    """`double_match`: from `start` on, and less than `end`; or, without an `end`, equal to `start`."""
+
+    start: float
+    end: float | None = None
+
+    def matches(self, value: Any) -> bool:
+        """Whether it is such a number."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return value == self.start if self.end is None else self.start <= value < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class TextMatcher:
+    """`string_match`."""
+
+    matcher: BytesMatcher
+
+    def matches(self, value: Any) -> bool:
+        """Whether it is such a text."""
+        return isinstance(value, str) and self.matcher.matches(value.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class BooleanMatcher:
+    """`bool_match`."""
+
+    expected: bool
+
+    def matches(self, value: Any) -> bool:
+        """Whether it is this truth value."""
+        return value is self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceMatcher:
+    """`present_match`, asked of a value that is there."""
+
+    expected: bool
+
+    def matches(self, value: Any) -> bool:
+        """Whether a value is what is wanted."""
+        return self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class ListMatcher:
+    """`list_match`: a list with a member that fits."""
+
+    one_of: ValueMatcher
+
+    def matches(self, value: Any) -> bool:
+        """Whether it is such a list."""
+        return isinstance(value, list | tuple) and any(map(self.one_of.matches, value))
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOfMatcher:
+    """`or_match`."""
+
+    matchers: Sequence[ValueMatcher]
+
+    def matches(self, value: Any) -> bool:
+        """Whether any of them fits."""
+        return any(matcher.matches(value) for matcher in self.matchers)

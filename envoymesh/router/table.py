@@ -7,12 +7,19 @@ Order of routes: as configured, the first that matches wins.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from envoymesh.http.headers import RequestHeaders, is_grpc
 from envoymesh.metadata import Metadata, joined
+from envoymesh.router.cors import CorsPolicy, effective_policy
+from envoymesh.router.filter_configs import (
+    NO_FILTER_CONFIGS,
+    FilterConfigs,
+    disabled_by_filter,
+    settings_by_filter,
+)
 from envoymesh.router.header_parser import NO_HEADER_PARSERS, HeaderParser, HeaderParsers
 from envoymesh.router.matchers import HeaderMatcher, QueryParameterMatcher, all_match, parse_query
 from envoymesh.router.path_index import Run, runs_of
@@ -35,6 +42,7 @@ class ClusterAction:
     idle_timeout: float | None = None
     cluster_not_found_status: int = 503
     retry: RetryPolicy | None = None
+    cors: CorsPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,10 @@ class Route:
         header_parsers: this level's header mutations.
         metadata: the route's, and then its virtual host's with it, by kind; None is none.
         request_parsers, response_parsers: those of all levels, in the order in which they are applied.
+        cors: what the deprecated `cors` fields of the action and the virtual host say together.
+        own_filter_configs: this level's settings of HTTP filters.
+        filter_configs: those of all levels by the filter's name, the most specific one last.
+        disabled_filters: whether a filter takes part, by its name, where any level says so.
     """
 
     name: str
@@ -109,9 +121,13 @@ class Route:
     query_parameters: Sequence[QueryParameterMatcher] = ()
     grpc: bool = False
     header_parsers: HeaderParsers = NO_HEADER_PARSERS
+    own_filter_configs: FilterConfigs = field(default_factory=dict)
     metadata: Metadata | None = None
     request_parsers: Sequence[HeaderParser] = field(default=(), repr=False, compare=False)
     response_parsers: Sequence[HeaderParser] = field(default=(), repr=False, compare=False)
+    cors: CorsPolicy | None = field(default=None, repr=False, compare=False)
+    filter_configs: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False, compare=False)
+    disabled_filters: Mapping[str, bool] = field(default_factory=dict, repr=False, compare=False)
     virtual_host: VirtualHost = field(init=False, repr=False, compare=False)  # set by it
 
     def matches(self, headers: RequestHeaders, path: bytes) -> bool:
@@ -146,6 +162,8 @@ class VirtualHost:
     include_request_attempt_count: bool = False
     include_attempt_count_in_response: bool = False
     header_parsers: HeaderParsers = NO_HEADER_PARSERS
+    own_filter_configs: FilterConfigs = field(default_factory=dict)
+    own_cors: CorsPolicy | None = None
     metadata: Metadata | None = None
     tls_redirect: Route | None = None
     # Empty where asking route by route is as good.
@@ -197,6 +215,7 @@ class RouteTable:
     Args:
         header_parsers: header mutations of the whole table, applied behind those of route and virtual host.
         most_specific_wins: apply them in the other order (`most_specific_header_mutations_wins`).
+        filter_configs: settings of HTTP filters for the whole table.
         validate_clusters: whether a route to a cluster that does not exist is an error at load.
     Errors: ValueError where a domain stands twice.
     """
@@ -210,6 +229,7 @@ class RouteTable:
         internal_only: Sequence[bytes] = (),
         header_parsers: HeaderParsers = NO_HEADER_PARSERS,
         most_specific_wins: bool = False,
+        filter_configs: FilterConfigs = NO_FILTER_CONFIGS,
         validate_clusters: bool = True,
     ) -> None:
         self.name = name
@@ -231,6 +251,7 @@ class RouteTable:
             for route in host.routes:
                 levels = [route.header_parsers, host.header_parsers, header_parsers]
                 _order_parsers(route, levels[::-1] if most_specific_wins else levels)
+                _resolve_filter_configs(route, [filter_configs, host.own_filter_configs, route.own_filter_configs])
 
     def _add(
         self, domain: bytes, host: VirtualHost, suffixes: dict[bytes, VirtualHost], prefixes: dict[bytes, VirtualHost]
@@ -274,6 +295,16 @@ class RouteTable:
         host = self.virtual_host(headers.authority or b"")
         return None if host is None else host.route(headers)
 
+    @property
+    def chooses_filters(self) -> bool:
+        """Whether any route says which filters take part."""
+        return any(route.disabled_filters for route in self.routes())
+
+    @property
+    def configured_filters(self) -> set[str]:
+        """Names of the filters that any route has something to say of."""
+        return {name for route in self.routes() for name in route.disabled_filters}
+
     def routes(self) -> list[Route]:
         """All routes of all virtual hosts, for checks and dumps."""
         return [route for host in self.virtual_hosts for route in host.routes]
@@ -282,6 +313,13 @@ class RouteTable:
 def _order_parsers(route: Route, levels: Sequence[HeaderParsers]) -> None:
     route.request_parsers = tuple(each.request for each in levels if each.request)
     route.response_parsers = tuple(each.response for each in levels if each.response)
+
+
+def _resolve_filter_configs(route: Route, levels: Sequence[FilterConfigs]) -> None:
+    route.filter_configs = settings_by_filter(levels)
+    route.disabled_filters = disabled_by_filter(levels)
+    own = route.action.cors if isinstance(route.action, ClusterAction) else None
+    route.cors = effective_policy([each for each in (route.virtual_host.own_cors, own) if each is not None])
 
 
 def _longest_first(group: dict[bytes, VirtualHost]) -> list[tuple[bytes, VirtualHost]]:

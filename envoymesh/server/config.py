@@ -12,7 +12,7 @@ from envoy.config.core.v3.base_pb2 import Node
 
 from envoymesh.admin.node.config import Build, Extension, local_node
 from envoymesh.config.reader import Reader
-from envoymesh.filters.registry import FILTER_NAMES
+from envoymesh.filters.registry import FILTERS
 from envoymesh.http.access_log import AccessLog
 from envoymesh.http.access_log.config import AccessLogContext, read_access_log
 from envoymesh.network.api import Address
@@ -192,7 +192,7 @@ def _read_node(reader: Reader, options: Options) -> Node:
     return local_node(
         Node() if given is None else given.message,
         Build(SEMANTIC_VERSION, version_metadata()),
-        [Extension(name, "envoy.filters.http", (type_url,)) for type_url, name in FILTER_NAMES.items()],
+        [Extension(each.name, "envoy.filters.http", (type_url,)) for type_url, each in FILTERS.items()],
         service_cluster=options.service_cluster,
         service_node=options.service_node,
         service_zone=options.service_zone,

@@ -10,16 +10,18 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from envoymesh.config.reader import Reader
-from envoymesh.filters.registry import FILTERS, TERMINAL_FILTERS, FilterContext
+from envoymesh.filters.context import FilterContext
+from envoymesh.filters.registry import FILTERS, read_route_filter_config
 from envoymesh.http.access_log.config import read_access_log
 from envoymesh.http.access_log.connection_log import ConnectionLog
 from envoymesh.http.config import HttpConfigContext, read_connection_manager
 from envoymesh.http.connection_manager import ConnectionManager
 from envoymesh.http.context import HttpContext
 from envoymesh.http.date import DateProvider
-from envoymesh.http.filter import FilterFactory
+from envoymesh.http.filter_plan import NamedFilter
 from envoymesh.http.request_id import RequestIdGenerator
 from envoymesh.http.settings import HttpConnectionManagerSettings
 from envoymesh.http.stats import (
@@ -41,6 +43,7 @@ from envoymesh.network.stats import (
     TlsInspectorStats,
     UnusedListenerStats,
 )
+from envoymesh.router.config import RouteContext
 from envoymesh.router.table import ClusterAction, RouteTable
 from envoymesh.runtime import NO_LIMIT, RuntimeReader
 from envoymesh.server.config import CONNECTION_MANAGER
@@ -123,7 +126,15 @@ def http_settings(
     settings = read_connection_manager(reader, config)
     if settings.route_table.validate_clusters:
         check_routes(settings.route_table, parts.clusters, reader)
+    warn_of_unknown_filters(settings)
     return settings
+
+
+def warn_of_unknown_filters(settings: HttpConnectionManagerSettings) -> None:
+    """Settings in routes for a filter that is not there have no effect, here as in Envoy, which says nothing."""
+    table = settings.route_table
+    for name in sorted(table.configured_filters - {each.name for each in settings.filters.filters}):
+        _log.warning("route table %s: typed_per_filter_config of %s, which is not in http_filters", table.name, name)
 
 
 def check_routes(table: RouteTable, clusters: ClusterManager, reader: Reader) -> None:
@@ -136,21 +147,29 @@ def check_routes(table: RouteTable, clusters: ClusterManager, reader: Reader) ->
                 raise reader.error(field, f"route: unknown cluster '{action.cluster}'")
 
 
-def read_http_filters(readers: Sequence[Reader], context: FilterContext) -> list[FilterFactory]:
-    """Factories of `http_filters`. Errors: ConfigError for unknown filters and a wrong or missing terminal filter."""
-    factories: list[FilterFactory] = []
+def read_http_filters(readers: Sequence[Reader], context: FilterContext) -> list[NamedFilter]:
+    """The filters of `http_filters`. Errors: ConfigError for unknown filters and a wrong or missing terminal filter."""
+    filters: list[NamedFilter] = []
     for index, each in enumerate(readers):
         name = each.string("name")
         config = each.any_()
         if config is None:
             raise each.error("typed_config", f"HTTP filter {name} needs a typed_config")
-        if config.type_name not in FILTERS:
+        # It is for types that a server does not know; Envoy too refuses those of which it has not even the message.
+        each.accept("is_optional")
+        kind = FILTERS.get(config.type_name)
+        if kind is None:
             raise each.error("typed_config", f"HTTP filter {name} ({config.type_name}) is not supported by envoymesh")
         is_last = index == len(readers) - 1
-        if (config.type_name in TERMINAL_FILTERS) != is_last:
+        if kind.is_terminal != is_last:
             raise each.error("name", _terminal_problem(name, config.type_name, is_last))
-        factories.append(FILTERS[config.type_name](config, context))
-    return factories
+        disabled = each.boolean("disabled")
+        if disabled and is_last:
+            raise each.error(
+                "disabled", f"Error: the last (terminal) filter ({name}) in the chain cannot be disabled by default."
+            )
+        filters.append(NamedFilter(name, kind.read(config, context), disabled))
+    return filters
 
 
 def _terminal_problem(name: str, type_name: str, is_last: bool) -> str:
@@ -206,6 +225,16 @@ def make_listener(
     listener.on_ended = None if log is None else log.on_ended
     limit_connections(listener, parts)
     return listener
+
+
+def route_context(runtime: RuntimeReader, random: Callable[[], float]) -> RouteContext:
+    """What routes may refer to."""
+
+    def read(name: str, reader: Reader, optional: bool) -> Any:
+        return read_route_filter_config(name, reader, optional, context)
+
+    context = RouteContext(read, runtime, random)
+    return context
 
 
 def limit_connections(listener: TcpListener, parts: ListenerParts) -> None:

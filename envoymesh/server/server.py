@@ -22,6 +22,7 @@ from envoymesh.errors import ConfigError
 from envoymesh.http.access_log.config import AccessLogContext
 from envoymesh.http.config import HttpConfigContext
 from envoymesh.http.filter import FilterFactory
+from envoymesh.http.filter_plan import FilterChainFactory
 from envoymesh.http.settings import HttpConnectionManagerSettings
 from envoymesh.network.connector import LoopConnector
 from envoymesh.network.dispatcher import LoopDispatcher
@@ -53,6 +54,7 @@ from envoymesh.server.listeners import (
     http_settings,
     make_listener,
     read_http_filters,
+    route_context,
 )
 from envoymesh.server.log import ProcessLog
 from envoymesh.server.process_stats import ProcessStats
@@ -153,6 +155,7 @@ class Server:
         config = HttpConfigContext(
             read_filters=lambda readers, prefix: read_http_filters(readers, filter_context(prefix, self._parts)),
             access_logs=self._log_context,
+            routes=route_context(self.runtime.reader, random.random),
             local_address=local_address(self.options.local_address_ip_version),
             service_cluster=self.settings.node.cluster,
             service_node=self.settings.node.id,
@@ -208,7 +211,7 @@ class Server:
         return HttpConnectionManagerSettings(
             stat_prefix="admin",
             route_table=RouteTable("admin", []),
-            filter_factories=(self._admin_filter(admin),),
+            filters=FilterChainFactory.of(self._admin_filter(admin)),
             use_remote_address=True,
             generate_request_id=False,
             delayed_close_timeout=0.0,  # as Envoy's admin: closed with the last byte

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.integration import exchanges
 from tests.integration.harness import Address, http_listener, static_cluster, to_cluster
+from tests.parity.filter_listeners import RUNTIME_LAYER, filter_listeners
 from tests.parity.log_listeners import FILE_LOG, log_listeners, mutation_routes
 
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
@@ -115,6 +116,8 @@ def configuration(http1: Address, http2: Address, refused: Address, log: Path, c
     own = log_listeners(log, _with_more_routes(route_config), *sockets)
     mutated = {"mutated": False, "mutated-specific": True}
     resources["listeners"] += [http_listener(name, mutation_routes(each)) for name, each in mutated.items()]
+    resources["listeners"] += filter_listeners()
+    made["layered_runtime"] = {"layers": [{"name": "static", "static_layer": RUNTIME_LAYER}]}
     for listener in resources["listeners"]:
         for chain in listener["filter_chains"]:
             _complete(chain["filters"][0]["typed_config"], log)
@@ -123,7 +126,7 @@ def configuration(http1: Address, http2: Address, refused: Address, log: Path, c
 
 
 def _complete(manager: dict[str, Any], log: Path) -> None:
-    if manager["route_config"].get("name") != "mutations":
+    if manager["route_config"].get("name") not in ("mutations", "filters"):
         manager["route_config"] = _with_more_routes(manager["route_config"])
     text = {"text_format_source": {"inline_string": LOG_FORMAT + "\n"}}
     config = {"@type": FILE_LOG, "path": str(log), "log_format": text}

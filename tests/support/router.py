@@ -39,7 +39,7 @@ class FakeUpstreamStream:
         self.fields: dict[bytes, bytes] = {}
         self.body = b""
         self.trailers: HeaderMap | None = None
-        self.ended = False
+        self.ended = self.ended_with_headers = False
         self.reset: StreamResetReason | None = None
         self.read_disabled = 0
         self.above_high_watermark = False
@@ -56,7 +56,7 @@ class FakeUpstreamStream:
     def encode_headers(self, headers: RequestHeaders, end_stream: bool) -> None:
         assert self.headers is None
         assert self.reset is None
-        self.headers, self.ended = headers, end_stream
+        self.headers, self.ended, self.ended_with_headers = headers, end_stream, end_stream
         self.fields = dict(headers.fields)
         if self.reset_on_headers is not None:
             self.fail(self.reset_on_headers)

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors", "metadata"},
     "stream info": {"metadata", "network", "codecs"},
     "formatter": {"errors", "metadata", "network", "codecs", "stream info"},
-    "router": {"errors", "metadata", "stats", "codecs", "formatter"},
+    "router": {"errors", "metadata", "runtime", "stats", "codecs", "formatter"},
     "http": {"errors", "metadata", "runtime", "stats", "network", "codecs", "stream info", "formatter", "router"},
     "upstream": {"errors", "metadata", "runtime", "stats", "network", "codecs", "http"},
     "filters": {

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from envoymesh.config.reader import Reader
+from envoymesh.filters.context import FilterContext
 from envoymesh.filters.router.filter import RouterFilter
 from envoymesh.filters.router.settings import RouterFilterConfig
 from envoymesh.filters.router.stats import RouterStats
 from envoymesh.http.filter import FilterChainFactoryCallbacks, FilterFactory
-from envoymesh.runtime import RuntimeReader
-from envoymesh.stats import Scope
-from envoymesh.upstream.api import ClusterManager
 
 
-def router_filter_factory(
-    reader: Reader, clusters: ClusterManager, scope: Scope, random: Callable[[], float], runtime: RuntimeReader
-) -> FilterFactory:
+def router_filter_factory(reader: Reader, context: FilterContext) -> FilterFactory:
     """Read the router's settings. Errors: ConfigError."""
     config = RouterFilterConfig(
-        clusters=clusters,
-        stats=RouterStats.create(scope),
-        random=random,
-        base_retry_backoff=runtime.number("upstream.base_retry_backoff_ms", 25),
-        use_retry=runtime.share("upstream.use_retry", 1.0),
+        clusters=context.clusters,
+        stats=RouterStats.create(context.scope),
+        random=context.random,
+        base_retry_backoff=context.runtime.number("upstream.base_retry_backoff_ms", 25),
+        use_retry=context.runtime.share("upstream.use_retry", 1.0),
         dynamic_stats=reader.boolean("dynamic_stats", True),
         suppress_envoy_headers=reader.boolean("suppress_envoy_headers"),
         respect_expected_rq_timeout=reader.boolean("respect_expected_rq_timeout"),

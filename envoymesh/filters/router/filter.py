@@ -24,8 +24,8 @@ from envoymesh.http.filter import (
     FilterDataStatus,
     FilterHeadersStatus,
     FilterTrailersStatus,
-    StreamDecoderFilter,
     StreamDecoderFilterCallbacks,
+    StreamFilter,
     WatermarkCallbacks,
 )
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders, is_grpc
@@ -37,7 +37,7 @@ from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
 
 
-class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
+class RouterFilter(StreamFilter, WatermarkCallbacks):
     """One request on its way to an upstream.
 
     Attributes:
@@ -87,7 +87,6 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
         self.decoder_callbacks = callbacks
         self.dispatcher: Dispatcher = callbacks.dispatcher
         self.info = callbacks.stream_info
-        self.buffer_limit = callbacks.decoder_buffer_limit
 
     # The request
 
@@ -96,6 +95,7 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
         config = self.config
         config.stats.rq_total.inc()
         self._headers = headers
+        self.buffer_limit = self.decoder_callbacks.decoder_buffer_limit
         route: Route | None = self.decoder_callbacks.route
         if route is None:
             answer_no_route(config, self.decoder_callbacks)
@@ -107,7 +107,6 @@ class RouterFilter(StreamDecoderFilter, WatermarkCallbacks):
 
     def _forward(self, route: Route, action: ClusterAction, end_stream: bool) -> None:
         self._route = route
-        self.info.upstream_cluster = action.cluster
         cluster = self.config.clusters.get(action.cluster)
         if cluster is None:
             self.config.stats.no_cluster.inc()

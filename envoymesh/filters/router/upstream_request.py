@@ -149,7 +149,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         encoder.set_callbacks(self)
         if router.request_complete:
             self.start_per_try_timer()
-        if self._body or self._trailers is not None:
+        if self._body is not None or self._trailers is not None:
             self._send_kept(encoder)
         else:
             if self._end_stream:

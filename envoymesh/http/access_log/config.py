@@ -15,7 +15,7 @@ from envoymesh.http.access_log import filters
 from envoymesh.http.access_log.filters import LogFilter
 from envoymesh.http.access_log.logger import DEFAULT_FORMAT, AccessLog, AccessLogFile, LineFormatter
 from envoymesh.http.stream_info import FLAG_NAMES
-from envoymesh.router.config import read_header_matcher
+from envoymesh.router.config import read_header_matcher, read_value_matcher
 from envoymesh.runtime import RuntimeNumber, RuntimeReader
 
 FILE_ACCESS_LOG = "envoy.extensions.access_loggers.file.v3.FileAccessLog"
@@ -199,9 +199,14 @@ def _read_traceable(reader: Reader, context: AccessLogContext) -> LogFilter:
 
 
 def _read_metadata(reader: Reader, context: AccessLogContext) -> LogFilter:
-    # No filter here sets dynamic metadata, so that the key is never found.
-    reader.accept("matcher")
-    return filters.constant_filter(reader.boolean("match_if_key_not_found", True))
+    default = reader.boolean("match_if_key_not_found", True)
+    matcher = reader.message_("matcher")
+    if matcher is None:
+        return filters.constant_filter(default)
+    matcher.accept("invert")  # of no effect in Envoy's metadata_filter either
+    path = [segment.string("key") for segment in matcher.repeated("path")]
+    value = read_value_matcher(matcher.required("value"))
+    return filters.metadata_filter(matcher.string("filter"), path, value, default)
 
 
 _FILTERS: dict[str, Callable[[Reader, AccessLogContext], LogFilter]] = {

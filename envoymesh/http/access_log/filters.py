@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from envoymesh.formatter import FormatterContext
 from envoymesh.formatter.headers import grpc_status
+from envoymesh.formatter.metadata import dynamic_value
 from envoymesh.http.headers import RequestHeaders
-from envoymesh.router.matchers import HeaderMatcher
+from envoymesh.router.matchers import HeaderMatcher, ValueMatcher
 from envoymesh.runtime import RuntimeNumber
 
 LogFilter = Callable[[FormatterContext], bool]
@@ -53,6 +54,16 @@ _NO_HEADERS = RequestHeaders(b"", b"")
 def grpc_status_filter(statuses: frozenset[int], exclude: bool) -> LogFilter:
     """`grpc_status_filter`; what is no gRPC counts by its HTTP status, as in Envoy."""
     return lambda context: ((2 if (status := grpc_status(context)) is None else status) in statuses) != exclude
+
+
+def metadata_filter(namespace: str, path: Sequence[str], value: ValueMatcher, default: bool) -> LogFilter:
+    """`metadata_filter`: whether dynamic metadata fits; `default` where there is none at the path."""
+
+    def wanted(context: FormatterContext) -> bool:
+        present, found = dynamic_value(context, namespace, path)
+        return value.matches(found) if present else default
+
+    return wanted
 
 
 def log_type_filter(types: frozenset[str], exclude: bool) -> LogFilter:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from envoymesh.formatter import FormatterContext
 from envoymesh.http.access_log.filters import LogFilter
-from envoymesh.router.table import ClusterAction
 
 if TYPE_CHECKING:
     from envoymesh.http.active_stream import ActiveStream
@@ -73,7 +72,5 @@ def log_new_request(stream: ActiveStream) -> None:
 
     As in Envoy it has its route already, and that one's cluster.
     """
-    route = stream.route
-    if route is not None and isinstance(route.action, ClusterAction):
-        stream.info.upstream_cluster = route.action.cluster
+    _ = stream.route
     log_stream(stream.manager.settings.access_logs, stream, stream.dispatcher.now(), "DownstreamStart")

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from tests.parity.case import Case
-from tests.parity.cases import admin, http1, http2, logs, mutations, tls
+from tests.parity.cases import admin, filters, http1, http2, logs, mutations, tls
 
-CASES: list[Case] = [*http1.CASES, *http2.CASES, *tls.CASES, *logs.CASES, *mutations.CASES, *admin.CASES]
+CASES: list[Case] = [
+    *http1.CASES,
+    *http2.CASES,
+    *tls.CASES,
+    *logs.CASES,
+    *mutations.CASES,
+    *filters.CASES,
+    *admin.CASES,
+]
 AREAS: list[str] = list(dict.fromkeys(case.area for case in CASES))

@@ -10,10 +10,10 @@ from envoymesh.http.filter import (
     FilterDataStatus,
     FilterHeadersStatus,
     FilterTrailersStatus,
-    StreamDecoderFilter,
-    StreamEncoderFilter,
+    StreamFilter,
     WatermarkCallbacks,
 )
+from envoymesh.http.filter_chain import FilterChain
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.stream_info import StreamInfo
 from tests.support.fakes import FakeConnection, FakeDispatcher
@@ -71,7 +71,7 @@ class Scripted:
         self.destroyed += 1
 
 
-class DecoderFilter(Scripted, StreamDecoderFilter):
+class DecoderFilter(Scripted, StreamFilter):
     """A request-side filter that records."""
 
     decode_headers = Scripted.take_headers
@@ -80,7 +80,7 @@ class DecoderFilter(Scripted, StreamDecoderFilter):
     on_destroy = Scripted.on_destroy
 
 
-class EncoderFilter(Scripted, StreamEncoderFilter):
+class EncoderFilter(Scripted, StreamFilter):
     """A response-side filter that records."""
 
     encode_headers = Scripted.take_headers
@@ -98,25 +98,37 @@ class FakeStream:
         self.info = StreamInfo(self.connection, HttpProtocol.HTTP11, 0.0, 0.0, 1)
         self.buffer_limit = buffer_limit
         self.destroyed = False
-        self.route = None
+        self.route: Any = None
         self.out = Seen()
         self.replies: list[tuple[int, str]] = []
         self.resets: list[tuple[StreamResetReason, str]] = []
         self.read_disables: list[bool] = []
+        self.response_read_disables: list[bool] = []
         self.watermark_callbacks: list[WatermarkCallbacks] = []
+        self.chain: FilterChain | None = None
+        self.proxies_interim = True
+        self.interim: list[ResponseHeaders] = []
+
+    def set_route(self, route: Any) -> None:
+        self.route = route
 
     def clear_route_cache(self) -> None:
         self.route = None
 
+    def _end(self) -> None:
+        self.destroyed = True
+        if self.chain is not None:
+            self.chain.destroy()
+
     def reset(self, reason: StreamResetReason, details: str) -> None:
         self.resets.append((reason, details))
-        self.destroyed = True
+        self._end()
 
     def reply_locally(
         self, status: int, body: bytes, details: str, modify_headers: Callable[[ResponseHeaders], None] | None = None
     ) -> None:
         self.replies.append((status, details))
-        self.destroyed = True
+        self._end()
 
     def on_exception(self, where: str, error: Exception) -> None:
         raise error
@@ -125,22 +137,36 @@ class FakeStream:
         self.info.response_code_details = details
 
     def write_1xx_headers(self, headers: ResponseHeaders) -> None:
-        raise AssertionError("no interim response is expected")
+        self.interim.append(headers)
 
     def write_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
         self.out.note_headers(headers, end_stream)
+        if end_stream:
+            self._end()
 
     def write_data(self, data: bytes, end_stream: bool) -> None:
         self.out.note_data(data, end_stream)
+        if end_stream:
+            self._end()
 
     def write_trailers(self, trailers: HeaderMap) -> None:
         self.out.note_trailers(trailers)
+        self._end()
 
     def request_read_disable(self, disable: bool) -> None:
         self.read_disables.append(disable)
 
+    def set_buffer_limit(self, limit: int) -> None:
+        self.buffer_limit = limit
+
+    def response_read_disable(self, disable: bool) -> None:
+        self.response_read_disables.append(disable)
+
     def add_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
         self.watermark_callbacks.append(callbacks)
+
+    def remove_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
+        self.watermark_callbacks.remove(callbacks)
 
     def set_idle_timeout(self, seconds: float) -> None:
         raise AssertionError("no filter here sets it")

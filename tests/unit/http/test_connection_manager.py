@@ -14,6 +14,7 @@ from envoymesh.http.connection_manager import ConnectionManager
 from envoymesh.http.context import HttpContext
 from envoymesh.http.date import DateProvider
 from envoymesh.http.filter import FilterDataStatus, FilterHeadersStatus
+from envoymesh.http.filter_plan import FilterChainFactory, NamedFilter
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2.frames import PREFACE, FrameType
@@ -62,10 +63,14 @@ class Upstream(DecoderFilter):
         self.watermarks.append("below")
 
 
+def as_named(each: Any) -> NamedFilter:
+    return each if isinstance(each, NamedFilter) else NamedFilter("", each)
+
+
 class Edge:
     """One downstream connection with its manager; `upstreams` has the terminal filter of each request."""
 
-    def __init__(self, filters: Sequence[Any] = (), **options: Any) -> None:
+    def __init__(self, filters: Sequence[Any] = (), routes: RouteTable | None = None, **options: Any) -> None:
         self.dispatcher = FakeDispatcher()
         self.upstreams: list[Upstream] = []
         self.lines: list[bytes] = []
@@ -73,7 +78,11 @@ class Edge:
         scope = Store().scope("http.t.")
         self.stats = HttpConnectionManagerStats.create(scope)
         settings = HttpConnectionManagerSettings(
-            "t", RouteTable("r", []), (*filters, self._add), access_logs=(AccessLog(Formatter(LOG), self),), **options
+            "t",
+            RouteTable("r", []) if routes is None else routes,
+            FilterChainFactory([as_named(each) for each in (*filters, self._add)]),
+            access_logs=(AccessLog(Formatter(LOG), self),),
+            **options,
         )
         self.runtime = FakeRuntime()
         self.context = HttpContext(

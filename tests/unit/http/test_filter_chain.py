@@ -10,29 +10,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envoymesh.http.codec import StreamResetReason
-from envoymesh.http.filter import FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus
+from envoymesh.http.filter import (
+    FilterChainFactoryCallbacks,
+    FilterDataStatus,
+    FilterHeadersStatus,
+    FilterTrailersStatus,
+    StreamFilter,
+)
 from envoymesh.http.filter_chain import FilterChain
+from envoymesh.http.filter_plan import FilterChainFactory
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
 from tests.unit.http.streams import DecoderFilter, EncoderFilter, FakeStream, request
 
 STOP = FilterHeadersStatus.STOP
+STOP_ALL = [FilterHeadersStatus.STOP_ALL_AND_BUFFER, FilterHeadersStatus.STOP_ALL_AND_WATERMARK]
 BUFFER, WATERMARK = FilterDataStatus.STOP_AND_BUFFER, FilterDataStatus.STOP_AND_WATERMARK
 PASS, KEEP = FilterDataStatus.CONTINUE, FilterDataStatus.STOP_NO_BUFFER
 TRAILERS = HeaderMap([(b"x-t", b"1")])
 
 
-def decoders(*filters: DecoderFilter, limit: int = 0) -> tuple[FilterChain, FakeStream]:
+def make(*adds: Callable[[FilterChainFactoryCallbacks], None], limit: int = 0) -> tuple[FilterChain, FakeStream]:
     stream = FakeStream(limit)
-    return FilterChain(
-        stream, [lambda callbacks, each=each: callbacks.add_decoder_filter(each) for each in filters]
-    ), stream
+    chain = stream.chain = FilterChain(stream, FilterChainFactory.of(*adds))
+    return chain, stream
 
 
-def encoders(*filters: EncoderFilter, limit: int = 0) -> tuple[FilterChain, FakeStream]:
+def decoders(*filters: StreamFilter, limit: int = 0) -> tuple[FilterChain, FakeStream]:
+    return make(*(lambda callbacks, each=each: callbacks.add_decoder_filter(each) for each in filters), limit=limit)
+
+
+def encoders(*filters: StreamFilter, limit: int = 0) -> tuple[FilterChain, FakeStream]:
     """The chain of a response that passes `filters` in this order."""
-    stream = FakeStream(limit)
-    made = [lambda callbacks, each=each: callbacks.add_encoder_filter(each) for each in reversed(filters)]
-    return FilterChain(stream, made), stream
+    adds = [lambda callbacks, each=each: callbacks.add_encoder_filter(each) for each in reversed(filters)]
+    return make(*adds, limit=limit)
 
 
 def test_a_request_goes_first_to_last_and_a_response_last_to_first() -> None:
@@ -45,7 +55,7 @@ def test_a_request_goes_first_to_last_and_a_response_last_to_first() -> None:
 
     first, second = Noting(), Noting()
     chain, _ = decoders(first, second)
-    chain.decode_headers(request(b"/x"), True)
+    chain.decoding.pass_headers(request(b"/x"), True)
     assert order == ["request /x True", "request /x False"]
     near, far = EncoderFilter(), EncoderFilter()
     chain, stream = encoders(far, near)
@@ -59,9 +69,9 @@ def test_a_request_goes_first_to_last_and_a_response_last_to_first() -> None:
 def test_a_stopped_filter_goes_on_with_what_it_kept() -> None:
     first, last = DecoderFilter(STOP, [BUFFER, BUFFER]), DecoderFilter()
     chain, _ = decoders(first, last)
-    chain.decode_headers(request(), False)
-    chain.decode_data(b"ab", False)
-    chain.decode_data(b"cd", True)
+    chain.decoding.pass_headers(request(), False)
+    chain.decoding.pass_data(b"ab", False)
+    chain.decoding.pass_data(b"cd", True)
     assert last.seen.headers is None
     assert first.decoder_callbacks.decoding_buffer == b"abcd"
     first.decoder_callbacks.continue_decoding()
@@ -73,18 +83,18 @@ def test_a_stopped_filter_goes_on_with_what_it_kept() -> None:
 def test_data_that_a_filter_lets_pass_takes_the_headers_with_it() -> None:
     first, last = DecoderFilter(STOP, [BUFFER, PASS]), DecoderFilter()
     chain, _ = decoders(first, last)
-    chain.decode_headers(request(), False)
-    chain.decode_data(b"ab", False)
-    chain.decode_data(b"cd", True)
+    chain.decoding.pass_headers(request(), False)
+    chain.decoding.pass_data(b"ab", False)
+    chain.decoding.pass_data(b"cd", True)
     assert (last.seen.data, last.seen.ends) == (b"abcd", 1)
 
 
 def test_data_that_was_not_kept_is_gone_but_not_the_end() -> None:
     first, last = DecoderFilter(STOP, [KEEP, KEEP]), DecoderFilter()
     chain, _ = decoders(first, last)
-    chain.decode_headers(request(), False)
-    chain.decode_data(b"ab", False)
-    chain.decode_data(b"cd", True)
+    chain.decoding.pass_headers(request(), False)
+    chain.decoding.pass_data(b"ab", False)
+    chain.decoding.pass_data(b"cd", True)
     first.decoder_callbacks.continue_decoding()
     assert (last.seen.data, last.seen.ends) == (b"", 1)
 
@@ -94,9 +104,9 @@ def test_trailers_wait_too(direction: str) -> None:
     if direction == "request":
         first, last = DecoderFilter(STOP, [BUFFER], FilterTrailersStatus.STOP), DecoderFilter()
         chain, _ = decoders(first, last)
-        chain.decode_headers(request(), False)
-        chain.decode_data(b"ab", False)
-        chain.decode_trailers(TRAILERS)
+        chain.decoding.pass_headers(request(), False)
+        chain.decoding.pass_data(b"ab", False)
+        chain.decoding.pass_trailers(TRAILERS)
         assert last.seen.headers is None
         first.decoder_callbacks.continue_decoding()
     else:
@@ -113,10 +123,10 @@ def test_trailers_wait_too(direction: str) -> None:
 def test_too_large_a_request_is_413() -> None:
     first = DecoderFilter(STOP, [BUFFER, BUFFER])
     chain, stream = decoders(first, limit=3)
-    chain.decode_headers(request(), False)
-    chain.decode_data(b"abc", False)
+    chain.decoding.pass_headers(request(), False)
+    chain.decoding.pass_data(b"abc", False)
     assert stream.replies == []
-    chain.decode_data(b"d", False)
+    chain.decoding.pass_data(b"d", False)
     assert stream.replies == [(413, "request_payload_too_large")]
 
 
@@ -131,39 +141,24 @@ def test_too_large_a_response_is_500() -> None:
 def test_a_watermark_pauses_the_client_once() -> None:
     first, last = DecoderFilter(STOP, [WATERMARK] * 3), DecoderFilter()
     chain, stream = decoders(first, last, limit=3)
-    chain.decode_headers(request(), False)
+    chain.decoding.pass_headers(request(), False)
     for _ in range(3):
-        chain.decode_data(b"ab", False)
+        chain.decoding.pass_data(b"ab", False)
     assert (stream.read_disables, stream.replies) == ([True], [])
     first.decoder_callbacks.continue_decoding()
     assert stream.read_disables == [True, False]
     assert last.seen.data == b"ababab"
 
 
-class Watermarks:
-    """Counts what a router would hear."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def on_above_write_buffer_high_watermark(self) -> None:
-        self.calls.append("above")
-
-    def on_below_write_buffer_low_watermark(self) -> None:
-        self.calls.append("below")
-
-
 def test_a_watermark_pauses_the_upstream_once() -> None:
     first = EncoderFilter(STOP, [WATERMARK] * 3)
     chain, stream = encoders(first, limit=3)
-    router = Watermarks()
-    chain.watermark_callbacks = [router]
     chain.encode_headers(ResponseHeaders(200), False)
     for _ in range(3):
         chain.encode_data(b"ab", False)
-    assert router.calls == ["above"]
+    assert stream.response_read_disables == [True]
     first.encoder_callbacks.continue_encoding()
-    assert router.calls == ["above", "below"]
+    assert stream.response_read_disables == [True, False]
     assert stream.out.data == b"ababab"
 
 
@@ -175,7 +170,7 @@ def test_nothing_is_touched_once_the_stream_is_gone() -> None:
 
     first, last = Resetting(), DecoderFilter()
     chain, stream = decoders(first, last)
-    chain.decode_headers(request(), True)
+    chain.decoding.pass_headers(request(), True)
     assert stream.resets == [(StreamResetReason.LOCAL_RESET, "why")]
     assert last.seen.headers is None
     chain.destroy()
@@ -185,7 +180,7 @@ def test_nothing_is_touched_once_the_stream_is_gone() -> None:
 def test_no_filter_sees_a_request_that_was_answered_meanwhile() -> None:
     first, last = DecoderFilter(STOP), DecoderFilter()
     chain, _ = decoders(first, last)
-    chain.decode_headers(request(), True)
+    chain.decoding.pass_headers(request(), True)
     first.decoder_callbacks.encode_headers(ResponseHeaders(200), True, "here")
     first.decoder_callbacks.continue_decoding()
     assert last.seen.headers is None
@@ -193,7 +188,11 @@ def test_no_filter_sees_a_request_that_was_answered_meanwhile() -> None:
 
 STATUSES = st.lists(st.sampled_from([PASS, BUFFER, WATERMARK]), max_size=6)
 SCRIPTS = st.lists(
-    st.tuples(st.sampled_from(list(FilterHeadersStatus)), STATUSES, st.sampled_from(list(FilterTrailersStatus))),
+    st.tuples(
+        st.sampled_from([FilterHeadersStatus.CONTINUE, STOP, *STOP_ALL]),
+        STATUSES,
+        st.sampled_from(list(FilterTrailersStatus)),
+    ),
     min_size=1,
     max_size=4,
 )
@@ -204,9 +203,9 @@ ENDINGS = st.sampled_from(["headers", "data", "trailers"])
 def play(chain: FilterChain, chunks: Sequence[bytes], ending: str, to: str, between: Callable[[], object]) -> bytes:
     """Send a message through the chain, filters resuming in between; what its body was."""
     headers = request() if to == "decode" else ResponseHeaders(200)
-    send_headers, send_data, send_trailers = (
-        getattr(chain, f"{to}_{part}") for part in ("headers", "data", "trailers")
-    )
+    way = chain.decoding if to == "decode" else chain.encoding
+    assert way is not None
+    send_headers, send_data, send_trailers = way.pass_headers, way.pass_data, way.pass_trailers
     if ending == "headers":
         send_headers(headers, True)
         return b""
@@ -230,7 +229,7 @@ def test_every_request_arrives_whole_and_ends_once(
     last = DecoderFilter()
     chain, _ = decoders(*filters, last)
     body = play(chain, chunks, ending, "decode", lambda: random.choice(filters).decoder_callbacks.continue_decoding())
-    for each in filters:
+    for each in [*filters] * 3:  # who stops all may stop again at the data, and at the trailers
         each.decoder_callbacks.continue_decoding()
     assert (last.seen.data, last.seen.ends) == (body, 1)
     assert (last.seen.trailers is TRAILERS) == (ending == "trailers")
@@ -243,7 +242,7 @@ def test_every_response_arrives_whole_and_ends_once(
     filters = [EncoderFilter(*script) for script in scripts]
     chain, stream = encoders(*filters)
     body = play(chain, chunks, ending, "encode", lambda: random.choice(filters).encoder_callbacks.continue_encoding())
-    for each in filters:
+    for each in [*filters] * 3:
         each.encoder_callbacks.continue_encoding()
     assert (stream.out.data, stream.out.ends) == (body, 1)
     assert (stream.out.trailers is TRAILERS) == (ending == "trailers")

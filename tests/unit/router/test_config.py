@@ -11,9 +11,11 @@ from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
 from envoymesh.http.headers import RequestHeaders
-from envoymesh.router.config import read_route_table
+from envoymesh.router.config import RouteContext, read_route_table
 from envoymesh.router.table import ClusterAction, DirectResponseAction, RedirectAction, Route, RouteTable
+from tests.support.fakes import FakeRuntime
 
+CONTEXT = RouteContext(lambda name, message, optional: (name, message.integer("value")), FakeRuntime(), lambda: 0.5)
 DIRECT = {"direct_response": {"status": 200}}
 
 
@@ -22,7 +24,7 @@ def table(*routes: dict[str, Any], host: dict[str, Any] | None = None, **options
     settings = {"name": "r", "virtual_hosts": [virtual_host], **options}
     message = json_format.ParseDict(settings, message_class("envoy.config.route.v3.RouteConfiguration")())
     reader = Reader(message, "route_config", None)
-    made = read_route_table(reader)
+    made = read_route_table(reader, CONTEXT)
     reader.finish()
     return made
 

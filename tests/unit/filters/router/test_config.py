@@ -10,6 +10,7 @@ from google.protobuf import json_format
 
 from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
+from envoymesh.filters.context import FilterContext
 from envoymesh.filters.router import RouterFilter
 from envoymesh.filters.router.config import router_filter_factory
 from envoymesh.http.headers import RequestHeaders
@@ -34,11 +35,15 @@ class Chain:
         raise AssertionError("a router has no encoder side")
 
 
+def context(bench: RouterBench) -> FilterContext:
+    return FilterContext(bench, bench.dispatcher, Store().scope("http.p."), lambda: 0.5, FakeRuntime())  # type: ignore[arg-type]
+
+
 def made(**settings: Any) -> tuple[RouterBench, RequestHeaders]:
     """A router of these settings, with a request sent through it."""
     bench = RouterBench(ClusterAction("c"))
     reader = Reader(json_format.ParseDict(settings, router_pb2.Router()), PATH)
-    add = router_filter_factory(reader, bench, Store().scope("http.p."), lambda: 0.5, FakeRuntime())  # type: ignore[arg-type]
+    add = router_filter_factory(reader, context(bench))
     reader.finish()
     chains = [Chain(), Chain()]
     for chain in chains:
@@ -88,6 +93,5 @@ def test_dynamic_stats_may_be_turned_off() -> None:
         bench = RouterBench(ClusterAction("c"))
         reader = Reader(json_format.ParseDict({"dynamic_stats": wanted}, router_pb2.Router()), PATH)
         chain = Chain()
-        scope = Store().scope("http.p.")
-        router_filter_factory(reader, bench, scope, lambda: 0.5, FakeRuntime())(chain)  # type: ignore[arg-type]
+        router_filter_factory(reader, context(bench))(chain)
         assert chain.filters[0].config.dynamic_stats is wanted

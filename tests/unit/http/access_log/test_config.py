@@ -124,8 +124,16 @@ ABSENT = {"header_filter": {"header": {"name": "x-b"}}}
         ({"runtime_filter": {"runtime_key": "limit"}}, True),
         ({"log_type_filter": {"types": ["DownstreamEnd"]}}, True),
         ({"log_type_filter": {"types": ["DownstreamEnd"], "exclude": True}}, False),
-        ({"metadata_filter": {"matcher": {"filter": "f"}}}, True),
-        ({"metadata_filter": {"matcher": {"filter": "f"}, "match_if_key_not_found": False}}, False),
+        ({"metadata_filter": {"matcher": {"filter": "f", "value": {"bool_match": True}}}}, True),
+        (
+            {
+                "metadata_filter": {
+                    "matcher": {"filter": "f", "value": {"bool_match": True}},
+                    "match_if_key_not_found": False,
+                }
+            },
+            False,
+        ),
         ({"and_filter": {"filters": [{"not_health_check_filter": {}}, {"response_flag_filter": {}}]}}, True),
         ({"and_filter": {"filters": [{"not_health_check_filter": {}}, ABSENT]}}, False),
         ({"or_filter": {"filters": [{"not_health_check_filter": {}}, ABSENT]}}, True),

@@ -1,0 +1,1 @@
+"""The buffer filter (envoy.filters.http.buffer): a request goes on when it is whole."""

@@ -1,0 +1,28 @@
+"""What filters' settings may refer to. It must not hold anything of one request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from envoymesh.network.api import Dispatcher
+from envoymesh.runtime import RuntimeReader
+from envoymesh.stats import Scope
+from envoymesh.upstream.api import ClusterManager
+
+
+@dataclass(frozen=True, slots=True)
+class FilterContext:
+    """What the settings of a filter in `http_filters` may refer to.
+
+    Args:
+        scope: the connection manager's stats, ``http.<stat_prefix>.``.
+        random: uniform in [0, 1).
+        runtime: gives filters their keys.
+    """
+
+    clusters: ClusterManager
+    dispatcher: Dispatcher
+    scope: Scope
+    random: Callable[[], float]
+    runtime: RuntimeReader
