@@ -136,10 +136,9 @@ class ChunkedDecoder:
 
     def _on_trailer_line(self, line: bytes) -> None:
         if line != b"\r\n":
-            if len(self._trailer_lines) >= self._max_count:
-                raise CodecProtocolError("http1.too_many_headers", 431)
             self._max_trailers -= len(line)
-            self._trailer_lines.append(line)
+            if len(self._trailer_lines) <= self._max_count:  # one more than may be tells at the end
+                self._trailer_lines.append(line)
             return
         self.done = True
         if self._trailer_lines:

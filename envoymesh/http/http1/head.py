@@ -122,8 +122,6 @@ class HeadParser:
             if lines:
                 parser.feed_data(lines)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if isinstance(error.__context__, CodecProtocolError):
-                raise error.__context__ from None
             if not self.complete:
                 raise refusal(str(error)) from None
         if self.complete:
@@ -187,6 +185,8 @@ class HeadParser:
             self._pieces.clear()
         else:
             self.raw = piece
+        if len(self.fields) > self._max_count:
+            raise CodecProtocolError("http1.too_many_headers", 431)
         version = "" if in_parts else _version_of(piece)
         self.version = version or parser.get_http_version()
         if self._urls:
@@ -213,10 +213,8 @@ class HeadParser:
             known = _lower(name)
         if value and value[-1] <= 32:
             value = value.rstrip(b" \t")
-        fields = self.fields
-        if len(fields) >= self._max_count:
-            raise CodecProtocolError("http1.too_many_headers", 431)
-        fields.append((known, value))
+        if len(self.fields) <= self._max_count:  # one more than may be tells at the end that there were too many
+            self.fields.append((known, value))
 
     def on_headers_complete(self) -> None:
         """The empty line behind the fields."""

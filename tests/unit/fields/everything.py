@@ -87,7 +87,11 @@ def _manager(newer: bool) -> dict[str, Any]:
         "http2_protocol_options": HTTP2 | dict.fromkeys(HTTP2_INTEGERS[4:], 1) | dict.fromkeys(HTTP2_INTEGERS[:2], 1),
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "10.0.0.0", "prefix_len": 8}]},
         "access_log": [_log(each) for each in _formats()] + [_log(filter=each) for each in _filters()] + _streams(),
-        "http_filters": [{"name": "r", "typed_config": {"@type": EXT + "filters.http.router.v3.Router"}}],
+        "http_filters": [
+            {"name": "c", "typed_config": {"@type": EXT + "filters.http.cors.v3.Cors"}},
+            {"name": "b", "typed_config": {"@type": EXT + "filters.http.buffer.v3.Buffer", "max_request_bytes": 1}},
+            {"name": "r", "typed_config": {"@type": EXT + "filters.http.router.v3.Router"}},
+        ],
         **logging,
     }
     return {"name": "m", "typed_config": manager}
@@ -116,8 +120,26 @@ def _filters() -> list[dict[str, Any]]:
         {"header_filter": {"header": {"name": "a"}}},
         {"response_flag_filter": {"flags": ["NR"]}},
         {"grpc_status_filter": {"statuses": ["OK"]}},
-        {"metadata_filter": EMPTY},
+        *({"metadata_filter": {"matcher": _matcher(value)}} for value in _values()),
         {"log_type_filter": {"types": ["DownstreamEnd"]}},
+    ]
+
+
+def _matcher(value: dict[str, Any]) -> dict[str, Any]:
+    return {"filter": "f", "path": [{"key": "k"}], "value": value}
+
+
+def _values() -> list[dict[str, Any]]:
+    one = {"bool_match": True}
+    return [
+        {"null_match": EMPTY},
+        one,
+        {"present_match": True},
+        {"string_match": STRING},
+        {"list_match": {"one_of": one}},
+        {"or_match": {"value_matchers": [one, one]}},
+        {"double_match": {"exact": 1}},
+        {"double_match": {"range": {"start": 1, "end": 2}}},
     ]
 
 
@@ -152,7 +174,21 @@ def _routes() -> dict[str, Any]:
     ]
     routes = [{"match": path, **action} for path, action in zip(paths, actions, strict=True)]
     routes[0]["match"].update(grpc=EMPTY, headers=_header_matchers(), query_parameters=_query_parameters())
-    host = {"name": "v", "domains": ["*"], "routes": routes, "retry_policy": retry, **changes}
+    flags = ("allow_credentials", "allow_private_network_access", "forward_not_matching_preflights")
+    shares = ("filter_enabled", "shadow_enabled")
+    policy = dict.fromkeys(flags, True) | {name: {"default_value": EMPTY} for name in shares}
+    actions[0]["route"]["cors"] = policy
+    config = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig"}
+    per_route = {"@type": EXT + "filters.http.buffer.v3.BufferPerRoute"}
+    whole = {**per_route, "buffer": {"max_request_bytes": 1}}
+    routes[0]["typed_per_filter_config"] = {
+        "b": {**config, "config": whole},
+        "c": {"@type": EXT + "filters.http.cors.v3.CorsPolicy", **policy},
+    }
+    routes[1]["typed_per_filter_config"] = {"b": {**config, "disabled": True}}
+    routes[3]["typed_per_filter_config"] = {"b": {**config, "config": EMPTY}}
+    routes[2]["typed_per_filter_config"] = {"b": {**per_route, "disabled": True}}
+    host = {"name": "v", "domains": ["*"], "routes": routes, "retry_policy": retry, "cors": policy, **changes}
     return {"name": "r", "virtual_hosts": [host], "max_direct_response_body_size_bytes": 100_000}
 
 

@@ -19,7 +19,7 @@ from envoymesh.http.http1 import HeadersWithUnderscoresAction
 from envoymesh.http.settings import HttpConnectionManagerSettings
 from envoymesh.network.config import read_downstream_tls, read_listener, read_upstream_socket
 from envoymesh.options import Options
-from envoymesh.router.config import read_route_table
+from envoymesh.router.config import RouteContext, read_route_table
 from envoymesh.router.table import ClusterAction, DirectResponseAction, RouteTable, VirtualHost
 from envoymesh.server.config import read_bootstrap, read_runtime_layers
 from envoymesh.upstream.config import read_cluster
@@ -45,7 +45,10 @@ def reader(type_name: str, fields: dict[str, Any]) -> Reader:
 
 
 LOGS = AccessLogContext(lambda path: _NoFile(), FakeRuntime(), lambda: 0.5)
-CONTEXT = HttpConfigContext(lambda filters, prefix: (), LOGS, "10.1.1.1", "cluster", "node", FakeRuntime(), lambda: 0.5)
+ROUTES = RouteContext(lambda *arguments: None, FakeRuntime(), lambda: 0.5)
+CONTEXT = HttpConfigContext(
+    lambda filters, prefix: (), LOGS, ROUTES, "10.1.1.1", "cluster", "node", FakeRuntime(), lambda: 0.5
+)
 
 
 def manager(**fields: Any) -> HttpConnectionManagerSettings:
@@ -139,7 +142,7 @@ def test_a_connection_manager_s_logs_filters_and_routes() -> None:
         asked.extend((prefix, [each.string("name") for each in filters]))
         return ()
 
-    context = HttpConfigContext(read_filters, LOGS, "", "", "", FakeRuntime(), lambda: 0.5)
+    context = HttpConfigContext(read_filters, LOGS, ROUTES, "", "", "", FakeRuntime(), lambda: 0.5)
     required = {"stat_prefix": "p", "route_config": {}, "http_filters": [{"name": "r"}]}
     read_connection_manager(reader(MANAGER, required), context)
     assert asked == ["p", ["r"]]
@@ -161,7 +164,7 @@ def test_a_connection_manager_refuses(fields: dict[str, Any], path: str) -> None
 
 
 def table(**fields: Any) -> RouteTable:
-    return read_route_table(reader("envoy.config.route.v3.RouteConfiguration", fields))
+    return read_route_table(reader("envoy.config.route.v3.RouteConfiguration", fields), ROUTES)
 
 
 def host(**fields: Any) -> VirtualHost:
