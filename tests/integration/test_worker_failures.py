@@ -268,38 +268,39 @@ def test_all_that_are_stopped_at_once_are_killed_by_the_multikill_timeout(tmp_pa
         assert ask(proxy.addresses["main"]).endswith(b"tea")
 
 
+HANGS = """
+import signal, time
+
+def stand_still(*_):
+    time.sleep(120)
+
+signal.signal(signal.SIGWINCH, stand_still)
+"""
+"""What each interpreter runs at its start (`sitecustomize`): a signal makes its main thread, and so its loop, hang."""
+
+STACK = r'most recent call first\):\n\s+File ".*sitecustomize\.py", line \d+ in stand_still'
+
+
 @contextmanager
-def hanging(folder: Path, *flags: str) -> Iterator[Proxy]:
-    """A proxy of which a loop stands still: its access log is a pipe that nobody reads."""
-    path = folder / "access.pipe"
-    os.mkfifo(path)
-    reader = os.open(path, os.O_RDWR)
-    kind = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
-    log = {"name": "file", "typed_config": {"@type": kind, "path": str(path)}}
-    config = bootstrap([http_listener("main", catch_all(TEA), access_log=[log])], [], **SOON_KILLED)
-    try:
-        with Proxy.ours(config, folder / "run", *flags, "--file-flush-interval-msec", "1") as proxy:
-            long = b"GET /" + b"a" * 30_000 + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-            for _ in range(10):
-                with socket.create_connection(proxy.addresses["main"], 10) as client:
-                    client.sendall(long)
-            yield proxy
-    finally:
-        os.close(reader)
+def hanging(folder: Path, monkeypatch: pytest.MonkeyPatch, *flags: str) -> Iterator[Proxy]:
+    """A proxy of which a loop stands still: a worker's, or its own where it has none."""
+    (folder / "sitecustomize.py").write_text(HANGS)
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+    config = bootstrap([http_listener("main", catch_all(TEA))], [], **SOON_KILLED)
+    with Proxy.ours(config, folder / "run", *flags) as proxy:
+        os.kill([*workers_of(proxy), proxy.process.pid][0], signal.SIGWINCH)
+        yield proxy
 
 
-STACK = r'most recent call first\):\n(.*\n)*?\s+File ".*access_log_file\.py", line \d+ in flush'
-
-
-def test_a_loop_that_stands_still_shows_its_stack(tmp_path: Path) -> None:
-    with hanging(tmp_path, *TWO) as proxy:
+def test_a_loop_that_stands_still_shows_its_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with hanging(tmp_path, monkeypatch, *TWO) as proxy:
         wait_for(lambda: "is killed" in proxy.log, "a worker hangs", 30.0)
         wait_for(lambda: proxy.stat("server.worker_restarts"), "it is replaced", 30.0)
         assert re.search(rf"\) has not answered for .* is killed; its state: .*\n.*{STACK}", proxy.log)
 
 
-def test_one_process_ends_itself_where_a_kill_timeout_is_set(tmp_path: Path) -> None:
-    with hanging(tmp_path) as proxy:
+def test_one_process_ends_itself_where_a_kill_timeout_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with hanging(tmp_path, monkeypatch) as proxy:
         assert proxy.wait(30) == 1
         assert re.search(STACK, proxy.log)
 
