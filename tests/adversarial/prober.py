@@ -75,12 +75,16 @@ class Http1(Kept):
             raise ProbeError("another body")
 
 
+_WINDOW_STEP = 16384
+
+
 class Http2(Kept):
     """HTTP/2 with prior knowledge."""
 
     def __init__(self, address: Address) -> None:
         super().__init__(address)
         self._ids = count(1, 2)
+        self._taken = 0  # bytes of bodies since the connection's window was last opened
         self._decoder = Decoder()
         self.socket.sendall(frames.hello())
 
@@ -99,6 +103,11 @@ class Http2(Kept):
                 self._check(list(self._decoder.decode(payload, raw=True)))
             elif kind in (3, 7):
                 raise ProbeError(f"frame {kind}: {payload[:100]!r}")
+            elif kind == _DATA:
+                self._taken += len(payload)
+                if self._taken >= _WINDOW_STEP:
+                    self.socket.sendall(frames.window_update(self._taken, 0))
+                    self._taken = 0
             ended = of == stream and bool(flags & _END_STREAM) and kind in (_HEADERS, _DATA)
 
     def _check(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
