@@ -13,9 +13,10 @@ from envoymesh.config.reader import Reader
 from envoymesh.http import path as paths
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.network.client_hello import MAX_CLIENT_HELLO, ClientHelloReader
-from envoymesh.router.config import read_route_table
+from envoymesh.router.config import RouteContext, read_route_table
 from envoymesh.router.table import RedirectAction, RouteTable
 from tests.fuzz.target import Target, mutated, same_however_cut
+from tests.support.fakes import FakeRuntime
 
 # ClientHello
 
@@ -125,7 +126,7 @@ def _table() -> RouteTable:
     ]
     settings = {"name": "r", "virtual_hosts": hosts, "ignore_port_in_host_matching": True}
     message = json_format.ParseDict(settings, message_class("envoy.config.route.v3.RouteConfiguration")())
-    return read_route_table(Reader(message, "", None))
+    return read_route_table(Reader(message, "", None), RouteContext(lambda *_: None, FakeRuntime(), lambda: 0.5))
 
 
 TABLE = _table()
