@@ -118,7 +118,7 @@ def test_the_drain_time_is_the_limit(tmp_path: Path) -> None:
 
 def test_quitquitquit(tmp_path: Path) -> None:
     with Proxy.ours(direct(), tmp_path) as proxy:
-        received = exchange(proxy.admin, [b"POST /quitquitquit HTTP/1.1\r\nHost: a\r\n\r\n", Until(b"OK\n")])
+        received = exchange(proxy.admin, [b"POST /quitquitquit HTTP/1.1\r\nHost: localhost\r\n\r\n", Until(b"OK\n")])
         assert received.data.startswith(b"HTTP/1.1 200 OK\r\n")
         assert proxy.wait() == 0
 

@@ -188,7 +188,7 @@ class StatsMesh:
         before = _numbers(proxy.admin_get(ADMIN_NUMBERS))
         for path in ("/ready", "/hot_restart_version", "/stats?filter=^server.state$", "/nowhere", "/reset_counters"):
             with socket.create_connection(proxy.admin, timeout=10) as client:
-                client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+                client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
                 _read_to_end(client)
         after = _numbers(proxy.admin_get(ADMIN_NUMBERS))
         growth = {name: value - before[name] for name, value in after.items()}
