@@ -65,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if output is None:
         print(text)
     else:
-        (output / "REPORT.md").write_text(text)
+        output.mkdir(parents=True, exist_ok=True)
+    (output / "REPORT.md").write_text(text)
         print(f"bench: wrote {output / 'REPORT.md'}")
     failed = [outcome.scenario.name for outcome in outcomes if OURS in outcome.absent]
     if failed:
