@@ -60,13 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     output = options.output or (None if options.quick else ROOT)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
     drawn = None if output is None else draw(outcomes, output)
     text = report.markdown(outcomes, conditions(options), drawn)
     if output is None:
         print(text)
     else:
-        output.mkdir(parents=True, exist_ok=True)
-    (output / "REPORT.md").write_text(text)
+        (output / "REPORT.md").write_text(text)
         print(f"bench: wrote {output / 'REPORT.md'}")
     failed = [outcome.scenario.name for outcome in outcomes if OURS in outcome.absent]
     if failed:
