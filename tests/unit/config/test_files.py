@@ -47,12 +47,12 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     content = b"line\n" * 100_000
     path = tmp_path / "fifo"
     os.mkfifo(path)
-    keep = os.open(path, os.O_RDWR | os.O_NONBLOCK)  # so that the writer need not wait for a reader
+    keep = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a reader, so that the writer is there before the other one
+    writer = path.open("wb")
 
     def write() -> None:
-        with path.open("wb") as pipe:
-            os.close(keep)
-            pipe.write(content)
+        with writer:
+            writer.write(content)
 
     begun = threading.Thread(target=write)
     begun.start()
@@ -64,6 +64,7 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
         assert read_file(f"/dev/fd/{read}") == b"of a process"
     finally:
         begun.join()
+        os.close(keep)
         os.close(read)
 
 
