@@ -20,8 +20,8 @@ from pathlib import Path
 from bench.mesh_config import Ports, Setup, bootstrap
 from bench.processes import free_port
 from envoymesh.config.load import load_bootstrap
-from envoymesh.network.connection import TcpConnection
-from envoymesh.network.dispatcher import new_event_loop
+from envoymesh.network.connection.tcp_connection import TcpConnection
+from envoymesh.network.loop.dispatcher import new_event_loop
 from envoymesh.options import Options
 from envoymesh.server.log import ProcessLog
 from envoymesh.server.server import Server

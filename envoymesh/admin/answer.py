@@ -8,7 +8,7 @@ from typing import Final
 from envoymesh.admin.messages import Preparation, Response
 from envoymesh.http.filter import StreamDecoderFilterCallbacks, WatermarkListener
 from envoymesh.http.headers import ResponseHeaders
-from envoymesh.network.slices import Slices
+from envoymesh.network.loop.slices import Slices
 
 CHUNK: Final = 1 << 15
 """Characters that are collected before they are written: enough that a chunk's own cost does not show."""

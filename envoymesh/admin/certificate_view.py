@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from envoymesh.admin.views import CertificateDetails, CertificateEntry
-from envoymesh.network.certificates import CertificateFacts
+from envoymesh.network.tls.certificates import CertificateFacts
 
 _DAY = 86400
 

@@ -19,7 +19,7 @@ from envoymesh.http.filter import (
 )
 from envoymesh.http.headers import HeaderMap, RequestHeaders
 from envoymesh.network.api import Connection
-from envoymesh.network.slices import Slices
+from envoymesh.network.loop.slices import Slices
 
 MAX_BODY = 1 << 20
 """Bytes of request body that are kept; a longer one is answered 413."""

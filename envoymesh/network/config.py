@@ -12,6 +12,7 @@ from typing import Literal, cast
 from envoymesh.config.reader import Reader
 from envoymesh.metadata import Metadata, joined
 from envoymesh.network.api import Address
+from envoymesh.network.connection.sockets import ip_literal
 from envoymesh.network.settings import (
     ACCEPTS_PER_EVENT,
     DEFAULT_BACKLOG,
@@ -28,7 +29,6 @@ from envoymesh.network.settings import (
     UpstreamTlsSettings,
     ValidationSettings,
 )
-from envoymesh.network.sockets import ip_literal
 
 _TLS = "envoy.extensions.transport_sockets.tls.v3."
 DOWNSTREAM_TLS = _TLS + "DownstreamTlsContext"

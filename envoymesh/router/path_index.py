@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
-from envoymesh.router.matchers import RegexSet
+from envoymesh.matching.matchers import RegexSet
 from envoymesh.router.paths import ExactPath, PathMatcher, PrefixPath, RegexPath
 
 Positions = Sequence[int]

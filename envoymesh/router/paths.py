@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mypy_extensions import trait
 
-from envoymesh.router.matchers import RegexMatcher
+from envoymesh.matching.matchers import RegexMatcher
 
 
 @trait

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from envoymesh.http.headers import RequestHeaders, is_grpc
+from envoymesh.matching.matchers import HeaderMatcher, QueryParameterMatcher, all_match, parse_query
 from envoymesh.metadata import Metadata, joined
 from envoymesh.router.cors import CorsPolicy, effective_policy
 from envoymesh.router.filter_configs import (
@@ -21,7 +22,6 @@ from envoymesh.router.filter_configs import (
     settings_by_filter,
 )
 from envoymesh.router.header_parser import NO_HEADER_PARSERS, HeaderParser, HeaderParsers
-from envoymesh.router.matchers import HeaderMatcher, QueryParameterMatcher, all_match, parse_query
 from envoymesh.router.path_index import Run, runs_of
 from envoymesh.router.paths import PathMatcher
 from envoymesh.router.retry import RetryPolicy

@@ -20,8 +20,8 @@ from envoymesh.admin.dump.config import (
 from envoymesh.admin.process_memory import process_memory
 from envoymesh.admin.views import CertificateEntry, ClusterStatus, ListenerStatus, SocketAddress
 from envoymesh.network.api import Address
-from envoymesh.network.listener import TcpListener
-from envoymesh.network.tls import TlsContext
+from envoymesh.network.listener.tcp_listener import TcpListener
+from envoymesh.network.tls.tls_context import TlsContext
 from envoymesh.server.version import version_text
 from envoymesh.upstream.cluster import Cluster
 

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 from envoy.config.core.v3.base_pb2 import Node
 
+from envoymesh.access_loggers import AccessLog
+from envoymesh.access_loggers.config import AccessLogContext, read_access_log
 from envoymesh.admin.node.config import Build, Extension, local_node
 from envoymesh.config.reader import Reader
-from envoymesh.filters.registry import FILTERS
-from envoymesh.http.access_log import AccessLog
-from envoymesh.http.access_log.config import AccessLogContext, read_access_log
+from envoymesh.filters.http.registry import FILTERS
+from envoymesh.matching.config import read_string_matcher
+from envoymesh.matching.matchers import BytesMatcher
 from envoymesh.network.api import Address
 from envoymesh.network.config import read_address, read_listener
 from envoymesh.network.settings import ListenerSettings
 from envoymesh.options import Options
-from envoymesh.router.config import read_string_matcher
-from envoymesh.router.matchers import BytesMatcher
 from envoymesh.server.runtime import flatten
 from envoymesh.server.version import SEMANTIC_VERSION, version_metadata
 from envoymesh.server.watchdog import Watchdogs, WatchdogSettings

@@ -12,30 +12,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from envoymesh.access_loggers.config import read_access_log
+from envoymesh.access_loggers.connection_log import ConnectionLog
 from envoymesh.config.reader import Reader
-from envoymesh.filters.context import FilterContext
-from envoymesh.filters.registry import FILTERS, read_route_filter_config
-from envoymesh.http.access_log.config import read_access_log
-from envoymesh.http.access_log.connection_log import ConnectionLog
-from envoymesh.http.config import HttpConfigContext, read_connection_manager
-from envoymesh.http.connection_manager import ConnectionManager
-from envoymesh.http.context import HttpContext
-from envoymesh.http.date import DateProvider
-from envoymesh.http.filter_plan import NamedFilter
-from envoymesh.http.request_id import RequestIdGenerator
-from envoymesh.http.settings import HttpConnectionManagerSettings
-from envoymesh.http.stats import (
-    Http1CodecStats,
-    Http2CodecStats,
+from envoymesh.filters.http.context import FilterContext
+from envoymesh.filters.http.registry import FILTERS, read_route_filter_config
+from envoymesh.filters.network.http_connection_manager.config import HttpConfigContext, read_connection_manager
+from envoymesh.filters.network.http_connection_manager.connection_manager import ConnectionManager
+from envoymesh.filters.network.http_connection_manager.context import HttpContext
+from envoymesh.filters.network.http_connection_manager.date import DateProvider
+from envoymesh.filters.network.http_connection_manager.request_id import RequestIdGenerator
+from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
+from envoymesh.filters.network.http_connection_manager.stats import (
     HttpConnectionManagerStats,
     ListenerHttpStats,
     UnusedTracingStats,
 )
+from envoymesh.http.filter_manager.filter_plan import NamedFilter
+from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
 from envoymesh.network.api import Connection
-from envoymesh.network.dispatcher import LoopDispatcher
-from envoymesh.network.listener import TcpListener
+from envoymesh.network.listener.tcp_listener import TcpListener
+from envoymesh.network.loop.dispatcher import LoopDispatcher
+from envoymesh.network.loop.shortage import Shortage
 from envoymesh.network.settings import FilterChainSettings, ListenerSettings
-from envoymesh.network.shortage import Shortage
 from envoymesh.network.stats import (
     AdminListenerStats,
     ListenerStats,

@@ -13,7 +13,7 @@ from types import FrameType
 from envoymesh.config.load import load_bootstrap
 from envoymesh.errors import ConfigError, EnvoymeshError
 from envoymesh.native.loader import SOURCE, STALE
-from envoymesh.network.dispatcher import new_event_loop
+from envoymesh.network.loop.dispatcher import new_event_loop
 from envoymesh.options import Options
 from envoymesh.server import collector
 from envoymesh.server.log import ProcessLog

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from envoymesh.admin.certificate_view import NEVER, days_until_first_expires
 from envoymesh.admin.process_memory import process_memory
 from envoymesh.admin.views import CertificateEntry, ServerState
-from envoymesh.filters.router.stats import UnusedAsyncClientStats
-from envoymesh.network.dispatcher import LoopDispatcher
+from envoymesh.filters.http.router.stats import UnusedAsyncClientStats
+from envoymesh.network.loop.dispatcher import LoopDispatcher
 from envoymesh.server.version import revision
 from envoymesh.server.watchdog import Lifeline, Watchdog, Watchdogs
 from envoymesh.stats import Store

@@ -14,25 +14,25 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from envoymesh.access_loggers.config import AccessLogContext
 from envoymesh.admin.filter import admin_filter_factory
 from envoymesh.admin.registry import Admin
 from envoymesh.admin.views import ServerState
 from envoymesh.config.load import LoadedBootstrap
 from envoymesh.errors import ConfigError
-from envoymesh.http.access_log.config import AccessLogContext
-from envoymesh.http.config import HttpConfigContext
+from envoymesh.filters.network.http_connection_manager.config import HttpConfigContext
+from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.http.filter import FilterFactory
-from envoymesh.http.filter_plan import FilterChainFactory
-from envoymesh.http.settings import HttpConnectionManagerSettings
-from envoymesh.network.connector import LoopConnector
-from envoymesh.network.dispatcher import LoopDispatcher
-from envoymesh.network.dns import CaresResolver
-from envoymesh.network.listener import TcpListener
+from envoymesh.http.filter_manager.filter_plan import FilterChainFactory
+from envoymesh.network.connection.connector import LoopConnector
+from envoymesh.network.dns.resolver import CaresResolver
+from envoymesh.network.listener.tcp_listener import TcpListener
+from envoymesh.network.loop.dispatcher import LoopDispatcher
+from envoymesh.network.loop.shortage import Shortage
+from envoymesh.network.loop.slices import Slices
 from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings
-from envoymesh.network.shortage import Shortage
-from envoymesh.network.slices import Slices
 from envoymesh.network.stats import DnsStats, SslStats
-from envoymesh.network.tls import upstream_context
+from envoymesh.network.tls.tls_context import upstream_context
 from envoymesh.options import Options
 from envoymesh.router.table import RouteTable
 from envoymesh.server.access_log_file import AccessLogFiles

@@ -12,8 +12,8 @@ from envoymesh.http.config import read_http1_options, read_http2_options
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.network.config import read_upstream_socket
+from envoymesh.network.connection.sockets import ip_literal
 from envoymesh.network.settings import UpstreamTlsSettings
-from envoymesh.network.sockets import ip_literal
 from envoymesh.runtime import RuntimeReader
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
 

@@ -12,14 +12,14 @@ from typing import Any
 from envoymesh.admin.messages import parse_target
 from envoymesh.config.yaml_loader import load_json, load_yaml
 from envoymesh.errors import ConfigError
+from envoymesh.filters.network.http_connection_manager import path as paths
 from envoymesh.formatter import Formatter
-from envoymesh.http import path as paths
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.http.http2.frames import PREFACE, SETTING, U32, Flag, FrameType, frame
 from envoymesh.http.http2.hpack import Decoder, Encoder
-from envoymesh.network.client_hello import ClientHelloReader
+from envoymesh.network.listener.client_hello import ClientHelloReader
 from tests.fuzz.driver import Http1ClientSide, Http1ServerSide, Http2ClientSide, Http2ServerSide, Side, deliver
 from tests.unit.http.http1.recorders import answer
 

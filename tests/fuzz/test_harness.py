@@ -13,7 +13,7 @@ from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.http1 import Http1ServerCodec
 from envoymesh.http.http1.chunked import ChunkedDecoder
 from envoymesh.http.http2.hpack import Encoder
-from envoymesh.network.client_hello import ClientHelloReader
+from envoymesh.network.listener.client_hello import ClientHelloReader
 from tests.conftest import missing
 from tests.fuzz import __main__ as command_line
 from tests.fuzz import campaign, corpus, registry

@@ -48,13 +48,15 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout in which somebody has followed the recipe."""
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "envoymesh", folder / "envoymesh", ignore=shutil.ignore_patterns("built", "__pycache__"))
-    registry = folder / "envoymesh/filters/registry.py"
+    registry = folder / "envoymesh/filters/http/registry.py"
     imported, entry = [text for file, text in blocks("python") if not file or file.endswith("registry.py")]
     # The recipe's second filter is registered in the same way.
-    imported += "from envoymesh.filters.replace.filter import ReplaceFilter\n"
+    imported += "from envoymesh.filters.http.replace.filter import ReplaceFilter\n"
     entry += f'"{EMPTY}": HttpFilter("example.replace", lambda reader, context: add_replace),\n'
     text = registry.read_text()
-    text = text.replace("from envoymesh.filters.context import", imported + "from envoymesh.filters.context import", 1)
+    text = text.replace(
+        "from envoymesh.filters.http.context import", imported + "from envoymesh.filters.http.context import", 1
+    )
     begin = "FILTERS: dict[str, HttpFilter] = {\n"
     assert begin in text
     add = "def add_replace(callbacks):\n    callbacks.add_encoder_filter(ReplaceFilter())\n\n\n"

@@ -9,9 +9,9 @@ from typing import Any
 import trustme
 
 from envoymesh.network.api import Address, CloseType, ConnectionEvent
-from envoymesh.network.connector import LoopConnector
-from envoymesh.network.dispatcher import LoopDispatcher, new_event_loop
-from envoymesh.network.listener import TcpListener
+from envoymesh.network.connection.connector import LoopConnector
+from envoymesh.network.listener.tcp_listener import TcpListener
+from envoymesh.network.loop.dispatcher import LoopDispatcher, new_event_loop
 from envoymesh.network.settings import (
     CertificateSettings,
     CommonTlsSettings,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from envoymesh.filters.router import RouterFilter, RouterFilterConfig, RouterStats
+from envoymesh.filters.http.router import RouterFilter, RouterFilterConfig, RouterStats
 from envoymesh.http.codec import HttpProtocol, StreamResetReason
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.stream_info import StreamInfo

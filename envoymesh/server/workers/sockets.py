@@ -11,8 +11,8 @@ import socket
 import sys
 
 from envoymesh.errors import BindError
-from envoymesh.network.listener import TcpListener
-from envoymesh.network.sockets import listening_socket
+from envoymesh.network.connection.sockets import listening_socket
+from envoymesh.network.listener.tcp_listener import TcpListener
 
 SPREADS = sys.platform == "linux"
 """Whether SO_REUSEPORT spreads connections; elsewhere the last socket that was bound gets them all."""

@@ -23,8 +23,8 @@ from envoymesh.config.messages import new_bootstrap
 from envoymesh.config.source import Source
 from envoymesh.errors import EnvoymeshError
 from envoymesh.native.loader import SOURCE, STALE
-from envoymesh.network.dispatcher import new_event_loop
-from envoymesh.network.listener import TcpListener
+from envoymesh.network.listener.tcp_listener import TcpListener
+from envoymesh.network.loop.dispatcher import new_event_loop
 from envoymesh.server import collector
 from envoymesh.server.log import PROCESS_LOG, ProcessLog
 from envoymesh.server.server import Server

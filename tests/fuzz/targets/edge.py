@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
-from envoymesh.http import path as paths
+from envoymesh.filters.network.http_connection_manager import path as paths
 from envoymesh.http.headers import RequestHeaders
-from envoymesh.network.client_hello import MAX_CLIENT_HELLO, ClientHelloReader
+from envoymesh.network.listener.client_hello import MAX_CLIENT_HELLO, ClientHelloReader
 from envoymesh.router.config import RouteContext, read_route_table
 from envoymesh.router.table import RedirectAction, RouteTable
 from tests.fuzz.target import Target, mutated, same_however_cut

@@ -23,7 +23,7 @@ from envoymesh.errors import ConfigError
 from envoymesh.formatter import Formatter, JsonFormatter
 from envoymesh.formatter.operators import PLAIN, WITH_ARGUMENT
 from envoymesh.http.headers import RequestHeaders
-from envoymesh.network.dispatcher import new_event_loop
+from envoymesh.network.loop.dispatcher import new_event_loop
 from envoymesh.options import Options
 from envoymesh.server.access_log_file import BufferedLogFile
 from envoymesh.server.log import ProcessLog

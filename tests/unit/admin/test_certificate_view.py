@@ -6,7 +6,7 @@ import pytest
 import trustme
 
 from envoymesh.admin.certificate_view import NEVER, certificate_entry, days_until_first_expires
-from envoymesh.network.certificates import CertificateFacts, facts_of_pem
+from envoymesh.network.tls.certificates import CertificateFacts, facts_of_pem
 
 DAY = 86400
 Named = list[tuple[str, CertificateFacts]]

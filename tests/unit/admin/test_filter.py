@@ -16,7 +16,7 @@ from envoymesh.http.filter import (
     WatermarkCallbacks,
 )
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
-from envoymesh.network.slices import Slices
+from envoymesh.network.loop.slices import Slices
 from tests.support.fakes import FakeConnection, FakeDispatcher
 
 

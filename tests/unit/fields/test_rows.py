@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
+from envoymesh.access_loggers.config import AccessLogContext
 from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
-from envoymesh.http.access_log.config import AccessLogContext
-from envoymesh.http.config import HttpConfigContext, read_connection_manager
+from envoymesh.filters.network.http_connection_manager.config import HttpConfigContext, read_connection_manager
+from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.http1 import HeadersWithUnderscoresAction
-from envoymesh.http.settings import HttpConnectionManagerSettings
 from envoymesh.network.config import read_downstream_tls, read_listener, read_upstream_socket
 from envoymesh.options import Options
 from envoymesh.router.config import RouteContext, read_route_table

@@ -9,12 +9,13 @@ from google.protobuf import json_format
 
 from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
-from envoymesh.filters.buffer.config import buffer_filter_factory
-from envoymesh.filters.context import FilterContext
-from envoymesh.filters.registry import read_route_filter_config
-from envoymesh.router.config import RouteContext, read_route_table, read_value_matcher
+from envoymesh.filters.http.buffer.config import buffer_filter_factory
+from envoymesh.filters.http.context import FilterContext
+from envoymesh.filters.http.registry import read_route_filter_config
+from envoymesh.matching.config import read_value_matcher
+from envoymesh.matching.matchers import StringMatcher
+from envoymesh.router.config import RouteContext, read_route_table
 from envoymesh.router.cors import CorsPolicy
-from envoymesh.router.matchers import StringMatcher
 from envoymesh.router.table import ClusterAction
 from envoymesh.server.listeners import read_http_filters
 from envoymesh.stats import Store

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
+from envoymesh.access_loggers.config import AccessLogContext, read_filter
 from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
 from envoymesh.formatter import Formatter, FormatterContext, JsonFormatter
-from envoymesh.http.access_log.config import AccessLogContext, read_filter
 from envoymesh.http.codec import HttpProtocol
 from envoymesh.http.stream_info import FilterState, StreamInfo, TextState
 from tests.support.fakes import FakeConnection, FakeRuntime

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from envoymesh.network.api import CloseType, ConnectionEvent
-from envoymesh.network.connection import READ_SHARE
+from envoymesh.network.connection.tcp_connection import READ_SHARE
 from envoymesh.network.settings import CertificateSettings
 from tests.support.network import Net, Watcher, plain_listener, tls_chain
 from tests.unit.network.conftest import Run
-from tests.unit.network.test_tls_connection import client_context
+from tests.unit.network.tls.test_tls_connection import client_context
 
 SENT = bytes(range(256)) * 4000
 

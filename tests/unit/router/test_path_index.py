@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envoymesh.http.headers import RequestHeaders
-from envoymesh.router.matchers import HeaderMatcher, RegexMatcher, RegexSet
+from envoymesh.matching.matchers import HeaderMatcher, RegexMatcher, RegexSet
 from envoymesh.router.path_index import runs_of
 from envoymesh.router.paths import ExactPath, PathMatcher, PrefixPath, RegexPath
 from envoymesh.router.table import INDEXED_FROM, DirectResponseAction, Route, VirtualHost

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from envoymesh.http.headers import RequestHeaders, is_grpc
-from envoymesh.router.matchers import HeaderMatcher, QueryParameterMatcher, RegexMatcher
+from envoymesh.matching.matchers import HeaderMatcher, QueryParameterMatcher, RegexMatcher
 from envoymesh.router.paths import ExactPath, PathMatcher, PrefixPath, RegexPath
 from envoymesh.router.table import (
     ClusterAction,

@@ -6,7 +6,7 @@ from typing import Any
 import trustme
 
 from envoymesh.network.settings import CommonTlsSettings, UpstreamTlsSettings, ValidationSettings
-from envoymesh.network.tls import upstream_context
+from envoymesh.network.tls.tls_context import upstream_context
 from envoymesh.server.admin import certificates
 
 

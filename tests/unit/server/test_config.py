@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from envoymesh.access_loggers.config import AccessLogContext
 from envoymesh.config.load import load_bootstrap
 from envoymesh.errors import ConfigError
-from envoymesh.http.access_log.config import AccessLogContext
 from envoymesh.options import Options
 from envoymesh.server.config import BootstrapSettings, read_bootstrap
 from envoymesh.server.watchdog import Watchdogs, WatchdogSettings

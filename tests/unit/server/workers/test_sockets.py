@@ -7,7 +7,7 @@ import pytest
 
 from envoymesh.errors import BindError
 from envoymesh.network.api import Address
-from envoymesh.network.listener import TcpListener
+from envoymesh.network.listener.tcp_listener import TcpListener
 from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings
 from envoymesh.network.stats import ListenerStats
 from envoymesh.server.workers.sockets import WorkerSockets

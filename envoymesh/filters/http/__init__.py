@@ -1,0 +1,1 @@
+"""HTTP filters, one folder each; `registry.py` lists them."""

@@ -1,0 +1,78 @@
+"""The one list of HTTP filters: message type -> its name, and what reads its settings, also those of routes.
+
+A new filter is one more line here; nothing registers itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from envoymesh.config.reader import Reader
+from envoymesh.filters.http.buffer.config import buffer_filter_factory, read_buffer_route
+from envoymesh.filters.http.context import FilterContext
+from envoymesh.filters.http.cors.config import cors_filter_factory, read_cors_route
+from envoymesh.filters.http.router.config import router_filter_factory
+from envoymesh.http.filter import FilterFactory
+from envoymesh.router.config import RouteContext
+
+_log = logging.getLogger("envoymesh.config")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpFilter:
+    """One kind of filter.
+
+    Args:
+        name: its well-known name, for ``/server_info``.
+        read: its message in `http_filters` -> what adds it to a chain. Errors: ConfigError.
+        route_type, read_route: its message in `typed_per_filter_config`, and that one's reader, where it has one.
+        is_terminal: it ends a chain; exactly one must, as its last.
+    """
+
+    name: str
+    read: Callable[[Reader, FilterContext], FilterFactory]
+    route_type: str = ""
+    read_route: Callable[[Reader, RouteContext], Any] | None = None
+    is_terminal: bool = False
+
+
+FILTERS: dict[str, HttpFilter] = {
+    "envoy.extensions.filters.http.buffer.v3.Buffer": HttpFilter(
+        "envoy.filters.http.buffer",
+        buffer_filter_factory,
+        "envoy.extensions.filters.http.buffer.v3.BufferPerRoute",
+        read_buffer_route,
+    ),
+    "envoy.extensions.filters.http.cors.v3.Cors": HttpFilter(
+        "envoy.filters.http.cors",
+        cors_filter_factory,
+        "envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        read_cors_route,
+    ),
+    "envoy.extensions.filters.http.router.v3.Router": HttpFilter(
+        "envoy.filters.http.router", router_filter_factory, is_terminal=True
+    ),
+}
+
+
+def read_route_filter_config(name: str, reader: Reader, optional: bool, context: RouteContext) -> Any:
+    """Read a filter's message in `typed_per_filter_config`: the message's type says which filter's it is, as in Envoy.
+
+    Gives None for a message that is no filter's where the filter is optional. Errors: ConfigError, in Envoy's words.
+    """
+    for each in FILTERS.values():
+        if each.route_type == reader.type_name and each.read_route is not None:
+            return each.read_route(reader, context)
+    found = FILTERS.get(reader.type_name)
+    if found is not None and found.route_type:
+        raise reader.error("", f"the filter {name} takes a {found.route_type} here, not a {reader.type_name}")
+    if optional:
+        _log.warning("%s: the optional filter %s has no settings of type %s", reader.path, name, reader.type_name)
+        reader.json()  # nobody looks at it
+        return None
+    if found is not None:
+        raise reader.error("", f"The filter {name} doesn't support virtual host or route specific configurations")
+    raise reader.error("", f"Didn't find a registered implementation for '{name}' with type URL: '{reader.type_name}'")

@@ -1,0 +1,395 @@
+"""The router filter: the last of the chain, and the bridge between `router` and `upstream`.
+
+It decides with the route's settings, sends through `UpstreamRequest`, one try at a time, and passes the
+response on. Retry decisions are `router.retry`'s, their bookkeeping is in `retry_state.py`.
+
+Rules of this module:
+- `_request` is the current try, as long as something is to come of it; events of any other are not for us.
+- A call into the pool, the chain or the codec may destroy this stream: what belongs together is done before it.
+- Every end (answer, failure, destruction) goes through `_clean_up`: no timer and no retry outlives it.
+"""
+
+from __future__ import annotations
+
+from envoymesh.filters.http.router import errors, outcome
+from envoymesh.filters.http.router.direct import answer_directly, answer_no_route
+from envoymesh.filters.http.router.errors import UpstreamFailure
+from envoymesh.filters.http.router.headers import finalize_request_headers, finalize_response_headers
+from envoymesh.filters.http.router.retry_state import RetryState
+from envoymesh.filters.http.router.settings import RouterFilterConfig
+from envoymesh.filters.http.router.timeouts import Timeouts, final_timeouts, set_expected_timeout
+from envoymesh.filters.http.router.upstream_request import UpstreamRequest
+from envoymesh.http.codec import StreamResetReason
+from envoymesh.http.filter import (
+    FilterDataStatus,
+    FilterHeadersStatus,
+    FilterTrailersStatus,
+    StreamDecoderFilterCallbacks,
+    StreamFilter,
+    WatermarkCallbacks,
+)
+from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders, is_grpc
+from envoymesh.http.stream_info import ResponseFlag
+from envoymesh.network.api import Dispatcher, Timer
+from envoymesh.router.retry import effective_policy
+from envoymesh.router.table import ClusterAction, Route
+from envoymesh.upstream.cluster import Cluster
+from envoymesh.upstream.host import Host
+
+
+class RouterFilter(StreamFilter, WatermarkCallbacks):
+    """One request on its way to an upstream.
+
+    Attributes:
+        request_complete: all of the request is here.
+        buffer_limit: body bytes kept while there is no stream, 0 for any number.
+    """
+
+    __slots__ = (
+        "_downstream_complete_at",
+        "_end_stream",
+        "_headers",
+        "_is_grpc",
+        "_request",
+        "_response_started",
+        "_response_timer",
+        "_retry",
+        "_route",
+        "_trailers",
+        "buffer_limit",
+        "cluster",
+        "config",
+        "dispatcher",
+        "info",
+        "request_complete",
+        "timeouts",
+    )
+
+    cluster: Cluster
+    timeouts: Timeouts
+
+    def __init__(self, config: RouterFilterConfig) -> None:
+        self.config = config
+        self._request: UpstreamRequest | None = None
+        self._retry: RetryState | None = None
+        self._response_timer: Timer | None = None
+        self._response_started = False
+        self._end_stream = False
+        self._trailers: HeaderMap | None = None
+        self._downstream_complete_at = 0.0
+        self.request_complete = False
+
+    def __repr__(self) -> str:
+        return f"<RouterFilter {self._request!r} {self._retry!r}>"
+
+    def set_decoder_filter_callbacks(self, callbacks: StreamDecoderFilterCallbacks) -> None:
+        """Called once, first."""
+        self.decoder_callbacks = callbacks
+        self.dispatcher: Dispatcher = callbacks.dispatcher
+        self.info = callbacks.stream_info
+
+    # The request
+
+    def decode_headers(self, headers: RequestHeaders, end_stream: bool) -> FilterHeadersStatus:
+        """Take the route's action."""
+        config = self.config
+        config.stats.rq_total.inc()
+        self._headers = headers
+        self.buffer_limit = self.decoder_callbacks.decoder_buffer_limit
+        route: Route | None = self.decoder_callbacks.route
+        if route is None:
+            answer_no_route(config, self.decoder_callbacks)
+        elif isinstance(route.action, ClusterAction):
+            self._forward(route, route.action, end_stream)
+        else:
+            answer_directly(config, self.decoder_callbacks, route, route.action, headers)
+        return FilterHeadersStatus.STOP
+
+    def _forward(self, route: Route, action: ClusterAction, end_stream: bool) -> None:
+        self._route = route
+        cluster = self.config.clusters.get(action.cluster)
+        if cluster is None:
+            self.config.stats.no_cluster.inc()
+            self.info.flags |= ResponseFlag.NO_CLUSTER_FOUND
+            self.decoder_callbacks.send_local_reply(action.cluster_not_found_status, b"", "cluster_not_found")
+            return
+        self.cluster = cluster
+        self.info.cluster_metadata = cluster.metadata
+        if cluster.maintenance_mode.share and cluster.maintenance_mode.holds(self.config.random):
+            cluster.stats.upstream_rq_maintenance_mode.inc()
+            self._fail(errors.MAINTENANCE_MODE, None)
+            return
+        headers = self._headers
+        self._is_grpc = is_grpc(headers)
+        configured = action.retry or route.virtual_host.retry
+        self.timeouts = final_timeouts(action, configured, headers, self.config.respect_expected_rq_timeout)
+        policy = effective_policy(configured, headers)
+        if action.idle_timeout is not None:
+            self.decoder_callbacks.set_idle_timeout(action.idle_timeout)
+        if policy is not None:
+            self._retry = RetryState(policy, self, self.config.random, self.buffer_limit)
+        self._end_stream = end_stream
+        self._try()
+        if end_stream:
+            self._on_request_complete()
+
+    def _try(self) -> None:
+        """Pick a host and send what there is of the request."""
+        info, headers = self.info, self._headers
+        info.attempt_count += 1
+        if not self.config.suppress_envoy_headers:
+            set_expected_timeout(headers, self.timeouts, self._elapsed())
+        if self._route.virtual_host.include_request_attempt_count:
+            headers.set(b"x-envoy-attempt-count", b"%d" % info.attempt_count)
+        if self._route.request_parsers and info.attempt_count == 1:
+            finalize_request_headers(self._route, headers, info, self.dispatcher.now())
+        host = self.cluster.choose_host(self._retry)
+        if host is None:
+            self._fail(errors.NO_HEALTHY_UPSTREAM, None)
+            return
+        if info.attempt_count > 1:
+            info.begin_another_try()
+        # Logged even if no connection to it comes about in time.
+        info.upstream_host = host.address
+        info.host_metadata = host.endpoint.metadata
+        request = self._request = UpstreamRequest(self, host, headers, self._end_stream)
+        if self._retry is not None:
+            self._retry.replay(request, host, self._end_stream, self._trailers)
+        request.start(host, info.protocol)
+
+    def _elapsed(self) -> float:
+        """Seconds since the request was complete."""
+        return self.dispatcher.now() - self._downstream_complete_at if self.request_complete else 0.0
+
+    def decode_data(self, data: bytes, end_stream: bool) -> FilterDataStatus:
+        """Part of the request body."""
+        self._end_stream = end_stream
+        if self._retry is not None and not self._retry.keep(data):
+            self._abandon_retries()
+        if self._request is not None:
+            self._request.send_data(data, end_stream)
+        if end_stream:
+            self._on_request_complete()
+        return FilterDataStatus.STOP_NO_BUFFER
+
+    def _abandon_retries(self) -> None:
+        """The body is too large to keep: this try is the last, or there is none any more."""
+        self.cluster.stats.retry_or_shadow_abandoned.inc()
+        self._cancel_retry()
+        if self._request is None:
+            self._clean_up()
+            failure = errors.RETRY_BUFFER_EXCEEDED
+            self.decoder_callbacks.send_local_reply(failure.status, failure.body, failure.details, self._mark_reply)
+
+    def decode_trailers(self, trailers: HeaderMap) -> FilterTrailersStatus:
+        """The request's trailers."""
+        self._end_stream = True
+        self._trailers = trailers
+        if self._request is not None:
+            self._request.send_trailers(trailers)
+        self._on_request_complete()
+        return FilterTrailersStatus.STOP
+
+    def _on_request_complete(self) -> None:
+        """All of the request is here: its response timeout begins (`RouteAction.timeout`)."""
+        self.request_complete = True
+        self._downstream_complete_at = self.dispatcher.now()
+        request = self._request
+        if request is None and (self._retry is None or not self._retry.is_waiting):
+            return
+        if self.timeouts.overall:
+            self._response_timer = self.decoder_callbacks.create_timer(self._on_response_timeout)
+            self._response_timer.enable(self.timeouts.overall)
+        if request is not None:
+            request.start_per_try_timer()
+
+    def pause_request(self) -> None:
+        """The upstream's write buffer, or what waits for a stream, is full."""
+        self.cluster.stats.upstream_flow_control_backed_up_total.inc()
+        self.decoder_callbacks.on_decoder_filter_above_write_buffer_high_watermark()
+
+    def resume_request(self) -> None:
+        """There is room again."""
+        self.cluster.stats.upstream_flow_control_drained_total.inc()
+        self.decoder_callbacks.on_decoder_filter_below_write_buffer_low_watermark()
+
+    # The response
+
+    def on_upstream_1xx_headers(self, headers: ResponseHeaders) -> None:
+        """An interim response; after one that the client may have seen, there is no other try."""
+        self._charge(headers.status, None)
+        self._cancel_retry()
+        self.decoder_callbacks.encode_1xx_headers(headers)
+
+    def on_upstream_headers(self, request: UpstreamRequest, headers: ResponseHeaders, end_stream: bool) -> None:
+        """The response begins: retry it, or pass it on."""
+        retry = self._retry
+        if retry is not None and retry.wants_response(headers):
+            self._retry_instead_of(request, headers.status, retry)
+            return
+        self._charge(headers.status, request.host)
+        outcome.count_headers(request, headers, end_stream, self._is_grpc)
+        if self.request_complete and not self.config.suppress_envoy_headers:
+            headers.set(b"x-envoy-upstream-service-time", b"%d" % (self._elapsed() * 1000))
+        if self._route.virtual_host.include_attempt_count_in_response:
+            headers.set(b"x-envoy-attempt-count", b"%d" % self.info.attempt_count)
+        if self._route.response_parsers:
+            finalize_response_headers(self._route, self._headers, headers, self.info, self.dispatcher.now())
+        self._response_started = True
+        if end_stream:
+            self._on_upstream_complete(request)
+        else:
+            self.decoder_callbacks.add_downstream_watermark_callbacks(self)
+        self.decoder_callbacks.encode_headers(headers, end_stream, "via_upstream")
+
+    def _retry_instead_of(self, request: UpstreamRequest, status: int, retry: RetryState) -> None:
+        """Drop a response; the connection goes with it where it cannot be read to its end (HTTP/1)."""
+        self.cluster.code_stats.charge_retried(status)
+        outcome.count_error(request.host)
+        self._request = None
+        retry.schedule(self._try)
+        request.reset()
+
+    def _charge(self, status: int, host: Host | None) -> None:
+        """Count a response by its code; as in Envoy a host's errors are among what `dynamic_stats` leaves out."""
+        if not self.config.dynamic_stats:
+            return
+        self.cluster.code_stats.charge(status, self._is_internal(), host is not None and host.canary)
+        if status >= 500:
+            outcome.count_error(host)
+
+    def _is_internal(self) -> bool:
+        return self._headers.get(b"x-envoy-internal") == b"true"
+
+    def on_upstream_data(self, request: UpstreamRequest, data: bytes, end_stream: bool) -> None:
+        """Part of the response body."""
+        if end_stream:
+            outcome.count_end(request, None)
+            self._on_upstream_complete(request)
+        self.decoder_callbacks.encode_data(data, end_stream)
+
+    def on_upstream_trailers(self, request: UpstreamRequest, trailers: HeaderMap) -> None:
+        """The response's trailers."""
+        outcome.count_end(request, trailers)
+        self._on_upstream_complete(request)
+        self.decoder_callbacks.encode_trailers(trailers)
+
+    def _on_upstream_complete(self, request: UpstreamRequest) -> None:
+        self.info.last_upstream_rx = now = self.dispatcher.now()
+        if self.request_complete and self.config.dynamic_stats:
+            took = now - self._downstream_complete_at
+            self.cluster.code_stats.record_time(int(took * 1000), self._is_internal())
+        self._request = None
+        self._clean_up()
+        request.reset()
+
+    # Failures
+
+    def on_upstream_reset(
+        self, request: UpstreamRequest, reason: StreamResetReason, transport_reason: str, request_started: bool
+    ) -> None:
+        """The try failed: retry it, or tell the client."""
+        self._request = None
+        started = self._response_started
+        if not started and self._retry_after(request, reason, request_started):
+            return
+        retried = self.info.attempt_count > 1
+        failure = errors.failure_of_reset(reason, transport_reason, started=started, retried=retried)
+        if started:
+            self._cut(failure, request)
+        else:
+            self._fail(failure, request.host)
+
+    def _retry_after(self, request: UpstreamRequest, reason: StreamResetReason, request_started: bool) -> bool:
+        """Schedule the next try after one without a response, if the policy has any left."""
+        retry = self._retry
+        if retry is None or not retry.wants_reset(reason, request_started):
+            return False
+        outcome.count_error(request.host)
+        retry.schedule(self._try)
+        return True
+
+    def _fail(self, failure: UpstreamFailure, host: Host | None, charge: bool = True) -> None:
+        """Answer with a failure, counted as the host's where there is one."""
+        self.info.flags |= failure.flag
+        self._clean_up()
+        if charge:
+            self._charge(failure.status, host)
+        mark = self._mark_overloaded if failure.flag == ResponseFlag.UPSTREAM_OVERFLOW else self._mark_reply
+        self.decoder_callbacks.send_local_reply(failure.status, failure.body, failure.details, mark)
+
+    def _cut(self, failure: UpstreamFailure, request: UpstreamRequest) -> None:
+        """The response has begun and cannot end: reset it."""
+        self.info.flags |= failure.flag
+        self._clean_up()
+        if request.awaits_grpc_status:
+            outcome.count_error(request.host)
+            self.config.stats.rq_reset_after_downstream_response_started.inc()
+        self.decoder_callbacks.reset_stream(StreamResetReason.LOCAL_RESET, failure.details)
+
+    def _mark_reply(self, headers: ResponseHeaders) -> None:
+        if self._route.virtual_host.include_attempt_count_in_response:
+            headers.set(b"x-envoy-attempt-count", b"%d" % self.info.attempt_count)
+
+    def _mark_overloaded(self, headers: ResponseHeaders) -> None:
+        if not self.config.suppress_envoy_headers:
+            headers.set(b"x-envoy-overloaded", b"true")
+        self._mark_reply(headers)
+
+    # Timeouts
+
+    def _on_response_timeout(self) -> None:
+        """The whole took too long; between two tries there is no upstream that it could be counted against."""
+        self.cluster.stats.upstream_rq_timeout.inc()
+        request, self._request = self._request, None
+        if request is None:
+            self._fail(errors.RESPONSE_TIMEOUT, None, charge=False)
+            return
+        outcome.count_timeout(request.host)
+        request.reset()
+        if self._response_started:
+            self._cut(errors.RESPONSE_TIMEOUT, request)
+        else:
+            self._fail(errors.RESPONSE_TIMEOUT, request.host)
+
+    def on_per_try_timeout(self, request: UpstreamRequest) -> None:
+        """A try took too long: the next one, if the policy has any left."""
+        self.cluster.stats.upstream_rq_per_try_timeout.inc()
+        outcome.count_timeout(request.host)
+        self._request = None
+        if not self._retry_after(request, StreamResetReason.LOCAL_RESET, request_started=True):
+            self._fail(errors.PER_TRY_TIMEOUT, request.host)
+
+    # WatermarkCallbacks: the client is slower than the upstream
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        """Stop reading the response."""
+        self.cluster.stats.upstream_flow_control_paused_reading_total.inc()
+        if self._request is not None:
+            self._request.read_disable(True)
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        """Go on reading the response."""
+        self.cluster.stats.upstream_flow_control_resumed_reading_total.inc()
+        if self._request is not None:
+            self._request.read_disable(False)
+
+    # The end
+
+    def on_destroy(self) -> None:
+        """The downstream stream is gone: stop everything."""
+        self._clean_up()
+        request, self._request = self._request, None
+        if request is not None:
+            request.reset()
+
+    def _clean_up(self) -> None:
+        timer, self._response_timer = self._response_timer, None
+        if timer is not None:
+            timer.disable()
+        self._cancel_retry()
+
+    def _cancel_retry(self) -> None:
+        retry, self._retry = self._retry, None
+        if retry is not None:
+            retry.cancel()

@@ -1,0 +1,165 @@
+"""The bookkeeping of one request's retries: what is left, what was sent, when the next try comes.
+
+Decisions are `router.retry.RetryPolicy`'s; the cluster's retry circuit breaker is asked here. It must not send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from envoymesh.http.codec import StreamResetReason
+from envoymesh.http.headers import HeaderMap, ResponseHeaders
+from envoymesh.http.stream_info import ResponseFlag
+from envoymesh.network.api import Timer
+from envoymesh.router.retry import RetryPolicy, was_rate_limited
+from envoymesh.upstream.api import LoadBalancerContext
+
+if TYPE_CHECKING:
+    from envoymesh.filters.http.router.filter import RouterFilter
+    from envoymesh.filters.http.router.upstream_request import UpstreamRequest
+    from envoymesh.upstream.host import Host
+
+_CONNECT_FAILURES: Final = frozenset(
+    {
+        StreamResetReason.LOCAL_CONNECTION_FAILURE,
+        StreamResetReason.REMOTE_CONNECTION_FAILURE,
+        StreamResetReason.CONNECTION_TIMEOUT,
+    }
+)
+
+
+class RetryState(LoadBalancerContext):
+    """Retries of one request; also its LoadBalancerContext, which avoids hosts already tried.
+
+    Args:
+        random: uniform in [0, 1), for back-off.
+        buffer_limit: body bytes kept for the next try, 0 for any number; a larger body is not tried again.
+    """
+
+    __slots__ = (
+        "_body",
+        "_buffer_limit",
+        "_holds_resource",
+        "_policy",
+        "_random",
+        "_retries",
+        "_router",
+        "_timer",
+        "_tried",
+    )
+
+    def __init__(
+        self, policy: RetryPolicy, router: RouterFilter, random: Callable[[], float], buffer_limit: int
+    ) -> None:
+        self._policy = policy
+        self._router = router
+        self._random = random
+        self._buffer_limit = buffer_limit
+        self._body: bytearray | None = None  # bytes only: a client may send them one by one
+        self._retries = 0
+        self._tried: list[Host] = []
+        self._timer: Timer | None = None
+        self._holds_resource = False
+
+    def __repr__(self) -> str:
+        return f"<RetryState {self._retries}/{self._policy.num_retries} waiting={self.is_waiting}>"
+
+    # LoadBalancerContext
+
+    def hash_key(self) -> int | None:
+        """No hash policy here."""
+        return None
+
+    def should_select_another_host(self, host: Host) -> bool:
+        """Whether the balancer should look further (the `previous_hosts` predicate)."""
+        return self._policy.avoid_previous_hosts and host in self._tried
+
+    def host_selection_attempts(self) -> int:
+        """How often the balancer may look further (`host_selection_retry_max_attempts`)."""
+        return self._policy.host_selection_attempts
+
+    # The request body
+
+    def keep(self, data: bytes) -> bool:
+        """Remember body bytes; False when they are too many, and there can be no other try."""
+        body = self._body
+        if body is None:
+            body = self._body = bytearray()
+        if 0 < self._buffer_limit < len(body) + len(data):
+            return False
+        body += data
+        return True
+
+    def replay(self, request: UpstreamRequest, host: Host, ended: bool, trailers: HeaderMap | None) -> None:
+        """Give a new try what has come so far."""
+        self._tried.append(host)
+        if self._body:
+            request.send_data(bytes(self._body), ended and trailers is None)
+        if trailers is not None:
+            request.send_trailers(trailers)
+
+    # Decisions
+
+    def wants_response(self, headers: ResponseHeaders) -> bool:
+        """Whether to drop this response and try again."""
+        return self._decide(not was_rate_limited(headers) and self._policy.wants_status(headers.status))
+
+    def wants_reset(self, reason: StreamResetReason, request_started: bool) -> bool:
+        """Whether to try again after a try that ended without a response."""
+        wanted = self._policy.wants_reset(
+            refused=reason is StreamResetReason.REMOTE_REFUSED_STREAM_RESET,
+            connect_failure=reason in _CONNECT_FAILURES,
+            overflow=reason is StreamResetReason.OVERFLOW,
+            request_started=request_started,
+        )
+        return self._decide(wanted)
+
+    def _decide(self, wanted: bool) -> bool:
+        """Whether there is to be a retry; a refusal sets its response flag (`RetryStateImpl::shouldRetry`)."""
+        stats, info = self._router.cluster.stats, self._router.info
+        if not wanted and self._holds_resource:
+            stats.upstream_rq_retry_success.inc()
+        self._release()
+        if not wanted:
+            return False
+        if self._retries >= self._policy.num_retries:
+            stats.upstream_rq_retry_limit_exceeded.inc()
+            info.flags |= ResponseFlag.UPSTREAM_RETRY_LIMIT_EXCEEDED
+            return False
+        self._retries += 1
+        retries = self._router.cluster.resource_manager().retries
+        if not retries.can_create():
+            stats.upstream_rq_retry_overflow.inc()
+            info.flags |= ResponseFlag.UPSTREAM_OVERFLOW
+            return False
+        if not self._router.config.use_retry.holds(self._random):
+            return False
+        retries.inc()
+        self._holds_resource = True
+        stats.upstream_rq_retry.inc()
+        return True
+
+    def schedule(self, retry: Callable[[], None]) -> None:
+        """Call `retry` after the back-off."""
+        self._router.cluster.stats.upstream_rq_retry_backoff_exponential.inc()
+        if self._timer is None:
+            self._timer = self._router.decoder_callbacks.create_timer(retry)
+        default_base = self._router.config.base_retry_backoff.value / 1000
+        self._timer.enable(self._policy.backoff(self._retries, self._random, default_base))
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a retry is scheduled."""
+        return self._timer is not None and self._timer.enabled
+
+    def cancel(self) -> None:
+        """There will be no retry any more."""
+        self._release()
+        if self._timer is not None:
+            self._timer.disable()
+
+    def _release(self) -> None:
+        if self._holds_resource:
+            self._holds_resource = False
+            self._router.cluster.resource_manager().retries.dec()

@@ -1,0 +1,324 @@
+"""One try of a request at one host (Envoy's `UpstreamRequest`).
+
+It waits for a pooled stream, sends what the router gives it (keeping body bytes until the stream is there, and pausing
+the client when they are many), and hands the response to the router as long as it is the router's current try. It must
+not decide about retries or answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from envoymesh.http.codec import HttpProtocol, RequestEncoder, ResponseDecoder, StreamCallbacks, StreamResetReason
+from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.network.api import Connection, Timer
+from envoymesh.upstream.api import Cancellable, PoolCallbacks, PoolFailureReason
+
+if TYPE_CHECKING:
+    from envoymesh.filters.http.router.filter import RouterFilter
+    from envoymesh.upstream.host import Host
+
+_FAILURE_REASONS: Final = {
+    PoolFailureReason.OVERFLOW: StreamResetReason.OVERFLOW,
+    PoolFailureReason.TIMEOUT: StreamResetReason.CONNECTION_TIMEOUT,
+    PoolFailureReason.LOCAL_CONNECTION_FAILURE: StreamResetReason.LOCAL_CONNECTION_FAILURE,
+    PoolFailureReason.REMOTE_CONNECTION_FAILURE: StreamResetReason.REMOTE_CONNECTION_FAILURE,
+}
+
+
+class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
+    """Implements PoolCallbacks, ResponseDecoder and StreamCallbacks for one try.
+
+    Attributes:
+        host: where the try goes; None once a pool refused without asking it.
+        done: nothing more comes of it: the response has ended, or the try was reset.
+        response_started: response headers are here.
+        awaits_grpc_status: whether the host did well is known only from the trailers.
+    """
+
+    __slots__ = (
+        "_body",
+        "_body_paused",
+        "_cancellable",
+        "_encoder",
+        "_end_stream",
+        "_headers",
+        "_is_http2",
+        "_per_try_timer",
+        "_request_ended",
+        "_request_paused",
+        "_response_ended",
+        "_router",
+        "_trailers",
+        "awaits_grpc_status",
+        "done",
+        "host",
+        "response_started",
+    )
+
+    def __init__(self, router: RouterFilter, host: Host, headers: RequestHeaders, end_stream: bool) -> None:
+        self._router = router
+        self.host: Host | None = host
+        self._headers = headers
+        self._end_stream = end_stream
+        self._body: bytearray | None = None  # what came before there was a stream
+        self._body_paused = False
+        self._trailers: HeaderMap | None = None
+        self._encoder: RequestEncoder | None = None
+        self._is_http2 = False
+        self._cancellable: Cancellable | None = None
+        self._per_try_timer: Timer | None = None
+        self._request_paused = 0
+        self._request_ended = False
+        self._response_ended = False
+        self.done = False
+        self.response_started = False
+        self.awaits_grpc_status = False
+
+    def __repr__(self) -> str:
+        return f"<UpstreamRequest {self.host!r} done={self.done}>"
+
+    def start(self, host: Host, downstream_protocol: HttpProtocol | None) -> None:
+        """Ask the pool for a stream; it may come, or fail, before this returns."""
+        self._cancellable = self._router.cluster.new_stream(host, self, self, downstream_protocol)
+
+    def start_per_try_timer(self) -> None:
+        """Limit this try (`RetryPolicy.per_try_timeout`), once there is a stream and the whole request."""
+        seconds = self._router.timeouts.per_try
+        if seconds and self._encoder is not None and not self.response_started and self._per_try_timer is None:
+            self._per_try_timer = self._router.decoder_callbacks.create_timer(self._on_per_try_timeout)
+            self._per_try_timer.enable(seconds)
+
+    # The request, from the router
+
+    def send_data(self, data: bytes, end_stream: bool) -> None:
+        """Part of the body; kept until there is a stream."""
+        if self.done:
+            return
+        self._end_stream = end_stream
+        if self._encoder is None:
+            self._keep(data)
+            return
+        if end_stream:
+            self._end_request()
+        self._encoder.encode_data(data, end_stream)
+
+    def _keep(self, data: bytes) -> None:
+        body = self._body
+        if body is None:
+            body = self._body = bytearray()
+        body += data
+        if 0 < self._router.buffer_limit < len(body) and not self._body_paused:
+            self._body_paused = True
+            self.on_above_write_buffer_high_watermark()
+
+    def send_trailers(self, trailers: HeaderMap) -> None:
+        """The request's trailers."""
+        if self.done:
+            return
+        if self._encoder is None:
+            self._trailers = trailers
+            return
+        self._end_request()
+        self._encoder.encode_trailers(trailers)
+
+    # PoolCallbacks
+
+    def on_pool_ready(
+        self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol
+    ) -> None:
+        """There is a stream: send what there is."""
+        try:
+            self._begin(encoder, host, connection, protocol)
+        except Exception as error:  # noqa: BLE001 see _fault
+            self._fault("an upstream request", error)
+
+    def _begin(self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol) -> None:
+        router = self._router
+        self._cancellable = None
+        self._encoder = encoder
+        self._is_http2 = protocol is HttpProtocol.HTTP2
+        self.host = host
+        info = router.info
+        info.upstream_host = host.address
+        info.upstream_host_name = host.hostname
+        info.upstream_connection = connection
+        info.upstream_meter = encoder
+        info.upstream_protocol = protocol
+        info.first_upstream_tx = router.dispatcher.now()
+        encoder.set_callbacks(self)
+        if router.request_complete:
+            self.start_per_try_timer()
+        if self._body is not None or self._trailers is not None:
+            self._send_kept(encoder)
+        else:
+            if self._end_stream:
+                self._request_ended = True
+                info.last_upstream_tx = info.first_upstream_tx
+            encoder.encode_headers(self._headers, self._end_stream)
+
+    def _end_request(self) -> None:
+        self._request_ended = True
+        self._router.info.last_upstream_tx = self._router.dispatcher.now()
+
+    def _send_kept(self, encoder: RequestEncoder) -> None:
+        """Headers and what came while there was no stream; any call may end the try."""
+        body, trailers = bytes(self._body or b""), self._trailers
+        ends_with_body = self._end_stream and trailers is None
+        self._body = None
+        encoder.encode_headers(self._headers, False)
+        if not self.done and (body or ends_with_body):
+            if ends_with_body:
+                self._end_request()
+            encoder.encode_data(body, ends_with_body)
+        if not self.done and trailers is not None:
+            self._end_request()
+            encoder.encode_trailers(trailers)
+        if not self.done and self._body_paused:
+            self._body_paused = False
+            self.on_below_write_buffer_low_watermark()
+
+    def on_pool_failure(self, reason: PoolFailureReason, transport_failure_reason: str, host: Host | None) -> None:
+        """There will be no stream."""
+        self._cancellable = None
+        self.host = host
+        info = self._router.info
+        info.upstream_host = None if host is None else host.address
+        info.upstream_host_name = "" if host is None else host.hostname
+        info.upstream_failure_reason = transport_failure_reason
+        self._finish()
+        reset = _FAILURE_REASONS[reason]
+        try:
+            self._router.on_upstream_reset(self, reset, transport_failure_reason, request_started=False)
+        except Exception as error:  # noqa: BLE001 see _fault
+            self._fault("a pool's failure", error)
+
+    # ResponseDecoder
+
+    def decode_1xx_headers(self, headers: ResponseHeaders) -> None:
+        """An interim response."""
+        if not self.done:
+            try:
+                self._router.on_upstream_1xx_headers(headers)
+            except Exception as error:  # noqa: BLE001 see _fault
+                self._fault("an interim response", error)
+
+    def decode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
+        """The response begins."""
+        if self.done:
+            return
+        self.response_started = True
+        self._router.info.first_upstream_rx = self._router.dispatcher.now()
+        if self._per_try_timer is not None:
+            self._per_try_timer.disable()
+        if end_stream:
+            self._end_response()
+        try:
+            self._router.on_upstream_headers(self, headers, end_stream)
+        except Exception as error:  # noqa: BLE001 see _fault
+            self._fault("a response's headers", error)
+
+    def decode_data(self, data: bytes, end_stream: bool) -> None:
+        """Part of the response body."""
+        if self.done:
+            return
+        if end_stream:
+            self._end_response()
+        try:
+            self._router.on_upstream_data(self, data, end_stream)
+        except Exception as error:  # noqa: BLE001 see _fault
+            self._fault("a response's data", error)
+
+    def decode_trailers(self, trailers: HeaderMap) -> None:
+        """The response's trailers."""
+        if self.done:
+            return
+        self._end_response()
+        try:
+            self._router.on_upstream_trailers(self, trailers)
+        except Exception as error:  # noqa: BLE001 see _fault
+            self._fault("a response's trailers", error)
+
+    def _end_response(self) -> None:
+        self._response_ended = True
+        self._finish()
+
+    # StreamCallbacks of the upstream stream
+
+    def on_reset_stream(self, reason: StreamResetReason, details: str) -> None:
+        """The upstream stream is gone. `details` are the codec's; a client is told those of the connection."""
+        if self.done:
+            return
+        self._finish()
+        self._encoder = None
+        if self._is_http2:
+            stats = self._router.cluster.stats
+            if reason is StreamResetReason.REMOTE_RESET:
+                stats.upstream_rq_rx_reset.inc()
+            elif reason is StreamResetReason.PROTOCOL_ERROR:
+                stats.upstream_rq_tx_reset.inc()
+        connection = self._router.info.upstream_connection
+        transport_reason = "" if connection is None else connection.failure_reason
+        try:
+            self._router.on_upstream_reset(self, reason, transport_reason, request_started=True)
+        except Exception as error:  # noqa: BLE001 see _fault
+            self._fault("an upstream reset", error)
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        """The upstream is slower than the client: stop reading the request."""
+        self._request_paused += 1
+        self._router.pause_request()
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        """The upstream caught up."""
+        self._request_paused -= 1
+        self._router.resume_request()
+
+    def on_response_held(self) -> None:
+        """A server's."""
+
+    def on_response_sent(self) -> None:
+        """A server's."""
+
+    # Back-pressure from downstream
+
+    def read_disable(self, disable: bool) -> None:
+        """The client is slower than the upstream: stop (or go on) reading the response."""
+        if self._encoder is not None and not self.done:
+            self._encoder.read_disable(disable)
+
+    # The end
+
+    def reset(self) -> None:
+        """Nothing more is wanted of the try: cancel the wait, or reset a stream of which not all is over.
+
+        After a complete response the upstream needs no more of the request (RFC 9113 section 8.1).
+        """
+        self._finish()
+        cancellable, self._cancellable = self._cancellable, None
+        encoder, self._encoder = self._encoder, None
+        if cancellable is not None:
+            cancellable.cancel()
+        elif encoder is not None and not (self._request_ended and self._response_ended):
+            if self._is_http2:
+                self._router.cluster.stats.upstream_rq_tx_reset.inc()
+            encoder.reset_stream(StreamResetReason.LOCAL_RESET)
+
+    def _finish(self) -> None:
+        self.done = True
+        self._body = None
+        if self._encoder is not None:
+            self._encoder.set_callbacks(None)
+        if self._per_try_timer is not None:
+            self._per_try_timer.disable()
+        while self._request_paused:
+            self._request_paused -= 1
+            self._router.resume_request()
+
+    def _fault(self, where: str, error: Exception) -> None:
+        """What a stream does wrong must not reach the upstream's connection or pool, which serve others too."""
+        self._router.decoder_callbacks.on_exception(where, error)
+
+    def _on_per_try_timeout(self) -> None:
+        self.reset()
+        self._router.on_per_try_timeout(self)

@@ -1,0 +1,215 @@
+"""envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager -> settings.
+
+Each function reads one message through a `Reader`; a field that is not read here is refused by its path.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from envoymesh.access_loggers.config import AccessLogContext, read_access_log
+from envoymesh.config.reader import Reader
+from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings, Network
+from envoymesh.http.config import read_http1_options, read_http2_options
+from envoymesh.http.filter_manager.filter_plan import FilterChainFactory, NamedFilter
+from envoymesh.http.http2 import Http2Settings
+from envoymesh.router.config import RouteContext, read_route_table
+from envoymesh.router.table import RouteTable
+from envoymesh.runtime import RuntimeReader
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConfigContext:
+    """What settings need from the server.
+
+    Args:
+        read_filters: reads `http_filters`, given the `stat_prefix`; the terminal filter is the last.
+        access_logs: what access logs need.
+        routes: what routes need.
+        local_address: shown for loopback peers in x-forwarded-for.
+        service_cluster, service_node: the node's, for `add_user_agent`.
+        runtime: where defaults come from that a runtime key may change at load.
+    """
+
+    read_filters: Callable[[Sequence[Reader], str], Sequence[NamedFilter]]
+    access_logs: AccessLogContext
+    routes: RouteContext
+    local_address: str
+    service_cluster: str
+    service_node: str
+    runtime: RuntimeReader
+    random: Callable[[], float]
+
+
+def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpConnectionManagerSettings:
+    """Read one connection manager filter. Errors: ConfigError with the field's path."""
+    common = reader.message_("common_http_protocol_options")
+    flushing = _read_flushing(reader)
+    forwarding = _read_forwarding(reader)
+    routes = _read_routes(reader, context)
+    limits = _read_header_limits(reader, common, context.runtime)
+    return HttpConnectionManagerSettings(
+        stat_prefix=reader.string("stat_prefix"),
+        route_table=routes,
+        filters=FilterChainFactory(_read_filters(reader, context), routes.chooses_filters),
+        codec_type=_read_codec_type(reader),
+        server_name=(reader.string("server_name") or "envoy").encode(),
+        server_header_transformation=reader.enum("server_header_transformation"),
+        via=reader.string("via").encode(),
+        use_remote_address=forwarding.use_remote_address,
+        xff_num_trusted_hops=forwarding.trusted_hops,
+        skip_xff_append=reader.boolean("skip_xff_append"),
+        append_x_forwarded_port=reader.boolean("append_x_forwarded_port"),
+        internal_networks=forwarding.internal_networks,
+        local_address=context.local_address,
+        generate_request_id=reader.boolean("generate_request_id", True),
+        preserve_external_request_id=reader.boolean("preserve_external_request_id"),
+        always_set_request_id_in_response=reader.boolean("always_set_request_id_in_response"),
+        user_agent=context.service_cluster.encode() if reader.boolean("add_user_agent") else b"",
+        node_id=context.service_node.encode(),
+        proxy_100_continue=reader.boolean("proxy_100_continue"),
+        normalize_path=_read_normalize_path(reader, context),
+        merge_slashes=reader.boolean("merge_slashes"),
+        path_with_escaped_slashes_action=_read_escaped_slashes(reader, context),
+        strip_port=_read_strip_port(reader),
+        stream_idle_timeout=_seconds(reader, "stream_idle_timeout", 300.0),
+        request_timeout=_seconds(reader, "request_timeout", 0.0),
+        request_headers_timeout=_seconds(reader, "request_headers_timeout", 0.0),
+        idle_timeout=_seconds(common, "idle_timeout", 3600.0),
+        max_connection_duration=_seconds(common, "max_connection_duration", 0.0),
+        max_stream_duration=_seconds(common, "max_stream_duration", 0.0),
+        max_requests_per_connection=common.integer("max_requests_per_connection") if common else 0,
+        drain_timeout=_seconds(reader, "drain_timeout", 5.0),
+        delayed_close_timeout=_seconds(reader, "delayed_close_timeout", 1.0),
+        access_logs=tuple(read_access_log(log, context.access_logs) for log in reader.repeated("access_log")),
+        access_log_flush_interval=flushing.interval,
+        flush_access_log_on_new_request=flushing.on_new_request,
+        http1=read_http1_options(
+            reader.message_("http_protocol_options"), common, max_headers_kb=limits.kb, max_headers_count=limits.count
+        ),
+        http2=_read_http2(reader, common, limits),
+    )
+
+
+def _read_filters(reader: Reader, context: HttpConfigContext) -> Sequence[NamedFilter]:
+    filters = reader.repeated("http_filters")
+    if not filters:
+        # Envoy starts without, and then answers no request at all.
+        raise reader.error("http_filters", "missing terminal filter: the last must be envoy.filters.http.router")
+    return context.read_filters(filters, reader.string("stat_prefix"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Flushing:
+    interval: float
+    on_new_request: bool
+
+
+def _read_flushing(reader: Reader) -> _Flushing:
+    """HcmAccessLogOptions, or the two deprecated fields in its place."""
+    old = _Flushing(
+        _seconds(reader, "access_log_flush_interval", 0.0), reader.boolean("flush_access_log_on_new_request")
+    )
+    options = reader.message_("access_log_options")
+    if options is None:
+        return old
+    if old.on_new_request or old.interval:
+        field = "flush_access_log_on_new_request" if old.on_new_request else "access_log_flush_interval"
+        raise reader.error(field, f"Only one of {field} or access_log_options can be specified.")
+    if options.boolean("flush_log_on_tunnel_successfully_established"):
+        raise options.error("flush_log_on_tunnel_successfully_established", "envoymesh has no tunnels")
+    return _Flushing(
+        _seconds(options, "access_log_flush_interval", 0.0), options.boolean("flush_access_log_on_new_request")
+    )
+
+
+def _seconds(reader: Reader | None, field: str, default: float) -> float:
+    value = None if reader is None else reader.duration(field)
+    return default if value is None else value
+
+
+def _read_routes(reader: Reader, context: HttpConfigContext) -> RouteTable:
+    if reader.which("route_specifier") != "route_config":
+        field = reader.which("route_specifier") or "route_config"
+        raise reader.error(field, "only an inline route_config is supported by envoymesh")
+    return read_route_table(reader.required("route_config"), context.routes)
+
+
+@dataclass(frozen=True, slots=True)
+class _HeaderLimits:
+    kb: int
+    count: int
+
+
+def _read_header_limits(reader: Reader, common: Reader | None, runtime: RuntimeReader) -> _HeaderLimits:
+    kb = runtime.number("envoy.reloadable_features.max_request_headers_size_kb", 60).value
+    count = runtime.number("envoy.reloadable_features.max_request_headers_count", 100).value
+    return _HeaderLimits(
+        reader.integer("max_request_headers_kb", kb),
+        common.integer("max_headers_count", count) if common is not None else count,
+    )
+
+
+def _read_normalize_path(reader: Reader, context: HttpConfigContext) -> bool:
+    key = context.runtime.share("http_connection_manager.normalize_path", 0.0)
+    return reader.boolean("normalize_path", key.holds(context.random))
+
+
+ESCAPED_SLASHES_ACTIONS = {2: "REJECT_REQUEST", 3: "UNESCAPE_AND_REDIRECT", 4: "UNESCAPE_AND_FORWARD"}
+
+
+def _read_escaped_slashes(reader: Reader, context: HttpConfigContext) -> str:
+    """`path_with_escaped_slashes_action`; as in Envoy the share is asked once, at load, and of any action."""
+    action = reader.enum("path_with_escaped_slashes_action")
+    default = context.runtime.number("http_connection_manager.path_with_escaped_slashes_action", 1).value
+    enabled = context.runtime.share("http_connection_manager.path_with_escaped_slashes_action_enabled", 1.0)
+    if action == "IMPLEMENTATION_SPECIFIC_DEFAULT":
+        action = ESCAPED_SLASHES_ACTIONS.get(default, "KEEP_UNCHANGED")
+    return action if enabled.holds(context.random) else "KEEP_UNCHANGED"
+
+
+def _read_codec_type(reader: Reader) -> str:
+    kind = reader.enum("codec_type")
+    if kind == "HTTP3":
+        raise reader.error("codec_type", "HTTP/3 is not supported by envoymesh")
+    return kind
+
+
+def _read_strip_port(reader: Reader) -> str:
+    if reader.boolean("strip_matching_host_port"):
+        return "matching"
+    return "any" if reader.boolean("strip_any_host_port") else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Forwarding:
+    use_remote_address: bool
+    trusted_hops: int
+    internal_networks: Sequence[Network]
+
+
+def _read_forwarding(reader: Reader) -> _Forwarding:
+    networks: list[Network] = []
+    internal = reader.message_("internal_address_config")
+    if internal is not None:
+        internal.refuse("unix_sockets")
+        networks = [_read_cidr(cidr) for cidr in internal.repeated("cidr_ranges")]
+    return _Forwarding(reader.boolean("use_remote_address"), reader.integer("xff_num_trusted_hops"), networks)
+
+
+def _read_cidr(reader: Reader) -> Network:
+    text = f"{reader.string('address_prefix')}/{reader.integer('prefix_len')}"
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise reader.error("address_prefix", f"invalid ip/mask combo '{text}': {error}") from None
+
+
+def _read_http2(reader: Reader, common: Reader | None, limits: _HeaderLimits) -> Http2Settings:
+    settings = read_http2_options(
+        reader.message_("http2_protocol_options"), max_headers_kb=limits.kb, max_headers_count=limits.count
+    )
+    underscores = common.enum("headers_with_underscores_action") if common else "ALLOW"
+    return replace(settings, headers_with_underscores_action=underscores)

@@ -1,0 +1,124 @@
+"""Whether a request may come in at all, and path and host normalisation at the edge.
+
+Envoy's checks of `ActiveStream::decodeHeaders`, in its order, and the nominations of its HTTP/1 codec. Each gives a
+`Refusal` or nothing; answering is the stream's. Must not look at routes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from envoymesh.filters.network.http_connection_manager import path as paths
+from envoymesh.filters.network.http_connection_manager.header_mutation import list_tokens
+from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
+from envoymesh.filters.network.http_connection_manager.stats import HttpConnectionManagerStats
+from envoymesh.http.codec import HttpProtocol
+from envoymesh.http.headers import RequestHeaders
+from envoymesh.network.api import Address
+from envoymesh.router.table import split_port
+
+NOMINATION_LIMIT: Final = 10
+NEVER_NOMINATED: Final = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer in the place of a route's.
+
+    Attributes:
+        details: response_code_details.
+        close: whether an HTTP/1 connection ends after the answer.
+        location: of a redirect, else empty.
+        malformed: an HTTP/1 codec's refusal in Envoy: nothing of the request is logged.
+    """
+
+    status: int
+    body: bytes
+    details: str
+    close: bool = True
+    location: bytes = b""
+    malformed: bool = False
+
+
+LOW_VERSION: Final = Refusal(426, b"Upgrade Required", "low_version", malformed=True)
+BAD_NOMINATION: Final = Refusal(400, b"Bad Request", "http1.connection_header_rejected", malformed=True)
+MISSING_HOST: Final = Refusal(400, b"", "missing_host_header")
+MISSING_PATH: Final = Refusal(404, b"", "missing_path_rejected", close=False)
+ABSOLUTE_PATH: Final = Refusal(404, b"", "absolute_path_rejected", close=False)
+BAD_PATH: Final = Refusal(400, b"", "path_normalization_failed")
+
+
+def check_request(
+    headers: RequestHeaders,
+    protocol: HttpProtocol,
+    settings: HttpConnectionManagerSettings,
+    stats: HttpConnectionManagerStats,
+    local: Address | None,
+) -> Refusal | None:
+    """Check a request and normalise its path and authority as the settings ask."""
+    if protocol is HttpProtocol.HTTP10 and not settings.http1.accept_http_10:
+        return LOW_VERSION
+    authority = headers.authority
+    if b"connection" in headers.index:
+        nominated = list_tokens(headers.joined(b"connection") or b"")
+        if not may_nominate(nominated):
+            return BAD_NOMINATION
+        if b"host" in nominated:
+            headers.authority = authority = None
+        if b"expect" in nominated:
+            headers.remove(b"expect")  # before it is looked at, as in Envoy
+    if authority is None:
+        return MISSING_HOST
+    if headers.method == b"CONNECT" and headers.protocol is None:
+        return None
+    path = headers.path
+    if not path.startswith(b"/"):
+        stats.downstream_rq_non_relative_path.inc()
+        return ABSOLUTE_PATH if path else MISSING_PATH
+    if path.find(b"#") >= 0:
+        stats.downstream_rq_failed_path_normalization.inc()
+        return BAD_PATH
+    if not settings.rewrites_paths:
+        return None
+    if settings.strip_port:
+        headers.authority = strip_port(authority, settings.strip_port, local)
+    return _normalise(headers, settings, stats)
+
+
+def may_nominate(tokens: list[bytes]) -> bool:
+    """Whether Connection may name these headers: removing some would hide where a request came from."""
+    if len(tokens) >= NOMINATION_LIMIT:
+        return False
+    return not any(token in NEVER_NOMINATED or token.startswith(b":") for token in tokens)
+
+
+def strip_port(authority: bytes, how: str, local: Address | None) -> bytes:
+    """The authority without its port: any, or (`matching`) that of the listener."""
+    host, port = split_port(authority)
+    if how == "matching" and (local is None or port != b":%d" % local.port):
+        return authority
+    return host
+
+
+def _normalise(
+    headers: RequestHeaders, settings: HttpConnectionManagerSettings, stats: HttpConnectionManagerStats
+) -> Refusal | None:
+    path: bytes | None = headers.path
+    action = settings.path_with_escaped_slashes_action
+    redirect = False
+    if action not in ("KEEP_UNCHANGED", "IMPLEMENTATION_SPECIFIC_DEFAULT") and paths.has_escaped_slashes(headers.path):
+        redirect = action == "UNESCAPE_AND_REDIRECT"
+        path = headers.path = paths.unescape_slashes(headers.path)
+        if action == "REJECT_REQUEST":
+            path = None
+    if path is not None and settings.normalize_path:
+        path = paths.normalize(path)
+    if path is None:
+        stats.downstream_rq_failed_path_normalization.inc()
+        return BAD_PATH
+    headers.path = paths.merge_slashes(path) if settings.merge_slashes else path
+    if not redirect:
+        return None
+    stats.downstream_rq_redirected_with_normalized_path.inc()
+    return Refusal(307, b"", "path_normalization_failed", close=False, location=headers.path)

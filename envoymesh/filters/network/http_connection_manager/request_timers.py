@@ -1,0 +1,72 @@
+"""The timers of a request that are not there by default: `request_timeout`, `request_headers_timeout` and
+`max_stream_duration` of the connection manager, which end a stream with a local reply, and
+`access_log_flush_interval`, which writes to its logs. They decide nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from envoymesh.network.api import Timer
+
+if TYPE_CHECKING:
+    from envoymesh.filters.network.http_connection_manager.active_stream import ActiveStream
+
+
+class RequestTimers:
+    """Runs those of the four that are configured, from the request's first byte."""
+
+    __slots__ = ("_duration", "_flush", "_headers", "_request", "_stream")
+
+    def __init__(self, stream: ActiveStream) -> None:
+        settings = stream.manager.settings
+        self._stream = stream
+        self._request = self._start(self._on_request_timeout, settings.request_timeout)
+        self._headers = self._start(self._on_headers_timeout, settings.request_headers_timeout)
+        self._duration = self._start(self._on_max_duration, settings.max_stream_duration)
+        self._flush = self._start(self._on_flush_interval, settings.access_log_flush_interval)
+
+    def _start(self, callback: Callable[[], None], seconds: float) -> Timer | None:
+        if not seconds:
+            return None
+        timer = self._stream.dispatcher.create_timer(callback, self._stream)
+        timer.enable(seconds)
+        return timer
+
+    def on_headers(self) -> None:
+        """The request's headers are complete."""
+        if self._headers is not None:
+            self._headers.disable()
+
+    def on_request_complete(self) -> None:
+        """The request is complete."""
+        if self._request is not None:
+            self._request.disable()
+
+    def disable(self) -> None:
+        """The stream is ending."""
+        for timer in (self._request, self._headers, self._duration, self._flush):
+            if timer is not None:
+                timer.disable()
+
+    def _on_request_timeout(self) -> None:
+        self._stream.manager.stats.downstream_rq_timeout.inc()
+        self._stream.time_out(408, b"request timeout", "request_overall_timeout")
+
+    def _on_headers_timeout(self) -> None:
+        self._stream.manager.stats.downstream_rq_header_timeout.inc()
+        self._stream.time_out(408, b"request header timeout", "request_header_timeout")
+
+    def _on_max_duration(self) -> None:
+        stream = self._stream
+        stream.manager.stats.downstream_rq_max_duration_reached.inc()
+        status = 504 if stream.remote_complete else 408
+        stream.time_out(status, b"downstream duration timeout", "max_duration_timeout")
+
+    def _on_flush_interval(self) -> None:
+        stream = self._stream
+        settings = stream.manager.settings
+        stream.log(stream.dispatcher.now(), "DownstreamPeriodic")
+        if self._flush is not None:
+            self._flush.enable(settings.access_log_flush_interval)

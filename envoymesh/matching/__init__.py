@@ -1,0 +1,1 @@
+"""Matchers of strings, headers and values, which routes, filters and logs use."""

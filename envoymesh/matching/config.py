@@ -1,0 +1,113 @@
+"""Messages of matchers (envoy.type.matcher.v3, envoy.config.route.v3) -> matchers.
+
+Each function reads one message through a `Reader`; a field that is not read here is refused by its path.
+"""
+
+from __future__ import annotations
+
+from envoymesh.config.reader import Reader
+from envoymesh.matching.matchers import (
+    AnyOfMatcher,
+    BooleanMatcher,
+    BytesMatcher,
+    HeaderMatcher,
+    ListMatcher,
+    NullMatcher,
+    NumberMatcher,
+    PresenceMatcher,
+    QueryParameterMatcher,
+    RangeMatcher,
+    RegexMatcher,
+    StringMatcher,
+    TextMatcher,
+    ValueMatcher,
+)
+
+
+def read_regex(reader: Reader, field: str) -> RegexMatcher:
+    """Read an envoy.type.matcher.v3.RegexMatcher field. Errors: ConfigError with RE2's reason."""
+    regex = reader.required(field)
+    # RE2 is the only engine there is; max_program_size is deprecated in Envoy and of no effect there either.
+    regex.accept("google_re2")
+    try:
+        return RegexMatcher(regex.string("regex"))
+    except ValueError as error:
+        raise regex.error("regex", f"invalid regex: {error}") from None
+
+
+def read_string_matcher(reader: Reader) -> BytesMatcher:
+    """Read an envoy.type.matcher.v3.StringMatcher."""
+    kind = reader.which("match_pattern")
+    if kind == "safe_regex":
+        return read_regex(reader, "safe_regex")
+    if kind not in ("exact", "prefix", "suffix", "contains"):
+        raise reader.error(kind or "match_pattern", "string matcher is not supported by envoymesh")
+    pattern = reader.string(kind).encode()
+    ignore_case = reader.boolean("ignore_case")
+    return StringMatcher(kind, pattern.lower() if ignore_case else pattern, ignore_case)
+
+
+def read_header_matcher(reader: Reader) -> HeaderMatcher:
+    """Read an envoy.config.route.v3.HeaderMatcher."""
+    value, present = _read_header_value(reader)
+    return HeaderMatcher(
+        name=reader.string("name").lower().encode(),
+        value=value,
+        present=present,
+        invert=reader.boolean("invert_match"),
+        missing_as_empty=reader.boolean("treat_missing_header_as_empty"),
+    )
+
+
+def _read_header_value(reader: Reader) -> tuple[BytesMatcher | None, bool]:
+    kind = reader.which("header_match_specifier")
+    if kind is None:
+        return None, True
+    if kind == "present_match":
+        return None, reader.boolean("present_match")
+    if kind == "string_match":
+        return read_string_matcher(reader.required("string_match")), True
+    if kind == "range_match":
+        limits = reader.required("range_match")
+        return RangeMatcher(limits.integer("start"), limits.integer("end")), True
+    if kind == "safe_regex_match":
+        return read_regex(reader, "safe_regex_match"), True
+    pattern = reader.string(kind).encode()
+    return StringMatcher(kind.removesuffix("_match"), pattern), True
+
+
+def read_query_parameter(reader: Reader) -> QueryParameterMatcher:
+    """Read an envoy.config.route.v3.QueryParameterMatcher."""
+    name = reader.string("name").encode()
+    kind = reader.which("query_parameter_match_specifier")
+    if kind == "string_match":
+        return QueryParameterMatcher(name, read_string_matcher(reader.required("string_match")))
+    if kind == "present_match":
+        return QueryParameterMatcher(name, present=reader.boolean("present_match"))
+    return QueryParameterMatcher(name)
+
+
+def read_value_matcher(reader: Reader) -> ValueMatcher:
+    """Read an envoy.type.matcher.v3.ValueMatcher. Errors: ConfigError."""
+    kind = reader.which("match_pattern") or ""
+    if kind == "null_match":
+        reader.accept(kind)
+        return NullMatcher()
+    if kind == "bool_match":
+        return BooleanMatcher(reader.boolean(kind))
+    if kind == "present_match":
+        return PresenceMatcher(reader.boolean(kind))
+    if kind == "string_match":
+        return TextMatcher(read_string_matcher(reader.required(kind)))
+    if kind == "list_match":
+        return ListMatcher(read_value_matcher(reader.required(kind).required("one_of")))
+    if kind == "or_match":
+        return AnyOfMatcher([read_value_matcher(each) for each in reader.required(kind).repeated("value_matchers")])
+    return _read_number_matcher(reader.required("double_match"))
+
+
+def _read_number_matcher(reader: Reader) -> NumberMatcher:
+    limits = reader.message_("range")
+    if limits is None:
+        return NumberMatcher(reader.number("exact"))
+    return NumberMatcher(limits.number("start"), limits.number("end"))

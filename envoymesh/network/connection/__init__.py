@@ -1,0 +1,1 @@
+"""Connections: sockets, TCP, and how upstream ones are made."""

@@ -1,0 +1,1 @@
+"""Listeners: binding, accepting, and finding each connection its filter chain."""
