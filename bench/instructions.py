@@ -24,7 +24,7 @@ from bench.subjects import trees
 from bench.upstream import Upstream
 
 WARM_UP = 400
-REQUESTS = 1000
+REQUESTS = 5000
 START_LIMIT = 240
 """Seconds: the interpreter starts some fifty times slower under callgrind."""
 

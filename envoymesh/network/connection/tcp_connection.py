@@ -263,6 +263,8 @@ class TcpConnection(Connection, Flushable):
         self.abandon = None
         self._finish(ConnectionEvent.LOCAL_CLOSE if local else ConnectionEvent.REMOTE_CLOSE)
 
+    # The share of a turn
+
     def _drop(self, size: int) -> None:
         """Bytes that come after the close has begun are read for the peer's FIN behind them, a share in each turn."""
         if size >= READ_SHARE and self._transport is not None:
@@ -276,8 +278,6 @@ class TcpConnection(Connection, Flushable):
         if self._closing is CloseType.FLUSH_WRITE_AND_DELAY:
             cast(asyncio.Transport, self._transport).resume_reading()
         return True
-
-    # The share of a turn
 
     def _deliver(self, data: bytes) -> int:
         """Hand bytes to the handler; returns how many it took, or all where it is of no use to ask it again."""
