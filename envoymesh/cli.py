@@ -46,6 +46,7 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_proxy(commands)
     add_compile(commands)
+    add_why(commands)
     add_mesh(commands)
     return parser
 
@@ -144,6 +145,29 @@ def run_compile(given: argparse.Namespace) -> int:
     from envoymesh.native.build import compile_package
 
     return compile_package()
+
+
+# Explanations.
+
+
+def add_why(commands: argparse._SubParsersAction[Parser]) -> None:
+    """`envoymesh why`."""
+    text = "Explain a response flag, response code details or a status: what happened, why, and what to look at."
+    parser = commands.add_parser("why", help=text, description=text)
+    words = "such as UC, via_upstream or 503; without any, lines of an access log are read from standard input"
+    parser.add_argument("words", metavar="FLAG|DETAILS|STATUS", nargs="*", help=words)
+    parser.set_defaults(run=run_why)
+
+
+def run_why(given: argparse.Namespace) -> int:
+    """Explain."""
+    from envoymesh.explain.why import answer
+
+    if not given.words and sys.stdin.isatty():
+        print("paste lines of an access log, then press Ctrl-D:", file=sys.stderr)
+    text, code = answer(given.words, iter(sys.stdin))
+    print(text, end="", file=sys.stderr if code and not text.count("\n") > 1 else sys.stdout)
+    return code
 
 
 # The mesh as local processes.

@@ -35,7 +35,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "upstream", "access_loggers", "filters", "admin", "native", "root",
     },
     "native": set(),
-    "cli": {"errors", "options", "config", "server", "sandbox", "native", "root"},
+    "explain": {"errors"},
+    "cli": {"errors", "options", "config", "server", "sandbox", "native", "explain", "root"},
     "__main__": {"cli"},
     "root": set(),
 }  # fmt: skip
