@@ -46,6 +46,7 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_proxy(commands)
     add_compile(commands)
+    add_check(commands)
     add_why(commands)
     add_mesh(commands)
     return parser
@@ -147,7 +148,28 @@ def run_compile(given: argparse.Namespace) -> int:
     return compile_package()
 
 
-# Explanations.
+# Checks and explanations.
+
+
+def add_check(commands: argparse._SubParsersAction[Parser]) -> None:
+    """`envoymesh check`."""
+    text = "Say what is wrong or doubtful in a configuration, before a request meets it."
+    more = (
+        "Exit codes: 0 for nothing to say, 1 where the proxy refuses the file, 2 for doubts alone. "
+        "A comment `# envoymesh: ignore[RULE]` at a line, or alone above it, silences a rule there."
+    )
+    parser = commands.add_parser("check", help=text, description=text, epilog=more)
+    parser.add_argument("-c", "--config-path", required=True, help="the configuration, YAML or JSON")
+    parser.add_argument("--format", choices=("text", "json", "github", "sarif"), default="text", help="default: text")
+    parser.set_defaults(run=run_check)
+
+
+def run_check(given: argparse.Namespace) -> int:
+    """Check a configuration."""
+    from envoymesh.lint.command import run
+    from envoymesh.server.main import refusals
+
+    return run(given.config_path, given.format, refusals)
 
 
 def add_why(commands: argparse._SubParsersAction[Parser]) -> None:

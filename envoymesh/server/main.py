@@ -10,6 +10,7 @@ import sys
 import threading
 from types import FrameType
 
+from envoymesh.config.errors import MultipleConfigError
 from envoymesh.config.load import load_bootstrap
 from envoymesh.errors import ConfigError, EnvoymeshError
 from envoymesh.native.loader import SOURCE, STALE
@@ -69,6 +70,21 @@ def _validate(options: Options, process_log: ProcessLog) -> int:
         loop.close()
     sys.stdout.write(f"configuration '{options.config_path}' OK\n")
     return 0
+
+
+def refusals(path: str) -> list[ConfigError]:
+    """Why the proxy refuses a configuration file: every reason that is found at once, none where it takes it."""
+    options = Options(config_path=path, mode="validate", log_level="off")
+    loop = new_event_loop()
+    try:
+        _make_server(options, ProcessLog(options.log_level, "", options.log_format, ""), loop)
+    except MultipleConfigError as error:
+        return list(error.errors)
+    except ConfigError as error:
+        return [error]
+    finally:
+        loop.close()
+    return []
 
 
 def _serve(options: Options, process_log: ProcessLog, running: str) -> int:

@@ -36,7 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "native": set(),
     "explain": {"errors"},
-    "cli": {"errors", "options", "config", "server", "sandbox", "native", "explain", "root"},
+    "lint": {"errors", "config"},
+    "cli": {"errors", "options", "config", "server", "sandbox", "native", "explain", "lint", "root"},
     "__main__": {"cli"},
     "root": set(),
 }  # fmt: skip

@@ -1,0 +1,1 @@
+"""`envoymesh check`: what is wrong or doubtful in a configuration, before anybody sends a request."""
