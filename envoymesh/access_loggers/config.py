@@ -58,6 +58,11 @@ def read_access_log(reader: Reader, context: AccessLogContext) -> AccessLog:
     return AccessLog(_read_format(config), context.open_log(path), wanted)
 
 
+def default_access_log(path: str, context: AccessLogContext) -> AccessLog:
+    """A file of lines in Envoy's default format. Errors: ConfigError where it cannot be opened."""
+    return AccessLog(Formatter(DEFAULT_FORMAT), context.open_log(path))
+
+
 # Formats
 
 

@@ -75,9 +75,9 @@ def _thresholds(limits: ResourceManager) -> Thresholds:
 
 def _host_status(host: Host, has_metadata: bool) -> HostStatus:
     figures = host.stats.all()
-    endpoint = host.endpoint
+    endpoint, address = host.endpoint, host.address
     return HostStatus(
-        address=SocketAddress(host.address.host, host.address.port),
+        address=SocketAddress(address.host, address.port if address.ip else None),
         counters={stat.name: stat.value for stat in figures if isinstance(stat, Counter)},
         gauges={stat.name: stat.value for stat in figures if isinstance(stat, Gauge)},
         hostname=host.hostname,

@@ -89,8 +89,8 @@ class AdminContext:
         version: Envoy's five-part text: revision/version/status/build/TLS library.
         hot_restart_version: such as `11.104`, or `disabled`.
         command_line_options: the JSON fields of envoy.admin.v3.CommandLineOptions.
-        node: a config.core.v3.Node message (`node/config.py` makes it).
-        config_dumps: functions that each make one message of /config_dump (`dump/config.py`), in its order, in steps.
+        node: a config.core.v3.Node message (`proto/node.py` makes it).
+        config_dumps: functions that each make one message of /config_dump (`proto/dump.py`), in its order, in steps.
         endpoint_dump: makes the one that `include_eds` adds.
         unready_targets: what the server waits for, by init manager.
         allows: whether a request target may be asked for (`admin.allow_paths`).

@@ -139,5 +139,6 @@ def _sender(headers: RequestHeaders, connection: Connection) -> Sender:
         origin=text(b"origin"),
         fetch_site=text(b"sec-fetch-site"),
         fetch_dest=text(b"sec-fetch-dest"),
-        over_loopback=address is not None and is_loopback(address.host),
+        # A browser cannot be led to a Unix domain socket.
+        over_loopback=address is not None and bool(address.ip) and is_loopback(address.ip),
     )

@@ -1,6 +1,6 @@
 """JSON as the admin prints it: one space an indent, a final end of line, `<` and `>` spelt so that no browser minds.
 
-What may be long is printed in pieces, from values that are made on the way. It must not know messages (config.py does).
+What may be long is printed in pieces, from values that are made on the way. It must not know messages (proto/ does).
 """
 
 import json

@@ -7,67 +7,25 @@ from envoymesh.admin.context import AdminContext
 from envoymesh.admin.endpoint import Endpoint
 from envoymesh.admin.guard import refusal
 from envoymesh.admin.handlers import (
-    certs,
     clusters,
     config_dump,
-    contention,
-    drain_listeners,
-    healthcheck,
-    home,
-    hot_restart_version,
-    init_dump,
     listeners,
-    logging,
-    memory,
+    logs,
+    pages,
     profiling,
-    prometheus,
-    quitquitquit,
-    ready,
-    recent_lookups,
-    reopen_logs,
-    reset_counters,
     runtime,
-    runtime_modify,
-    server_info,
+    server,
     stats,
 )
-from envoymesh.admin.handlers import help as help_handler
 from envoymesh.admin.messages import Preparation, Request, Response
 
-_PLAIN = (
-    certs.ENDPOINT,
-    clusters.ENDPOINT,
-    config_dump.ENDPOINT,
-    contention.ENDPOINT,
-    drain_listeners.ENDPOINT,
-    healthcheck.FAIL,
-    healthcheck.OK,
-    hot_restart_version.ENDPOINT,
-    init_dump.ENDPOINT,
-    listeners.ENDPOINT,
-    logging.ENDPOINT,
-    memory.ENDPOINT,
-    *profiling.ENDPOINTS,
-    prometheus.ENDPOINT,
-    quitquitquit.ENDPOINT,
-    ready.ENDPOINT,
-    recent_lookups.CLEAR,
-    recent_lookups.DISABLE,
-    recent_lookups.ENABLE,
-    recent_lookups.SHOW,
-    reopen_logs.ENDPOINT,
-    reset_counters.ENDPOINT,
-    runtime.ENDPOINT,
-    runtime_modify.ENDPOINT,
-    server_info.ENDPOINT,
-    stats.ENDPOINT,
-)
+_SUBJECTS = (clusters, config_dump, listeners, logs, profiling, runtime, server, stats)
 
 
 def all_endpoints() -> list[Endpoint]:
     """Every endpoint, by path. The home page and help show this list, themselves included."""
-    endpoints: list[Endpoint] = list(_PLAIN)
-    endpoints += (home.endpoint(endpoints), help_handler.endpoint(endpoints))
+    endpoints: list[Endpoint] = [endpoint for subject in _SUBJECTS for endpoint in subject.ENDPOINTS]
+    endpoints += (pages.home_endpoint(endpoints), pages.help_endpoint(endpoints))
     endpoints.sort(key=lambda endpoint: endpoint.path)
     return endpoints
 
@@ -101,7 +59,7 @@ class Admin:
             return Response(f"request to path {request.target} not allowed", HTTPStatus.FORBIDDEN)
         endpoint = self._by_path.get(request.path)
         if endpoint is None:
-            return Response(f"invalid path. {help_handler.text(self._endpoints)}", HTTPStatus.NOT_FOUND)
+            return Response(f"invalid path. {pages.help_text(self._endpoints)}", HTTPStatus.NOT_FOUND)
         if endpoint.mutates and request.method != "POST":
             return Response(f"Method {request.method} not allowed, POST required.", HTTPStatus.METHOD_NOT_ALLOWED)
         return endpoint.handler(self._context, request)

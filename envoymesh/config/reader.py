@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -24,6 +24,8 @@ from envoymesh.config.messages import unpack_any
 from envoymesh.config.source import Source
 from envoymesh.errors import ConfigError
 from envoymesh.metadata import Metadata
+
+T = TypeVar("T")
 
 UNREAD = "field is set but not supported by envoymesh"
 """What `Reader.finish` says of a field."""
@@ -145,6 +147,11 @@ class Reader:
         """Give a reader for each element of a repeated message field."""
         return [self._child(field, f"[{index}]", value) for index, value in enumerate(self._take(field))]
 
+    def each(self, field: str, read: Callable[[Reader], T]) -> list[T]:
+        """Give what `read` makes of each element of a repeated message field; refused ones are left out (`attempt`)."""
+        made = [element.attempt(read) for element in self.repeated(field)]
+        return [one for one in made if one is not None]
+
     def message_map(self, field: str) -> dict[str, Reader]:
         """Give a reader for each value of a map of messages, by its key as text."""
         values = self._take(field)
@@ -251,16 +258,15 @@ class Reader:
             return source.bytes_(kind)
         return source.string("inline_string").encode()
 
-    def socket_address(self, field: str) -> tuple[str, int]:
-        """Read an envoy.config.core.v3.Address as (host, port): TCP with a port number only.
+    def socket_address(self) -> tuple[str, int]:
+        """Read this envoy.config.core.v3.Address as (host, port): TCP with a port number only.
 
         Raises:
-            ConfigError: it is unset, or is a pipe, an internal address, UDP or a named port.
+            ConfigError: it is a pipe, an internal address, UDP or a named port.
         """
-        address = self.required(field)
-        if not address.has("socket_address"):
-            raise address.error(address.which("address") or "socket_address", "only a socket_address is supported")
-        socket = address.required("socket_address")
+        if not self.has("socket_address"):
+            raise self.error(self.which("address") or "socket_address", "only a socket_address is supported")
+        socket = self.required("socket_address")
         if socket.enum("protocol") != "TCP":
             raise socket.error("protocol", "only TCP is supported (value: UDP)")
         socket.refuse("named_port")
@@ -286,14 +292,54 @@ class Reader:
         file, line = self.source.locate(path)
         return ConfigError(message, path, file, line)
 
-    def refuse(self, field: str, why: str = "is not supported") -> None:
-        """Raise if a field is set.
+    def note(self, error: ConfigError) -> None:
+        """Take a problem after which reading can go on.
 
         Raises:
-            ConfigError: it is set; the text is ``field WHY``.
+            ConfigError: the problem, where problems are not gathered.
+        """
+        if self.source.refused is None:
+            raise error
+        self.source.refused.append(error)
+
+    def refuse(self, field: str, why: str = "is not supported") -> None:
+        """Note, if a field is set, that it ``field WHY``.
+
+        Raises:
+            ConfigError: it is set, and problems are not gathered.
         """
         if self.has(field):
-            raise self.error(field, f"field {why}")
+            self.accept(field)
+            self.note(self.error(field, f"field {why}"))
+
+    def gather(self) -> None:
+        """From now on note what `attempt` meets, here and in every reader of the same source; `finish` tells it all."""
+        self.source.refused = []
+
+    @property
+    def has_refused(self) -> bool:
+        """Whether problems were noted: what is missing then may have been left out on their account."""
+        return bool(self.source.refused)
+
+    def attempt(self, read: Callable[[Reader], T]) -> T | None:
+        """Give what `read` makes of this message, or None where that is refused, and noted by a source that gathers.
+
+        A problem that is met after one of this message's parts was refused is not noted: it may come of that.
+
+        Raises:
+            ConfigError: from `read`, where problems are not gathered.
+        """
+        refused = self.source.refused
+        if refused is None:
+            return read(self)
+        known = len(refused)
+        try:
+            return read(self)
+        except ConfigError as error:
+            if len(refused) == known:
+                refused.append(error)
+            self._read_all = True  # what was not come to need not be unsupported
+            return None
 
     def unread(self) -> list[ConfigError]:
         """List the set fields that nobody read, here and in every reader handed out, in field order."""
@@ -308,13 +354,14 @@ class Reader:
         return found
 
     def finish(self) -> None:
-        """Raise for the set fields that nobody read.
+        """Raise for what was noted, and for the set fields that nobody read, in the order of their lines.
 
         Raises:
-            ConfigError: one field.
-            MultipleConfigError: several fields.
+            ConfigError: one problem.
+            MultipleConfigError: several of them.
         """
-        raise_all(self.unread())
+        found = [*(self.source.refused or ()), *self.unread()]
+        raise_all(sorted(found, key=lambda error: error.line or 0))
 
     # How it is done.
 

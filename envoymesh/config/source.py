@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from envoymesh.errors import ConfigError
+
 Key = tuple[str | int, ...]
 """A path in parts: field names and map keys as text, list indexes as numbers."""
 
@@ -43,9 +45,13 @@ class Source:
             paths already those of the merged message.
         contents: what DataSources are known to hold; a reader asks the
             system for what is not among it, and adds it.
+
+    Attributes:
+        refused: the problems that readers went on after, to find more of them (`Reader.gather`); None where the first
+            one ends the reading.
     """
 
-    __slots__ = ("contents", "file", "lines", "override")
+    __slots__ = ("contents", "file", "lines", "override", "refused")
 
     def __init__(
         self,
@@ -58,6 +64,7 @@ class Source:
         self.lines: Mapping[Key, int] = lines or {}
         self.override = override
         self.contents: Contents = {} if contents is None else contents
+        self.refused: list[ConfigError] | None = None
 
     def locate(self, path: str) -> tuple[str, int | None]:
         """Give the file and line of a path, or of its nearest written parent; the line is None if none is."""

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
+from typing import Final
 
-from envoymesh.formatter.context import FormatterContext, Operator, Value
+from envoymesh.formatter.context import FormatterContext, JsonText, Operator, Value, as_latin1
 from envoymesh.formatter.parse import Syntax
 from envoymesh.network.api import Address
+
+_NO_PORT: Final = JsonText("", "null")
+"""The port of a Unix domain socket, as Envoy writes it."""
 
 _Find = Callable[[FormatterContext], Address | None]
 
@@ -39,7 +43,7 @@ _FINDS: Mapping[str, _Find] = {
 def _whole(find: _Find) -> Operator:
     def show(context: FormatterContext) -> Value:
         address = find(context)
-        return None if address is None else str(address)
+        return None if address is None else as_latin1(str(address))
 
     return show
 
@@ -47,7 +51,9 @@ def _whole(find: _Find) -> Operator:
 def _port(find: _Find) -> Operator:
     def show(context: FormatterContext) -> Value:
         address = find(context)
-        return None if address is None else address.port
+        if address is None:
+            return None
+        return address.port if address.ip else _NO_PORT
 
     return show
 
@@ -62,12 +68,12 @@ def _without_port(find: _Find) -> Callable[[str], Operator]:
 
     def make(argument: str) -> Operator:
         if not argument.isdigit():
-            return lambda context: None if (address := find(context)) is None else address.host
+            return lambda context: None if (address := find(context)) is None else as_latin1(address.host)
         prefix = int(argument)
 
         def network(context: FormatterContext) -> Value:
             address = find(context)
-            return None if address is None else _network(address.host, prefix)
+            return None if address is None else _network(address.ip, prefix) if address.ip else ""
 
         return network
 

@@ -30,8 +30,44 @@ class Address:
         """Whether the host is an IPv6 literal."""
         return ":" in self.host
 
+    @property
+    def ip(self) -> str:
+        """The IP address; empty for what has none."""
+        return self.host
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class PipeAddress(Address):
+    """A Unix domain socket (envoy.config.core.v3.Pipe): `host` is its path, and the port says nothing.
+
+    Args:
+        host: a path, or a name of Linux's abstract namespace behind an ``@``.
+        mode: the permissions that a listening socket's file gets; 0 leaves them to the system.
+    """
+
+    port: int = 0
+    mode: int = 0
+
+    @property
+    def is_ipv6(self) -> bool:
+        """No."""
+        return False
+
+    @property
+    def ip(self) -> str:
+        """None."""
+        return ""
+
+    @property
+    def is_abstract(self) -> bool:
+        """Whether there is no file for it."""
+        return self.host.startswith("@")
+
+    def __str__(self) -> str:
+        return self.host
 
 
 class CloseType(enum.Enum):

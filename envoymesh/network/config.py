@@ -7,11 +7,13 @@ can't do is refused by name. This module must not open sockets or make TLS conte
 from __future__ import annotations
 
 import ipaddress
+import os
+import sys
 from typing import Literal, cast
 
 from envoymesh.config.reader import Reader
 from envoymesh.metadata import Metadata, joined
-from envoymesh.network.api import Address
+from envoymesh.network.api import Address, PipeAddress
 from envoymesh.network.connection.sockets import ip_literal
 from envoymesh.network.settings import (
     ACCEPTS_PER_EVENT,
@@ -36,6 +38,9 @@ UPSTREAM_TLS = _TLS + "UpstreamTlsContext"
 RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 TLS_INSPECTOR = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
 
+MAX_PIPE_PATH = 108
+"""Bytes of a Unix domain socket's path with its final zero (sockaddr_un, unix(7))."""
+
 MAX_ALPN_BYTES = 65_535
 """A list of protocol names on the wire, each behind its length (RFC 7301 section 3.1)."""
 
@@ -51,7 +56,7 @@ def read_listener(reader: Reader) -> ListenerSettings:
     """
     address = read_address(reader, "address")
     metadata = reader.metadata("LISTENER")
-    chains = tuple(read_filter_chain(chain, metadata) for chain in reader.repeated("filter_chains"))
+    chains = tuple(reader.each("filter_chains", lambda chain: read_filter_chain(chain, metadata)))
     default = reader.message_("default_filter_chain")
     if not chains and default is None:
         raise reader.error("filter_chains", f"error adding listener '{address}': no filter chains specified")
@@ -114,16 +119,48 @@ def read_filter_chain(reader: Reader, metadata: Metadata | None = None) -> Filte
 
 
 def read_address(reader: Reader, field: str) -> Address:
+    """Read an envoy.config.core.v3.Address that must be an IP literal or a pipe.
+
+    Raises:
+        ConfigError: it is a name or another kind of address.
+    """
+    pipe = read_pipe(reader.required(field))
+    return read_ip_address(reader.required(field)) if pipe is None else pipe
+
+
+def read_ip_address(reader: Reader) -> Address:
     """Read an envoy.config.core.v3.Address that must be an IP literal.
 
     Raises:
-        ConfigError: it is a name, a pipe, or another kind of address.
+        ConfigError: it is a name or another kind of address.
     """
-    host, port = reader.socket_address(field)
+    host, port = reader.socket_address()
     try:
         return Address(ip_literal(host), port)
     except (ValueError, OSError) as error:
-        raise reader.error(field, f"malformed IP address: {host}") from error
+        raise reader.error("", f"malformed IP address: {host}") from error
+
+
+def read_pipe(address: Reader) -> PipeAddress | None:
+    """Read an envoy.config.core.v3.Address as a Unix domain socket; None where it is something else.
+
+    Raises:
+        ConfigError: the system could not take it, in Envoy's words.
+    """
+    pipe = address.message_("pipe") if address.has("pipe") else None
+    if pipe is None:
+        return None
+    path, mode = pipe.string("path"), pipe.integer("mode")
+    if len(os.fsencode(path)) >= MAX_PIPE_PATH:
+        raise pipe.error("path", f'Path "{path}" exceeds maximum UNIX domain socket path size of {MAX_PIPE_PATH}.')
+    if path.startswith("@"):
+        if sys.platform != "linux":
+            raise pipe.error("path", "Abstract AF_UNIX sockets are only supported on linux.")
+        if mode:
+            raise pipe.error("mode", "Cannot set mode for Abstract AF_UNIX sockets")
+    elif "\0" in path:
+        raise pipe.error("path", "UNIX domain socket pathname contains embedded null characters")
+    return PipeAddress(path, mode=mode)
 
 
 def read_downstream_tls(reader: Reader) -> DownstreamTlsSettings:
@@ -164,18 +201,24 @@ def read_upstream_socket(socket: Reader | None) -> UpstreamTlsSettings | None:
     Raises:
         ConfigError: it is another kind of socket, or wrong.
     """
+    return None if socket is None else socket.attempt(_read_upstream_socket)
+
+
+def _read_upstream_socket(socket: Reader) -> UpstreamTlsSettings | None:
     config = _read_socket_config(socket, UPSTREAM_TLS)
     return read_upstream_tls(config) if config is not None else None
 
 
 def _read_downstream_socket(socket: Reader | None) -> DownstreamTlsSettings | None:
+    return None if socket is None else socket.attempt(_read_tls_socket)
+
+
+def _read_tls_socket(socket: Reader) -> DownstreamTlsSettings | None:
     config = _read_socket_config(socket, DOWNSTREAM_TLS)
     return read_downstream_tls(config) if config is not None else None
 
 
-def _read_socket_config(socket: Reader | None, tls_type: str) -> Reader | None:
-    if socket is None:
-        return None
+def _read_socket_config(socket: Reader, tls_type: str) -> Reader | None:
     name = socket.string("name")
     config = socket.any_("typed_config")
     if config is None:
@@ -191,15 +234,16 @@ def _read_socket_config(socket: Reader | None, tls_type: str) -> Reader | None:
 
 def _read_listener_filters(reader: Reader) -> bool:
     """Whether the tls_inspector is there, which is the only one that is supported."""
-    found = False
-    for each in reader.repeated("listener_filters"):
-        name = each.string("name")
-        config = each.any_("typed_config")
-        if config is None or config.type_name != TLS_INSPECTOR:
-            kind = config.type_name if config is not None else name
-            raise each.error("typed_config", f"this listener filter is not supported (value: {kind})")
-        found = True
-    return found
+    return bool(reader.each("listener_filters", _read_tls_inspector))
+
+
+def _read_tls_inspector(reader: Reader) -> str:
+    name = reader.string("name")
+    config = reader.any_("typed_config")
+    if config is None or config.type_name != TLS_INSPECTOR:
+        kind = config.type_name if config is not None else name
+        raise reader.error("typed_config", f"this listener filter is not supported (value: {kind})")
+    return name
 
 
 def _read_bind_to_port(reader: Reader) -> bool:

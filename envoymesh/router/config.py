@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from envoymesh.config.reader import Reader
@@ -65,7 +66,7 @@ def read_route_table(reader: Reader, context: RouteContext) -> RouteTable:
     """Read a RouteConfiguration. Errors: ConfigError with the field's path."""
     max_body = reader.integer("max_direct_response_body_size_bytes", MAX_DIRECT_RESPONSE_BODY)
     context = replace(context, max_body=max_body)
-    hosts = [read_virtual_host(host, context) for host in reader.repeated("virtual_hosts")]
+    hosts = reader.each("virtual_hosts", lambda host: read_virtual_host(host, context))
     try:
         return RouteTable(
             reader.string("name"),
@@ -86,7 +87,7 @@ def read_virtual_host(reader: Reader, context: RouteContext) -> VirtualHost:
     return VirtualHost(
         name=reader.string("name"),
         domains=[domain.encode() for domain in reader.strings("domains")],
-        routes=[read_route(route, context) for route in reader.repeated("routes")],
+        routes=reader.each("routes", lambda route: read_route(route, context)),
         require_tls=reader.enum("require_tls"),
         retry=read_retry_policy(reader),
         include_request_attempt_count=reader.boolean("include_request_attempt_count"),
@@ -120,10 +121,11 @@ def read_route(reader: Reader, context: RouteContext) -> Route:
 def read_filter_configs(reader: Reader, context: RouteContext) -> FilterConfigs:
     """Read `typed_per_filter_config` of one level. Errors: ConfigError, in Envoy's words."""
     messages = reader.any_map("typed_per_filter_config")
-    return {name: _read_filter_config(name, message, context) for name, message in messages.items()}
+    read = {name: message.attempt(partial(_read_filter_config, name, context)) for name, message in messages.items()}
+    return {name: config for name, config in read.items() if config is not None}
 
 
-def _read_filter_config(name: str, reader: Reader, context: RouteContext) -> FilterConfig:
+def _read_filter_config(name: str, context: RouteContext, reader: Reader) -> FilterConfig:
     if reader.type_name != FILTER_CONFIG:
         return FilterConfig(context.read_filter_config(name, reader, False))
     optional = reader.boolean("is_optional")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from envoymesh.admin.certificate_view import certificate_entry
 from envoymesh.admin.cluster_view import cluster_status
 from envoymesh.admin.context import AdminContext
-from envoymesh.admin.dump.config import (
+from envoymesh.admin.process_memory import process_memory
+from envoymesh.admin.proto.dump import (
     bootstrap_dump,
     clusters_dump,
     endpoints_dump,
@@ -17,7 +18,6 @@ from envoymesh.admin.dump.config import (
     scoped_routes_dump,
     secrets_dump,
 )
-from envoymesh.admin.process_memory import process_memory
 from envoymesh.admin.views import CertificateEntry, ClusterStatus, ListenerStatus, SocketAddress
 from envoymesh.network.api import Address
 from envoymesh.network.listener.tcp_listener import TcpListener
@@ -79,7 +79,7 @@ def _config_dumps(server: Server) -> Sequence[Callable[[], Generator[None, None,
 
 
 def _socket_address(address: Address) -> SocketAddress:
-    return SocketAddress(address.host, address.port)
+    return SocketAddress(address.host, address.port if address.ip else None)
 
 
 def _listener_status(listener: TcpListener) -> ListenerStatus:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from envoy.config.core.v3.base_pb2 import Node
 
 from envoymesh.access_loggers import AccessLog
-from envoymesh.access_loggers.config import AccessLogContext, read_access_log
-from envoymesh.admin.node.config import Build, Extension, local_node
+from envoymesh.access_loggers.config import AccessLogContext, default_access_log, read_access_log
+from envoymesh.admin.proto.node import Build, Extension, local_node
 from envoymesh.config.reader import Reader
 from envoymesh.filters.http.registry import FILTERS
 from envoymesh.matching.config import read_string_matcher
@@ -71,18 +71,16 @@ class BootstrapSettings:
 
 def read_bootstrap(reader: Reader, options: Options, access_logs: AccessLogContext) -> BootstrapSettings:
     """Read a bootstrap. Errors: ConfigError with the field's path."""
-    static = reader.message_("static_resources")
-    listener_readers = [] if static is None else static.repeated("listeners")
-    cluster_readers = [] if static is None else static.repeated("clusters")
-    listeners = [(read_listener(each), each) for each in listener_readers]
-    clusters = [read_cluster(each, access_logs.runtime) for each in cluster_readers]
+    static, admin, runtime = reader.message_("static_resources"), reader.message_("admin"), access_logs.runtime
+    listeners = [] if static is None else static.each("listeners", lambda each: (read_listener(each), each))
+    clusters = [] if static is None else static.each("clusters", lambda each: (read_cluster(each, runtime), each))
     _check_listeners(listeners)
-    _check_clusters(clusters, cluster_readers)
+    _check_clusters(clusters)
     return BootstrapSettings(
         listeners=listeners,
-        clusters=clusters,
-        cluster_readers=cluster_readers,
-        admin=_read_admin(reader, access_logs),
+        clusters=[settings for settings, _ in clusters],
+        cluster_readers=[each for _, each in clusters],
+        admin=None if admin is None else admin.attempt(lambda each: _read_admin(each, access_logs)),
         stats_flush_interval=reader.duration("stats_flush_interval", 5.0) or 5.0,
         watchdogs=_read_watchdogs(reader),
         node=_read_node(reader, options),
@@ -91,38 +89,39 @@ def read_bootstrap(reader: Reader, options: Options, access_logs: AccessLogConte
 
 
 def _check_listeners(listeners: Sequence[tuple[ListenerSettings, Reader]]) -> None:
-    seen: dict[Address, str] = {}
+    seen: dict[str, str] = {}
     names: set[str] = set()
     for settings, reader in listeners:
         if settings.name in names:
             raise reader.error("name", f"error adding listener: duplicate listener name '{settings.name}'")
         names.add(settings.name)
-        if not settings.bind_to_port or settings.address.port == 0:
+        address = str(settings.address)
+        if not settings.bind_to_port or (settings.address.ip and settings.address.port == 0):
             continue
-        if settings.address in seen:
+        if address in seen:
             raise reader.error(
                 "address",
-                f"error adding listener: '{settings.name}' has duplicate address '{settings.address}' as existing "
-                f"listener '{seen[settings.address]}'",
+                f"error adding listener: '{settings.name}' has duplicate address '{address}' as existing "
+                f"listener '{seen[address]}'",
             )
-        seen[settings.address] = settings.name
+        seen[address] = settings.name
 
 
-def _check_clusters(clusters: Sequence[ClusterSettings], readers: Sequence[Reader]) -> None:
+def _check_clusters(clusters: Sequence[tuple[ClusterSettings, Reader]]) -> None:
     names: set[str] = set()
-    for settings, reader in zip(clusters, readers, strict=True):
+    for settings, reader in clusters:
         if settings.name in names:
             raise reader.error("name", f"cluster manager: duplicate cluster '{settings.name}'")
         names.add(settings.name)
 
 
-def _read_admin(reader: Reader, access_logs: AccessLogContext) -> AdminSettings | None:
-    admin = reader.message_("admin")
-    if admin is None:
-        return None
+def _read_admin(admin: Reader, access_logs: AccessLogContext) -> AdminSettings | None:
     path = admin.string("profile_path") or DEFAULT_PROFILE_PATH
     allowed = [read_string_matcher(each) for each in admin.repeated("allow_paths")]
-    logs = [read_access_log(each, access_logs) for each in admin.repeated("access_log")]
+    logs = admin.each("access_log", lambda each: read_access_log(each, access_logs))
+    log_path = admin.string("access_log_path")
+    if log_path:
+        logs.append(default_access_log(log_path, access_logs))
     unlimited = admin.boolean("ignore_global_conn_limit")
     if not admin.has("address"):
         return None

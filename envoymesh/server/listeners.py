@@ -10,9 +10,10 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from envoymesh.access_loggers.config import read_access_log
+from envoymesh.access_loggers import AccessLog
 from envoymesh.access_loggers.connection_log import ConnectionLog
 from envoymesh.config.reader import Reader
 from envoymesh.filters.http.context import FilterContext
@@ -123,7 +124,8 @@ def http_settings(
     if reader.type_name != CONNECTION_MANAGER:
         raise reader.error("", f"network filter {name} ({reader.type_name}) is not supported by envoymesh")
     settings = read_connection_manager(reader, config)
-    if settings.route_table.validate_clusters:
+    # A cluster that was refused is not unknown.
+    if settings.route_table.validate_clusters and not listener.has_refused:
         check_routes(settings.route_table, parts.clusters, reader)
     warn_of_unknown_filters(settings)
     return settings
@@ -148,27 +150,29 @@ def check_routes(table: RouteTable, clusters: ClusterManager, reader: Reader) ->
 
 def read_http_filters(readers: Sequence[Reader], context: FilterContext) -> list[NamedFilter]:
     """The filters of `http_filters`. Errors: ConfigError for unknown filters and a wrong or missing terminal filter."""
-    filters: list[NamedFilter] = []
-    for index, each in enumerate(readers):
-        name = each.string("name")
-        config = each.any_()
-        if config is None:
-            raise each.error("typed_config", f"HTTP filter {name} needs a typed_config")
-        # It is for types that a server does not know; Envoy too refuses those of which it has not even the message.
-        each.accept("is_optional")
-        kind = FILTERS.get(config.type_name)
-        if kind is None:
-            raise each.error("typed_config", f"HTTP filter {name} ({config.type_name}) is not supported by envoymesh")
-        is_last = index == len(readers) - 1
-        if kind.is_terminal != is_last:
-            raise each.error("name", _terminal_problem(name, config.type_name, is_last))
-        disabled = each.boolean("disabled")
-        if disabled and is_last:
-            raise each.error(
-                "disabled", f"Error: the last (terminal) filter ({name}) in the chain cannot be disabled by default."
-            )
-        filters.append(NamedFilter(name, kind.read(config, context), disabled))
-    return filters
+    last = len(readers) - 1
+    found = [each.attempt(partial(_read_http_filter, at == last, context)) for at, each in enumerate(readers)]
+    return [each for each in found if each is not None]
+
+
+def _read_http_filter(is_last: bool, context: FilterContext, each: Reader) -> NamedFilter:
+    name = each.string("name")
+    config = each.any_()
+    if config is None:
+        raise each.error("typed_config", f"HTTP filter {name} needs a typed_config")
+    # It is for types that a server does not know; Envoy too refuses those of which it has not even the message.
+    each.accept("is_optional")
+    kind = FILTERS.get(config.type_name)
+    if kind is None:
+        raise each.error("typed_config", f"HTTP filter {name} ({config.type_name}) is not supported by envoymesh")
+    if kind.is_terminal != is_last:
+        raise each.error("name", _terminal_problem(name, config.type_name, is_last))
+    disabled = each.boolean("disabled")
+    if disabled and is_last:
+        raise each.error(
+            "disabled", f"Error: the last (terminal) filter ({name}) in the chain cannot be disabled by default."
+        )
+    return NamedFilter(name, kind.read(config, context), disabled)
 
 
 def _terminal_problem(name: str, type_name: str, is_last: bool) -> str:
@@ -183,11 +187,13 @@ def make_listener(
     contexts: HttpContexts,
     http: dict[int, HttpConnectionManagerSettings],
     stat_name: str,
+    logs: Sequence[AccessLog] = (),
 ) -> TcpListener:
     """A listener whose connections get connection managers.
 
     Args:
         http: connection manager settings by the identity of their filter chain.
+        logs: the listener's own access logs.
     """
     scope = parts.store.scope(f"listener.{sanitize(stat_name)}.")
     is_admin = stat_name == ADMIN_STAT_NAME
@@ -195,8 +201,6 @@ def make_listener(
     drain_close = (lambda: False) if is_admin else drain_close_of(settings, parts.drain)
     made = {key: contexts.make(each, scope, drain_close) for key, each in http.items()}
     buffer_limit = settings.per_connection_buffer_limit_bytes
-    readers = settings.access_log
-    logs = [read_access_log(each, parts.http_config.access_logs) for each in readers]
     log = ConnectionLog(logs, parts.dispatcher) if logs else None
 
     def on_accept(connection: Connection, chain: FilterChainSettings) -> None:

@@ -11,21 +11,23 @@ import logging
 import random
 import socket
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from envoymesh.access_loggers.config import AccessLogContext
+from envoymesh.access_loggers.config import AccessLogContext, read_access_log
 from envoymesh.admin.filter import admin_filter_factory
 from envoymesh.admin.registry import Admin
 from envoymesh.admin.views import ServerState
 from envoymesh.config.load import LoadedBootstrap
+from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
 from envoymesh.filters.network.http_connection_manager.config import HttpConfigContext
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.http.filter import FilterFactory
 from envoymesh.http.filter_manager.filter_plan import FilterChainFactory
 from envoymesh.network.connection.connector import LoopConnector
-from envoymesh.network.dns.resolver import CaresResolver
+from envoymesh.network.dns.resolver import CaresResolver, cares_options
 from envoymesh.network.listener.tcp_listener import TcpListener
 from envoymesh.network.loop.dispatcher import LoopDispatcher
 from envoymesh.network.loop.shortage import Shortage
@@ -113,14 +115,23 @@ class Server:
         self._deadline = 0.0
         self._stats_timer = self.dispatcher.create_timer(self._flush_stats)
         self._drain_timer = self.dispatcher.create_timer(self._stop_listeners)
-        reader = loaded.reader()
         self.runtime = Runtime(RuntimeStats.create(root.scope("runtime.")))
+        reader = loaded.reader()
+        reader.gather()
+        reader.attempt(self._assemble)
+        reader.finish()
+
+    # Assembly
+
+    def _assemble(self, reader: Reader) -> None:
+        """Make everything that the bootstrap asks for. Errors: ConfigError; `reader` may have noted others."""
+        options = self.options
         self.runtime.set_layers(read_runtime_layers(reader))
         self._log_context = AccessLogContext(self._access_logs.open, self.runtime.reader, random.random)
         self.settings: BootstrapSettings = read_bootstrap(reader, options, self._log_context)
         self._shortage = Shortage(self.dispatcher)
         self.clusters = self._make_clusters()
-        self._stats.loaded(loaded.unknown_fields, len(self.settings.clusters))
+        self._stats.loaded(self.loaded.unknown_fields, len(self.settings.clusters))
         self._stats.watch(self.settings.watchdogs, self._kill_after())
         self._parts = self._listener_parts()
         self._contexts = HttpContexts(self._parts)
@@ -128,9 +139,6 @@ class Server:
         self.listeners = self._make_listeners()
         self.cpu_profiler = CpuProfiler(self._profile_path())
         self._admin = self._make_admin()
-        reader.finish()
-
-    # Assembly
 
     def _kill_after(self) -> float:
         """Seconds for which the loop may stand still before the process ends itself; 0 is for ever."""
@@ -144,7 +152,11 @@ class Server:
             self.settings.clusters,
             self.store.scope(""),
             LoopConnector(self.dispatcher, self._shortage),
-            CaresResolver(self.dispatcher, dns_stats),
+            lambda dns: CaresResolver(
+                self.dispatcher,
+                dns_stats,
+                **cares_options(dns.resolvers, dns.use_tcp_for_dns_lookups, dns.no_default_search_domain),
+            ),
             self.dispatcher,
             random.random,
             self.runtime.reader,
@@ -175,16 +187,29 @@ class Server:
         )
 
     def _make_listeners(self) -> list[TcpListener]:
-        made = []
-        for settings, reader in self.settings.listeners:
-            http: dict[int, HttpConnectionManagerSettings] = {}
-            for chain in [*settings.filter_chains, *filter(None, [settings.default_filter_chain])]:
-                http[id(chain)] = http_settings(chain, reader, self._parts, self._parts.http_config)
+        made = [reader.attempt(partial(self._make_listener, settings)) for settings, reader in self.settings.listeners]
+        return [listener for listener in made if listener is not None]
+
+    def _make_listener(self, settings: ListenerSettings, reader: Reader) -> TcpListener | None:
+        http: dict[int, HttpConnectionManagerSettings] = {}
+        for chain in [*settings.filter_chains, *filter(None, [settings.default_filter_chain])]:
+            found = self._read_http(chain, reader)
+            if found is not None:
+                http[id(chain)] = found
                 self.route_messages.append(chain.filters[0][1].message.route_config)
-            stat_name = settings.stat_prefix or str(settings.address)
-            made.append(make_listener(settings, self._parts, self._contexts, http, stat_name))
-            self._listener_stats.listener_added.inc()
-        return made
+        read = partial(read_access_log, context=self._log_context)
+        logs = [log for log in (each.attempt(read) for each in settings.access_log) if log is not None]
+        if reader.has_refused:
+            return None  # it will not run
+        stat_name = settings.stat_prefix or str(settings.address)
+        listener = make_listener(settings, self._parts, self._contexts, http, stat_name, logs)
+        self._listener_stats.listener_added.inc()
+        return listener
+
+    def _read_http(self, chain: FilterChainSettings, listener: Reader) -> HttpConnectionManagerSettings | None:
+        # What is refused is the filter, where there is one: the rest of the listener is still looked at.
+        owner = chain.filters[0][1] if len(chain.filters) == 1 else listener
+        return owner.attempt(lambda _: http_settings(chain, listener, self._parts, self._parts.http_config))
 
     def _profile_path(self) -> str:
         return DEFAULT_PROFILE_PATH if self.settings.admin is None else self.settings.admin.profile_path

@@ -101,7 +101,10 @@ class Cluster:
 
     def update_hosts(self, hosts: Sequence[Host]) -> None:
         """Take a new set of hosts: those that left finish what they have."""
+        closes_all = self.settings.close_connections_on_host_set_change
         left = set(self.hosts) - set(hosts)
+        if closes_all:
+            left.update(self.hosts)
         self.hosts = hosts
         available = self._sort_hosts()
         stats = self.stats
@@ -111,14 +114,18 @@ class Cluster:
         stats.membership_degraded.set(len(available.degraded))
         stats.membership_excluded.set(len(available.excluded))
         for host in left:
-            for pool in list(host.pools.values()):
+            pools = list(host.pools.values())
+            if closes_all:
+                host.pools.clear()  # those that stay get new ones
+            for pool in pools:
                 self._leaving.add(pool)
                 pool.drain()
 
     def _sort_hosts(self) -> Availability:
         hosts = self.hosts
         self._available = available = availability_of(hosts, self._panic_percent.value)
-        self._balancer.update(hosts if available.panic else available.healthy)
+        in_panic = () if self.settings.fail_traffic_on_panic else hosts
+        self._balancer.update(in_panic if available.panic else available.healthy)
         self._degraded_balancer.update(available.degraded)
         return available
 
@@ -165,8 +172,11 @@ class Cluster:
             if host.pools.get(kind) is pool:
                 del host.pools[kind]
 
-        if kind == "HTTP2":
-            _ = self._http2_stats  # also where no connection comes to be
+        # Also where no connection comes to be.
+        if kind == "HTTP1":
+            _ = self._http1_stats
+        elif kind == "HTTP2":
+            _ = self._http2_stats
         return ConnectionPool(
             host,
             settings=self.settings,

@@ -13,7 +13,7 @@ from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.discovery.api import Discovery
 from envoymesh.upstream.discovery.dns import DnsDiscovery
 from envoymesh.upstream.discovery.static import StaticDiscovery
-from envoymesh.upstream.settings import ClusterSettings
+from envoymesh.upstream.settings import ClusterSettings, DnsSettings
 
 
 class StaticClusterManager:
@@ -21,6 +21,7 @@ class StaticClusterManager:
 
     Args:
         scope: the root of all stats.
+        make_resolver: gives what a cluster asks for its names.
         random: uniform in [0, 1).
         make_tls: turns a cluster's TLS settings and stats scope into what the connector wants.
     """
@@ -30,13 +31,13 @@ class StaticClusterManager:
         settings: Sequence[ClusterSettings],
         scope: Scope,
         connector: Connector,
-        resolver: DnsResolver,
+        make_resolver: Callable[[DnsSettings], DnsResolver],
         dispatcher: Dispatcher,
         random: Callable[[], float],
         runtime: RuntimeReader,
         make_tls: Callable[[UpstreamTlsSettings, Scope], ClientTls],
     ) -> None:
-        self._resolver = resolver
+        self._make_resolver = make_resolver
         self._dispatcher = dispatcher
         self._random = random
         self._stats = ClusterManagerStats.create(scope.scope("cluster_manager."))
@@ -75,7 +76,8 @@ class StaticClusterManager:
         settings = cluster.settings
         if settings.discovery_type == "STATIC":
             return StaticDiscovery(settings.endpoints, cluster.stats)
-        return DnsDiscovery(settings, cluster.stats, self._resolver, self._dispatcher, self._random)
+        resolver = self._make_resolver(settings.dns)
+        return DnsDiscovery(settings, cluster.stats, resolver, self._dispatcher, self._random)
 
     def shutdown(self) -> None:
         """Stop discovery and close every connection."""

@@ -6,18 +6,22 @@ Each function reads one message through a `Reader`; a field that is not read her
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from envoymesh.config.reader import Reader
 from envoymesh.http.config import read_http1_options, read_http2_options
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
-from envoymesh.network.config import read_upstream_socket
+from envoymesh.network.api import Address
+from envoymesh.network.config import read_ip_address, read_pipe, read_upstream_socket
 from envoymesh.network.connection.sockets import ip_literal
 from envoymesh.network.settings import UpstreamTlsSettings
 from envoymesh.runtime import RuntimeReader
-from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
+from envoymesh.upstream.settings import ClusterSettings, DnsSettings, EndpointSettings, ThresholdSettings
 
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+CARES = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
+DNS_PORT = 53
 DISCOVERY_TYPES = ("STATIC", "STRICT_DNS", "LOGICAL_DNS")
 POLICIES = ("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM")
 
@@ -45,7 +49,8 @@ class _Protocol:
     http2: Http2Settings = field(default_factory=Http2Settings)
     idle_timeout: float = 3600.0
     max_connection_duration: float = 0.0
-    max_requests_per_connection: int = 0
+    max_requests_per_connection: int | None = None
+    names_from_requests: bool = False
 
 
 def read_cluster(reader: Reader, runtime: RuntimeReader) -> ClusterSettings:
@@ -57,12 +62,17 @@ def read_cluster(reader: Reader, runtime: RuntimeReader) -> ClusterSettings:
         raise reader.error(
             "typed_extension_protocol_options", "auto_config needs a TLS transport_socket, which agrees on a protocol"
         )
+    if tls is not None and protocol.names_from_requests:
+        reader.note(reader.error("transport_socket", "auto_sni and auto_san_validation are not supported by envoymesh"))
+    balancing = _read_common_lb(reader)
     thresholds = _read_thresholds(reader)
     name = reader.string("name")
     # Of no effect here: clusters are always warmed, nothing is cleaned up at intervals, and no health check
     # changes a host's health while it is in use.
     reader.accept("wait_for_warm_on_init", "cleanup_interval")
     reader.accept("close_connections_on_host_health_failure", "ignore_health_on_host_removal")
+    # Names of figures for a load reporting service, which lrs_server would name.
+    reader.accept("lrs_report_endpoint_metrics")
     return ClusterSettings(
         name=name,
         stat_name=reader.string("alt_stat_name") or name,
@@ -77,13 +87,16 @@ def read_cluster(reader: Reader, runtime: RuntimeReader) -> ClusterSettings:
         tls={} if tls is None else _by_pool(tls, protocol.kind),
         idle_timeout=protocol.idle_timeout,
         max_connection_duration=protocol.max_connection_duration,
-        max_requests_per_connection=protocol.max_requests_per_connection,
+        max_requests_per_connection=protocol.max_requests_per_connection or 0,
         dns_refresh_rate=reader.duration("dns_refresh_rate", 5.0) or 5.0,
         dns_failure_refresh_rate=_read_failure_rate(reader),
         dns_jitter=reader.duration("dns_jitter", 0.0) or 0.0,
         dns_lookup_family=reader.enum("dns_lookup_family"),
+        dns=_read_dns(reader),
         respect_dns_ttl=reader.boolean("respect_dns_ttl"),
-        healthy_panic_percent=_read_panic_percent(reader),
+        healthy_panic_percent=balancing.healthy_panic_percent,
+        fail_traffic_on_panic=balancing.fail_traffic_on_panic,
+        close_connections_on_host_set_change=balancing.close_connections_on_host_set_change,
         choice_count=_read_choice_count(reader),
         default_thresholds=thresholds.get("DEFAULT", ThresholdSettings()),
         high_thresholds=thresholds.get("HIGH", ThresholdSettings()),
@@ -105,14 +118,16 @@ def _read_discovery_type(reader: Reader) -> str:
         raise reader.error("cluster_type", "custom cluster types are not supported by envoymesh")
     kind = reader.enum("type")
     if kind not in DISCOVERY_TYPES:
-        raise reader.error("type", f"{kind} is not supported by envoymesh, one of {', '.join(DISCOVERY_TYPES)}")
+        known = ", ".join(DISCOVERY_TYPES)
+        reader.note(reader.error("type", f"{kind} is not supported by envoymesh, one of {known}"))
     return kind
 
 
 def _read_policy(reader: Reader) -> str:
     policy = reader.enum("lb_policy")
     if policy not in POLICIES:
-        raise reader.error("lb_policy", f"{policy} is not supported by envoymesh, one of {', '.join(POLICIES)}")
+        known = ", ".join(POLICIES)
+        reader.note(reader.error("lb_policy", f"{policy} is not supported by envoymesh, one of {known}"))
     return policy
 
 
@@ -123,11 +138,63 @@ def _read_choice_count(reader: Reader) -> int:
     return 2 if config is None else config.integer("choice_count", 2)
 
 
-def _read_panic_percent(reader: Reader) -> int:
+@dataclass(frozen=True, slots=True)
+class _CommonLb:
+    """What is read of `common_lb_config`."""
+
+    healthy_panic_percent: int = 50
+    fail_traffic_on_panic: bool = False
+    close_connections_on_host_set_change: bool = False
+
+
+def _read_common_lb(reader: Reader) -> _CommonLb:
     config = reader.message_("common_lb_config")
-    threshold = config.percent("healthy_panic_threshold") if config is not None else None
-    # Rounded, as in Envoy, halves upwards.
-    return 50 if threshold is None else int(threshold * 100 + 0.5)
+    if config is None:
+        return _CommonLb()
+    # Of no effect here: no update of a cluster comes that could be merged with another, no host waits for a first
+    # health check, and no filter asks for one host rather than another.
+    config.accept("update_merge_window", "ignore_new_hosts_until_first_hc", "override_host_status")
+    threshold = config.percent("healthy_panic_threshold")
+    zones = config.message_("zone_aware_lb_config")
+    if zones is not None:
+        # They need a local cluster (cluster_manager.local_cluster_name), which is refused.
+        zones.accept("routing_enabled", "min_cluster_size")
+    return _CommonLb(
+        # Rounded, as in Envoy, halves upwards.
+        healthy_panic_percent=50 if threshold is None else int(threshold * 100 + 0.5),
+        fail_traffic_on_panic=zones is not None and zones.boolean("fail_traffic_on_panic"),
+        close_connections_on_host_set_change=config.boolean("close_connections_on_host_set_change"),
+    )
+
+
+def _read_dns(reader: Reader) -> DnsSettings:
+    """The newest of three ways to say it counts, as in Envoy."""
+    servers = [_read_server(each) for each in reader.repeated("dns_resolvers")]
+    found = DnsSettings(tuple(servers), reader.boolean("use_tcp_for_dns_lookups"))
+    older = reader.message_("dns_resolution_config")
+    if older is not None:
+        found = _read_resolvers(older)
+    newest = reader.any_("typed_dns_resolver_config")
+    if newest is None:
+        return found
+    if newest.type_name != CARES:
+        raise newest.error("", f"DNS resolver {newest.type_name} is not supported by envoymesh")
+    return _read_resolvers(newest)
+
+
+def _read_resolvers(reader: Reader) -> DnsSettings:
+    """A DnsResolutionConfig or CaresDnsResolverConfig."""
+    options = reader.message_("dns_resolver_options")
+    return DnsSettings(
+        resolvers=tuple(_read_server(each) for each in reader.repeated("resolvers")),
+        use_tcp_for_dns_lookups=options is not None and options.boolean("use_tcp_for_dns_lookups"),
+        no_default_search_domain=options is not None and options.boolean("no_default_search_domain"),
+    )
+
+
+def _read_server(reader: Reader) -> Address:
+    address = read_ip_address(reader)
+    return address if address.port else Address(address.host, DNS_PORT)
 
 
 def _read_failure_rate(reader: Reader) -> tuple[float, float] | None:
@@ -193,12 +260,11 @@ def _read_locality(reader: Reader, discovery: str) -> list[EndpointSettings]:
 
 def _read_endpoint(reader: Reader, discovery: str, region: str, zone: str, sub_zone: str) -> EndpointSettings:
     endpoint = reader.required("endpoint")
-    host, port = endpoint.socket_address("address")
-    if discovery == "STATIC":
-        host = _read_literal(endpoint, host)
+    host, port, is_pipe = _read_place(endpoint, discovery)
     return EndpointSettings(
         host=host,
         port=port,
+        is_pipe=is_pipe,
         hostname=endpoint.string("hostname") or ("" if discovery == "STATIC" else host),
         weight=reader.integer("load_balancing_weight", 1),
         health_status=reader.enum("health_status"),
@@ -207,6 +273,19 @@ def _read_endpoint(reader: Reader, discovery: str, region: str, zone: str, sub_z
         sub_zone=sub_zone,
         metadata=reader.metadata("UPSTREAM_HOST"),
     )
+
+
+def _read_place(endpoint: Reader, discovery: str) -> tuple[str, int, bool]:
+    """Host and port, and whether the host is the path of a Unix domain socket."""
+    address = endpoint.required("address")
+    pipe = read_pipe(address)
+    if pipe is None:
+        host, port = address.socket_address()
+        return _read_literal(endpoint, host) if discovery == "STATIC" else host, port, False
+    if discovery != "STATIC":
+        # Envoy takes it, and then has a host that it never resolves.
+        raise endpoint.error("address", f"a {discovery} cluster has names to resolve: a pipe needs the type STATIC")
+    return pipe.host, 0, True
 
 
 def _read_literal(endpoint: Reader, host: str) -> str:
@@ -225,29 +304,62 @@ def _read_literal(endpoint: Reader, host: str) -> str:
 
 def _read_protocol(reader: Reader, runtime: RuntimeReader) -> _Protocol:
     options = reader.any_map("typed_extension_protocol_options")
+    found = None
     for name, extension in options.items():
-        if not name == extension.type_name == HTTP_OPTIONS:
-            raise reader.error("typed_extension_protocol_options", f"{name} is not supported by envoymesh")
+        if name == extension.type_name == HTTP_OPTIONS:
+            found = extension
+        else:
+            extension.attempt(partial(_refuse_options, reader, name))
     limits = _HeaderLimits(
         runtime.number(RESPONSE_HEADERS_COUNT, 100).value, runtime.number(RESPONSE_HEADERS_SIZE, 0).value
     )
-    legacy = _read_legacy(reader, limits)
-    return next((_read_http_options(extension, limits) for extension in options.values()), legacy)
+    legacy = _read_legacy(reader, limits, found is not None)
+    protocol = legacy if found is None else _read_http_options(found, limits)
+    own = reader.integer("max_requests_per_connection")
+    if reader.has("max_requests_per_connection"):
+        if protocol.max_requests_per_connection is not None:
+            raise reader.error(
+                "max_requests_per_connection",
+                "Only one of max_requests_per_connection from Cluster or HttpProtocolOptions can be specified",
+            )
+        protocol.max_requests_per_connection = own
+    return protocol
 
 
-def _read_legacy(reader: Reader, limits: _HeaderLimits) -> _Protocol:
-    """The cluster's own, deprecated fields, which HttpProtocolOptions takes the place of."""
+def _refuse_options(reader: Reader, name: str, extension: Reader) -> None:
+    raise reader.error("typed_extension_protocol_options", f"{name} is not supported by envoymesh")
+
+
+def _read_legacy(reader: Reader, limits: _HeaderLimits, is_replaced: bool) -> _Protocol:
+    """The cluster's own, deprecated fields; `is_replaced`: HttpProtocolOptions stand in their place."""
     common = reader.message_("common_http_protocol_options")
     protocol = _read_common(common)
     protocol.http1 = _http1(reader.message_("http_protocol_options"), common, limits)
     http2 = reader.message_("http2_protocol_options")
-    if http2 is not None:
+    protocol.http2 = _http2(http2, common, limits)
+    protocol.names_from_requests = _takes_names_from_requests(reader)
+    if reader.enum("protocol_selection") == "USE_DOWNSTREAM_PROTOCOL":
+        protocol.kind = "DOWNSTREAM"
+    elif http2 is not None:
         protocol.kind = "HTTP2"
-        protocol.http2 = _http2(http2, common, limits)
-    protocol.max_requests_per_connection = reader.integer(
-        "max_requests_per_connection", protocol.max_requests_per_connection
-    )
+        if reader.has("http_protocol_options") and not is_replaced:
+            raise reader.error(
+                "http_protocol_options",
+                "cluster: Both HTTP1 and HTTP2 options may only be configured with non-default 'protocol_selection' "
+                "values",
+            )
     return protocol
+
+
+def _takes_names_from_requests(reader: Reader) -> bool:
+    """`upstream_http_protocol_options`: whether TLS is to know the hosts of requests."""
+    options = reader.message_("upstream_http_protocol_options")
+    if options is None:
+        return False
+    # It says where the name comes from, for the other two.
+    options.accept("override_auto_sni_header")
+    sni, san = options.boolean("auto_sni"), options.boolean("auto_san_validation")
+    return sni or san
 
 
 def _read_common(common: Reader | None) -> _Protocol:
@@ -256,13 +368,15 @@ def _read_common(common: Reader | None) -> _Protocol:
         idle = common.duration("idle_timeout")
         protocol.idle_timeout = 3600.0 if idle is None else idle
         protocol.max_connection_duration = common.duration("max_connection_duration", 0.0) or 0.0
-        protocol.max_requests_per_connection = common.integer("max_requests_per_connection")
+        limit = common.integer("max_requests_per_connection")
+        protocol.max_requests_per_connection = limit if common.has("max_requests_per_connection") else None
     return protocol
 
 
 def _read_http_options(reader: Reader, limits: _HeaderLimits) -> _Protocol:
     common = reader.message_("common_http_protocol_options")
     protocol = _read_common(common)
+    protocol.names_from_requests = _takes_names_from_requests(reader)
     kind = reader.which("upstream_protocol_options")
     if kind == "explicit_http_config":
         _read_explicit(reader.required(kind), common, protocol, limits)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.metadata import Metadata
+from envoymesh.network.api import Address
 from envoymesh.network.settings import UpstreamTlsSettings
 
 
@@ -16,7 +17,8 @@ class EndpointSettings:
     """One envoy.config.endpoint.v3.LbEndpoint: where it is and how it counts.
 
     Args:
-        host: an IP address, or a name for the DNS cluster types.
+        host: an IP address, a name for the DNS cluster types, or the path of a Unix domain socket.
+        is_pipe: it is a Unix domain socket; the port is 0.
         health_status: HEALTHY, UNKNOWN, DEGRADED, UNHEALTHY, DRAINING or TIMEOUT.
     """
 
@@ -28,6 +30,7 @@ class EndpointSettings:
     region: str = ""
     zone: str = ""
     sub_zone: str = ""
+    is_pipe: bool = False
     metadata: Metadata | None = None
 
 
@@ -43,6 +46,20 @@ class ThresholdSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """How a cluster's names are asked for (envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig).
+
+    Args:
+        resolvers: the servers; empty are the system's.
+        no_default_search_domain: only the name itself, without the system's search domains.
+    """
+
+    resolvers: tuple[Address, ...] = ()
+    use_tcp_for_dns_lookups: bool = False
+    no_default_search_domain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterSettings:
     """One envoy.config.cluster.v3.Cluster.
 
@@ -51,6 +68,8 @@ class ClusterSettings:
         tls: by what a pool speaks, ``HTTP1``, ``HTTP2`` or ``ALPN``; empty for plain TCP.
         dns_failure_refresh_rate: base and longest interval of the back-off; None is the refresh rate.
         healthy_panic_percent: of the hosts; 0 never panics.
+        fail_traffic_on_panic: in a panic there is no host.
+        close_connections_on_host_set_change: whenever hosts come or go, those that stay get new connections too.
     """
 
     name: str
@@ -71,8 +90,11 @@ class ClusterSettings:
     dns_failure_refresh_rate: tuple[float, float] | None = None
     dns_jitter: float = 0.0
     dns_lookup_family: str = "AUTO"
+    dns: DnsSettings = field(default_factory=DnsSettings)
     respect_dns_ttl: bool = False
     healthy_panic_percent: int = 50
+    fail_traffic_on_panic: bool = False
+    close_connections_on_host_set_change: bool = False
     choice_count: int = 2
     default_thresholds: ThresholdSettings = field(default_factory=ThresholdSettings)
     high_thresholds: ThresholdSettings = field(default_factory=ThresholdSettings)

@@ -8,6 +8,7 @@ Ports are the kernel's; everything started here is stopped by its own handle. It
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -93,7 +94,7 @@ def refused_address() -> Address:
 
 
 class Proxy:
-    """A proxy process. `addresses` has the listeners by name, `admin` the admin listener's."""
+    """A proxy process. `addresses` has the listeners with a port by name, `admin` the admin listener's."""
 
     def __init__(self, command: Sequence[str], config: dict[str, Any] | str, folder: Path, *flags: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,6 +104,7 @@ class Proxy:
         self._admin_path = folder / "admin.address"
         self._admin_path.unlink(missing_ok=True)
         self.admin: Address = ("", 0)
+        self.admin_pipe = ""
         self.addresses: dict[str, Address] = {}
         with self.log_path.open("wb") as log:
             arguments = [*command, "-c", str(self.config_path), "--admin-address-path", str(self._admin_path), *flags]
@@ -135,14 +137,20 @@ class Proxy:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"the proxy ended with {self.process.returncode}:\n{self.log[-2000:]}")
-            if self._admin_path.exists() and ":" in (text := self._admin_path.read_text()):
-                host, _, port = text.rpartition(":")
-                self.admin = (host, int(port))
-                if self._is_live():
-                    self.addresses = self._listeners()
-                    return
+            if self._admin_path.exists() and self._is_admin(self._admin_path.read_text()) and self._is_live():
+                self.addresses = self._listeners()
+                return
             time.sleep(0.02)
         raise AssertionError(f"the proxy did not become live:\n{self.log[-2000:]}")
+
+    def _is_admin(self, text: str) -> bool:
+        """Whether the file says, whole, where the admin is: a port, or a Unix domain socket."""
+        if text.startswith(("/", "@")):
+            self.admin_pipe = text
+        elif ":" in text:
+            host, _, port = text.rpartition(":")
+            self.admin = (host, int(port))
+        return bool(self.admin_pipe or self.admin[1])
 
     def _is_live(self) -> bool:
         try:
@@ -153,12 +161,15 @@ class Proxy:
     def _listeners(self) -> dict[str, Address]:
         found = {}
         for status in json.loads(self.admin_get("/listeners?format=json"))["listener_statuses"]:
-            address = status["local_address"]["socket_address"]
-            found[status["name"]] = (address["address"], address["port_value"])
+            address = status["local_address"].get("socket_address")
+            if address is not None:
+                found[status["name"]] = (address["address"], address["port_value"])
         return found
 
     def admin_get(self, path: str) -> str:
         """The admin's answer as text."""
+        if self.admin_pipe:
+            return ask_pipe(self.admin_pipe, path)[1]
         with urlopen(f"http://{self.admin[0]}:{self.admin[1]}{path}", timeout=10) as answer:
             return answer.read().decode()
 
@@ -197,6 +208,31 @@ class Proxy:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+
+class PipeConnection(http.client.HTTPConnection):
+    """HTTP over a Unix domain socket; a path that begins with ``@`` is an abstract name."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("any.example", timeout=10)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the path."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect("\0" + self._path[1:] if self._path.startswith("@") else self._path)
+
+
+def ask_pipe(path: str, target: str, method: str = "GET", **headers: str) -> tuple[int, str]:
+    """Status and body of a request over a Unix domain socket."""
+    connection = PipeConnection(path)
+    try:
+        connection.request(method, target, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
 
 
 def run_to_end(config: dict[str, Any] | str, folder: Path, *flags: str) -> tuple[int, str]:

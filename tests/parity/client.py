@@ -21,7 +21,7 @@ LIMIT = 8.0
 class Client:
     """One connection. `received` and `end` (open, FIN, RST, or a TLS failure) grow while it runs."""
 
-    def __init__(self, case: Case, address: Address, certificates: Path) -> None:
+    def __init__(self, case: Case, address: Address | Path, certificates: Path) -> None:
         self.case = case
         self.received = bytearray()
         self.end = "open"
@@ -30,7 +30,7 @@ class Client:
         self.last = time.monotonic()
         self._address = address
         self._certificates = certificates
-        self._socket: socket.socket = socket.create_connection(address, timeout=LIMIT)
+        self._socket: socket.socket = _connected(address)
         self._closing = False
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -119,3 +119,12 @@ class Client:
         self.received += data
         self.last = time.monotonic()
         return True
+
+
+def _connected(address: Address | Path) -> socket.socket:
+    if not isinstance(address, Path):
+        return socket.create_connection(address, timeout=LIMIT)
+    pipe = socket.socket(socket.AF_UNIX)
+    pipe.settimeout(LIMIT)
+    pipe.connect(str(address))
+    return pipe

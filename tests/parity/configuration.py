@@ -12,6 +12,7 @@ from tests.integration import exchanges
 from tests.integration.harness import Address, http_listener, static_cluster, to_cluster
 from tests.parity.filter_listeners import RUNTIME_LAYER, filter_listeners
 from tests.parity.log_listeners import FILE_LOG, log_listeners, mutation_routes
+from tests.parity.pipe_listeners import pipe_clusters, pipe_listeners, pipe_log_listener
 
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 INSPECTOR = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
@@ -114,9 +115,11 @@ def configuration(http1: Address, http2: Address, refused: Address, log: Path, c
     resources["listeners"] += [_by_name(route_config, certificates)]
     sockets = [_socket(certificates, "a.example.com", SECURE[each]) for each in ("tls", "tls-optional")]
     own = log_listeners(log, _with_more_routes(route_config), *sockets)
+    own.append(pipe_log_listener(log))
     mutated = {"mutated": False, "mutated-specific": True}
     resources["listeners"] += [http_listener(name, mutation_routes(each)) for name, each in mutated.items()]
-    resources["listeners"] += filter_listeners()
+    resources["listeners"] += filter_listeners() + pipe_listeners(log.parent)
+    resources["clusters"] += pipe_clusters(log.parent)
     made["layered_runtime"] = {"layers": [{"name": "static", "static_layer": RUNTIME_LAYER}]}
     for listener in resources["listeners"]:
         for chain in listener["filter_chains"]:
@@ -126,7 +129,7 @@ def configuration(http1: Address, http2: Address, refused: Address, log: Path, c
 
 
 def _complete(manager: dict[str, Any], log: Path) -> None:
-    if manager["route_config"].get("name") not in ("mutations", "filters"):
+    if manager["route_config"].get("name") not in ("mutations", "filters", "pipes"):
         manager["route_config"] = _with_more_routes(manager["route_config"])
     text = {"text_format_source": {"inline_string": LOG_FORMAT + "\n"}}
     config = {"@type": FILE_LOG, "path": str(log), "log_format": text}

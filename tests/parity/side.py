@@ -21,6 +21,7 @@ from tests.integration.exchanges import ANSWERS
 from tests.integration.harness import Address, Proxy
 from tests.parity.answers import HTTP2_ANSWERS
 from tests.parity.configuration import configuration
+from tests.parity.pipe_listeners import PIPES, pipe_path
 from tests.parity.upstreams import Http2Recorder, Recorder
 
 PATIENCE = 0.7
@@ -76,15 +77,17 @@ class Side:
             ports[f"127.0.0.1:{address[1]}"] = name
         return ports
 
-    def address(self, listener: str) -> Address:
+    def address(self, listener: str) -> Address | Path:
         """Where a client connects."""
+        if listener in PIPES:
+            return pipe_path(self._folder, listener)
         return self.proxy.admin if listener == "admin" else self.proxy.addresses[listener]
 
     def named(self, text: str) -> str:
-        """Text with the ports of this half by name."""
+        """Text with the ports and the folder of this half by name."""
         for port, name in self._names.items():
             text = text.replace(port, name)
-        return text
+        return text.replace(str(self._folder), "FOLDER")
 
     # What a case left behind
 

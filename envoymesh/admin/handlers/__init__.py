@@ -1,1 +1,1 @@
-"""The admin's handlers, one endpoint a file. They must not import each other's state, nor talk to a stream."""
+"""The admin's handlers, a file for each subject, each with its `ENDPOINTS`. They must not talk to a stream."""

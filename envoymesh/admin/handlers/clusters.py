@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from envoymesh.admin.config import clusters_json
 from envoymesh.admin.context import AdminContext
 from envoymesh.admin.endpoint import Endpoint, Parameter, ParameterKind
 from envoymesh.admin.messages import JSON, Request, Response, bad_request
+from envoymesh.admin.proto.answers import clusters_json
 from envoymesh.admin.stats_query import InvalidQueryError, compile_filter
 from envoymesh.admin.views import ClusterStatus, HealthFlags, HostStatus, Thresholds
 
@@ -24,7 +24,7 @@ _FLAGS = {
 }
 
 
-def handle(context: AdminContext, request: Request) -> Response:
+def clusters(context: AdminContext, request: Request) -> Response:
     """The clusters whose names the filter finds."""
     pattern = request.params.get("filter", "")
     try:
@@ -85,12 +85,14 @@ def _word(flag: bool) -> str:
     return "true" if flag else "false"
 
 
-ENDPOINT = Endpoint(
-    "/clusters",
-    "upstream cluster status",
-    handle,
-    parameters=(
-        Parameter(ParameterKind.STRING, "filter", "Regular expression (Google re2) for filtering clusters by name"),
+ENDPOINTS = (
+    Endpoint(
+        "/clusters",
+        "upstream cluster status",
+        clusters,
+        parameters=(
+            Parameter(ParameterKind.STRING, "filter", "Regular expression (Google re2) for filtering clusters by name"),
+        ),
+        shows_counts=True,
     ),
-    shows_counts=True,
 )

@@ -1,17 +1,19 @@
-"""The profilers' endpoints. The CPU profiler is real; the others belong to an allocator that is not here.
+"""Memory, contention and the profilers. The CPU profiler is real; the others belong to an allocator that is not here.
 
-They answer as an Envoy that was built without TCMalloc. It must not sample anything itself.
+These answer as an Envoy that was built without TCMalloc. It must not measure or sample anything itself, nor claim to
+trace mutexes: there is one thread.
 """
 
 from http import HTTPStatus
 
-from envoymesh.admin import messages
 from envoymesh.admin.context import AdminContext
 from envoymesh.admin.endpoint import Endpoint, Handler, Parameter, ParameterKind
-from envoymesh.admin.messages import Request, Response, bad_request
+from envoymesh.admin.messages import JSON, OK, Request, Response, bad_request
+from envoymesh.admin.proto.answers import memory_json
 
 _SWITCH = ("y", "n")
 _USAGE = "?enable=<y|n>\n"
+_DISABLED = "Mutex contention tracing is not enabled. To enable, run Envoy with flag --enable-mutex-tracing."
 
 
 def cpu(context: AdminContext, request: Request) -> Response:
@@ -24,7 +26,7 @@ def cpu(context: AdminContext, request: Request) -> Response:
         profiler.stop()
     elif not profiler.start():
         return Response("failure to start the profiler", HTTPStatus.INTERNAL_SERVER_ERROR)
-    return messages.OK
+    return OK
 
 
 def allocations(_context: AdminContext, request: Request) -> Response:
@@ -42,6 +44,16 @@ def _switch(text: str) -> tuple[Parameter]:
     return (Parameter(ParameterKind.ENUM, "enable", text, _SWITCH),)
 
 
+def memory(context: AdminContext, _request: Request) -> Response:
+    """Bytes, as strings, by the names of envoy.admin.v3.Memory."""
+    return Response(memory_json(context.memory()), content_type=JSON)
+
+
+def contention(_context: AdminContext, _request: Request) -> Response:
+    """The answer of a server that doesn't trace."""
+    return Response(_DISABLED)
+
+
 ENDPOINTS = (
     Endpoint(
         "/allocprofiler",
@@ -57,6 +69,7 @@ ENDPOINTS = (
         mutates=True,
         parameters=_switch("enables the CPU profiler"),
     ),
+    Endpoint("/contention", "dump current Envoy mutex contention stats (if enabled)", contention),
     Endpoint(
         "/heap_dump",
         "dump current Envoy heap (if supported)",
@@ -69,6 +82,7 @@ ENDPOINTS = (
         mutates=True,
         parameters=_switch("enable/disable the heap profiler"),
     ),
+    Endpoint("/memory", "print current allocation/heap usage", memory, shows_counts=True),
     Endpoint(
         "/memory/tcmalloc",
         "print TCMalloc stats",

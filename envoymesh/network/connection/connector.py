@@ -11,8 +11,8 @@ import errno
 import os
 import socket
 
-from envoymesh.network.api import Address, ClientTls, CloseType, ConnectionHandler
-from envoymesh.network.connection.sockets import socket_name
+from envoymesh.network.api import Address, ClientTls, CloseType, ConnectionHandler, PipeAddress
+from envoymesh.network.connection.sockets import family_of, socket_name
 from envoymesh.network.connection.tcp_connection import TcpConnection, as_protocol
 from envoymesh.network.loop.dispatcher import GRACE, LOOKS, LoopDispatcher
 from envoymesh.network.loop.shortage import LOCAL_ERRORS, Shortage
@@ -98,7 +98,9 @@ class LoopConnector:
                 connection.connect_failed(reason)
                 return
             made, sock = sock, None
-            await self._dispatcher.loop.create_connection(lambda: as_protocol(connection), sock=made)
+            loop = self._dispatcher.loop
+            create = loop.create_unix_connection if isinstance(address, PipeAddress) else loop.create_connection
+            await create(lambda: as_protocol(connection), sock=made)
         except _LocalFailureError as error:
             connection.connect_failed(str(error), local=True)
         except OSError as error:
@@ -121,18 +123,19 @@ class LoopConnector:
                     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 return sock, f"delayed connect error: {os.strerror(code)}" if code else ""
             if code in LOCAL_ERRORS:
-                raise self._local_failure(f"immediate connect error: {os.strerror(code)}", address, code)
+                raise self._local_failure(_immediate(code, address), address, code)
         except BaseException:
             sock.close()
             raise
         # The loopback refuses within the call; Envoy, whose own call comes back earlier, names that delayed too.
-        how = "delayed" if code == errno.ECONNREFUSED else "immediate"
-        return sock, f"{how} connect error: {os.strerror(code)}" if code else ""
+        if code == errno.ECONNREFUSED and not isinstance(address, PipeAddress):
+            return sock, f"delayed connect error: {os.strerror(code)}"
+        return sock, _immediate(code, address) if code else ""
 
     def _socket(self, address: Address, source: Address | None) -> socket.socket:
         # Both loops turn Nagle's delay off when they take the socket over.
         try:
-            sock = socket.socket(socket.AF_INET6 if address.is_ipv6 else socket.AF_INET, socket.SOCK_STREAM)
+            sock = socket.socket(family_of(address), socket.SOCK_STREAM)
         except OSError as error:
             raise self._local_failure("socket creation failure", address, error.errno or 0) from error
         sock.setblocking(False)
@@ -159,3 +162,8 @@ class LoopConnector:
         finally:
             with contextlib.suppress(OSError):
                 loop.remove_writer(sock)
+
+
+def _immediate(code: int, address: Address) -> str:
+    """What Envoy says where the call itself fails."""
+    return f"immediate connect error: {os.strerror(code)}|remote address:{address}"

@@ -7,13 +7,14 @@ import contextlib
 import ipaddress
 import os
 import socket
+import stat
 import struct
 import sys
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from envoymesh.errors import BindError
-from envoymesh.network.api import Address
+from envoymesh.network.api import Address, PipeAddress
 
 Bytes = bytes | bytearray | memoryview
 
@@ -47,10 +48,20 @@ def ip_literal(text: str) -> str:
     return f"{host}%{zone}" if zone else host
 
 
-def socket_name(address: Address) -> tuple[str, int] | tuple[str, int, int, int]:
+def socket_name(address: Address) -> str | bytes | tuple[str, int] | tuple[str, int, int, int]:
     """What `bind` and `connect` want of an address: Python's sockets look for an IPv6 zone in a place of its own."""
+    if isinstance(address, PipeAddress):
+        # Abstract names begin with a zero byte (unix(7)).
+        return b"\0" + os.fsencode(address.host[1:]) if address.is_abstract else address.host
     host, _, zone = address.host.partition("%")
     return (host, address.port, 0, int(zone)) if zone else (host, address.port)
+
+
+def family_of(address: Address) -> socket.AddressFamily:
+    """The kind of socket that an address is for."""
+    if isinstance(address, PipeAddress):
+        return socket.AF_UNIX
+    return socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
 
 
 def listening_socket(
@@ -64,11 +75,14 @@ def listening_socket(
         BindError: the system refuses the address; the text is Envoy's.
     """
     try:
-        sock = socket.socket(socket.AF_INET6 if address.is_ipv6 else socket.AF_INET, socket.SOCK_STREAM)
+        sock = socket.socket(family_of(address), socket.SOCK_STREAM)
     except OSError as error:
         raise _bind_error(address, error) from error
     try:
         sock.setblocking(False)
+        if isinstance(address, PipeAddress):
+            _bind_pipe(sock, address)
+            return sock
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -81,6 +95,20 @@ def listening_socket(
         sock.close()
         raise _bind_error(address, error) from error
     return sock
+
+
+def _bind_pipe(sock: socket.socket, address: PipeAddress) -> None:
+    """As Envoy, take the place of a socket that is there already, also of one that somebody listens at.
+
+    Envoy does so with any file; here a file that is no socket stays, and the address is in use.
+    """
+    if not address.is_abstract:
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.lstat(address.host).st_mode):
+                os.unlink(address.host)
+    sock.bind(socket_name(address))
+    if address.mode:
+        os.chmod(address.host, address.mode)
 
 
 def let_no_one_in(sock: socket.socket) -> None:
@@ -120,10 +148,26 @@ def end_with_reset(transport: asyncio.Transport) -> None:
 
 
 def address_of(name: Any) -> Address | None:
-    """An Address of what a socket calls its name; IPv4-mapped IPv6 addresses are IPv4, as in Envoy."""
+    """An Address of what a socket calls its name; IPv4-mapped IPv6 addresses are IPv4, as in Envoy.
+
+    None is a Unix domain socket without a name, as a client's mostly is.
+    """
+    if isinstance(name, str | bytes):
+        return _pipe_of(os.fsdecode(name))
     if not isinstance(name, tuple) or len(name) < 2:
         return None
     host = name[0].removeprefix("::ffff:") if "." in name[0] else name[0]
     if len(name) > 3 and name[3]:
         host = f"{host.partition('%')[0]}%{name[3]}"
     return Address(host, name[1])
+
+
+def _pipe_of(name: str) -> PipeAddress | None:
+    if not name:
+        return None
+    return PipeAddress(f"@{name[1:]}" if name.startswith("\0") else name)
+
+
+def remote_address_of(transport: asyncio.BaseTransport, local: Address | None) -> Address | None:
+    """An accepted connection's peer. On a Unix domain socket it goes by the listener's name, as in Envoy."""
+    return local if isinstance(local, PipeAddress) else address_of(transport.get_extra_info("peername"))

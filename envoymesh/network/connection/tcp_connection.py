@@ -20,7 +20,7 @@ from typing import Final, cast
 from envoymesh.metadata import Metadata
 from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent, ConnectionHandler, Timer, TlsInfo
 from envoymesh.network.connection.no_handler import NO_HANDLER
-from envoymesh.network.connection.sockets import Bytes, address_of, end_with_reset, write_at_once
+from envoymesh.network.connection.sockets import Bytes, address_of, end_with_reset, remote_address_of, write_at_once
 from envoymesh.network.loop.dispatcher import GRACE, LOOKS, Flushable, LoopDispatcher
 
 FLUSH_NOW: Final = 65536
@@ -209,7 +209,7 @@ class TcpConnection(Connection, Flushable):
         self._transport = cast(asyncio.Transport, transport)
         self.local_address = address_of(transport.get_extra_info("sockname"))
         if self.remote_address is None:  # that of an upstream is known
-            self.remote_address = address_of(transport.get_extra_info("peername"))
+            self.remote_address = remote_address_of(transport, self.local_address)
         limit = min(self._buffer_limit or _NO_LIMIT, _NO_LIMIT)
         self._transport.set_write_buffer_limits(high=limit, low=limit // 2)
         self._transport_ready()

@@ -16,11 +16,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 import pycares
 
-from envoymesh.network.api import DnsCallback, DnsResponse, DnsStatus, Timer
+from envoymesh.network.api import Address, DnsCallback, DnsResponse, DnsStatus, Timer
 from envoymesh.network.connection.sockets import ip_literal
 from envoymesh.network.loop.dispatcher import LoopDispatcher
 from envoymesh.network.stats import DnsStats
@@ -79,6 +80,16 @@ class CaresResolver:
 
     def __repr__(self) -> str:
         return f"CaresResolver(pending={self._stats.pending_resolutions.value})"
+
+
+def cares_options(servers: Sequence[Address], use_tcp: bool, no_search: bool) -> dict[str, Any]:
+    """The options of a `CaresResolver` that asks these servers (none are the system's) and, where told to, only by TCP,
+    or only for names as they are, without the system's search domains."""
+    flags = (pycares.ARES_FLAG_USEVC if use_tcp else 0) | (pycares.ARES_FLAG_NOSEARCH if no_search else 0)
+    options: dict[str, Any] = {"flags": flags} if flags else {}
+    if servers:
+        options["servers"] = [str(server) for server in servers]
+    return options
 
 
 class Resolution:

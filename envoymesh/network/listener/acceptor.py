@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
-from envoymesh.network.connection.sockets import let_no_one_in
+from envoymesh.network.connection.sockets import address_of, let_no_one_in
 from envoymesh.network.loop.dispatcher import LoopDispatcher
 from envoymesh.network.loop.shortage import Shortage
 
@@ -192,4 +192,6 @@ class Acceptor:
             name = self._sock.getsockname()
         except OSError:
             return "Acceptor(closed)"
+        if not isinstance(name, tuple):
+            return str(address_of(name))
         return f"{name[0]}:{name[1]}" if ":" not in name[0] else f"[{name[0]}]:{name[1]}"

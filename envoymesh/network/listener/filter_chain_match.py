@@ -98,14 +98,19 @@ def _source_port(match: FilterChainMatch, facts: ConnectionFacts) -> Rank:
 
 
 def is_same_ip_or_loopback(facts: ConnectionFacts) -> bool:
-    """Whether the peer is this machine: the same IP on both ends, or a loopback address."""
-    return facts.remote.host == facts.local.host or _ip(facts.remote.host).is_loopback
+    """Whether the peer is this machine: the same IP on both ends, a loopback address, or a Unix domain socket."""
+    remote = facts.remote
+    return not remote.ip or remote.host == facts.local.host or _ip(remote.ip).is_loopback
 
 
-def _prefix_rank(ranges: tuple[Network, ...], host: str) -> Rank:
+_NO_IP = "255.255.255.255"
+"""What a Unix domain socket is matched as; as in Envoy, only ranges that take everything have it."""
+
+
+def _prefix_rank(ranges: tuple[Network, ...], ip: str) -> Rank:
     if not ranges:
         return ANYTHING
-    address = _ip(host)
+    address = _ip(ip or _NO_IP)
     lengths = [length for prefix, length in ranges if address in _network(prefix, length)]
     # A set range is more specific than none, also 0.0.0.0/0.
     return max(lengths) + 1 if lengths else None
@@ -126,12 +131,12 @@ def _network(prefix: str, length: int) -> ipaddress.IPv4Network | ipaddress.IPv6
 
 _CRITERIA: tuple[Callable[[FilterChainMatch, ConnectionFacts], Rank], ...] = (
     _destination_port,
-    lambda match, facts: _prefix_rank(match.prefix_ranges, facts.local.host),
+    lambda match, facts: _prefix_rank(match.prefix_ranges, facts.local.ip),
     _server_name,
     _transport_protocol,
     _application_protocols,
-    lambda match, facts: _prefix_rank(match.direct_source_prefix_ranges, facts.remote.host),
+    lambda match, facts: _prefix_rank(match.direct_source_prefix_ranges, facts.remote.ip),
     _source_type,
-    lambda match, facts: _prefix_rank(match.source_prefix_ranges, facts.remote.host),
+    lambda match, facts: _prefix_rank(match.source_prefix_ranges, facts.remote.ip),
     _source_port,
 )

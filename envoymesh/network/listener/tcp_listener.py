@@ -12,8 +12,8 @@ import socket
 from collections.abc import Callable, Sequence
 
 from envoymesh.errors import BindError
-from envoymesh.network.api import Address, CloseType, EndedConnection, Timer
-from envoymesh.network.connection.sockets import address_of, end_with_reset, listening_socket
+from envoymesh.network.api import Address, CloseType, EndedConnection, PipeAddress, Timer
+from envoymesh.network.connection.sockets import address_of, end_with_reset, listening_socket, remote_address_of
 from envoymesh.network.connection.tcp_connection import TcpConnection, as_protocol
 from envoymesh.network.listener.accepting import Accepted, Inspector
 from envoymesh.network.listener.acceptor import Acceptor
@@ -135,10 +135,7 @@ class TcpListener:
                 sock.close()
             self._sockets.clear()
             raise
-        self.addresses = [
-            Address(address.host, sock.getsockname()[1])
-            for (address, _), sock in zip(wanted, self._sockets, strict=True)
-        ]
+        self.addresses = [_bound(address, sock) for (address, _), sock in zip(wanted, self._sockets, strict=True)]
 
     def adopt(self, sockets: Sequence[socket.socket]) -> None:
         """Take sockets that another process bound, one for each address and in their order, in place of `bind`.
@@ -147,7 +144,7 @@ class TcpListener:
         """
         self._sockets = list(sockets)
         for index, sock in enumerate(sockets):
-            self.addresses[index] = Address(self.addresses[index].host, sock.getsockname()[1])
+            self.addresses[index] = _bound(self.addresses[index], sock)
 
     @property
     def bound_sockets(self) -> Sequence[socket.socket]:
@@ -374,4 +371,10 @@ class TcpListener:
 
 
 def _addresses_of(transport: asyncio.Transport) -> tuple[Address | None, Address | None]:
-    return address_of(transport.get_extra_info("sockname")), address_of(transport.get_extra_info("peername"))
+    local = address_of(transport.get_extra_info("sockname"))
+    return local, remote_address_of(transport, local)
+
+
+def _bound(address: Address, sock: socket.socket) -> Address:
+    """The address that was asked for, with the port that the system chose."""
+    return address if isinstance(address, PipeAddress) else Address(address.host, sock.getsockname()[1])

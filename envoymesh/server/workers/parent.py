@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from envoymesh.admin.context import AdminContext
-from envoymesh.admin.dump.config import endpoints_dump
 from envoymesh.admin.filter import admin_filter_factory
 from envoymesh.admin.process_memory import process_memory
+from envoymesh.admin.proto.dump import endpoints_dump
 from envoymesh.admin.registry import Admin
 from envoymesh.admin.views import ClusterStatus, ServerState
 from envoymesh.config.load import LoadedBootstrap

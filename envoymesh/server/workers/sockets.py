@@ -1,8 +1,9 @@
 """The listening sockets of all workers, bound by the parent before any of them starts.
 
 With SO_REUSEPORT each worker has its own socket on the same port, and the kernel spreads connections over them; else
-(`enable_reuse_port: false`, or a system that does not spread) all accept from one. The parent keeps every socket open,
-so that a worker that dies leaves its queue to the others; what is closed must therefore be closed here as well.
+(`enable_reuse_port: false`, a Unix domain socket, or a system that does not spread) all accept from one. The parent
+keeps every socket open, so that a worker that dies leaves its queue to the others; what is closed must therefore be
+closed here as well.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import socket
 import sys
 
 from envoymesh.errors import BindError
+from envoymesh.network.api import PipeAddress
 from envoymesh.network.connection.sockets import listening_socket
 from envoymesh.network.listener.tcp_listener import TcpListener
 
@@ -27,7 +29,8 @@ class WorkerSockets:
     def __init__(self, listener: TcpListener, workers: int, *, spreads: bool = SPREADS) -> None:
         self._listener = listener
         self._more: list[list[socket.socket]] = []
-        self._shared = not (listener.settings.reuse_port and spreads)
+        pipes = any(isinstance(address, PipeAddress) for address in listener.addresses)
+        self._shared = pipes or not (listener.settings.reuse_port and spreads)
         if self._shared:
             return
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.parity.case import Case
-from tests.parity.cases import admin, filters, http1, http2, logs, mutations, tls
+from tests.parity.cases import admin, filters, http1, http2, logs, mutations, pipes, tls
 
 CASES: list[Case] = [
     *http1.CASES,
@@ -12,6 +12,7 @@ CASES: list[Case] = [
     *logs.CASES,
     *mutations.CASES,
     *filters.CASES,
+    *pipes.CASES,
     *admin.CASES,
 ]
 AREAS: list[str] = list(dict.fromkeys(case.area for case in CASES))

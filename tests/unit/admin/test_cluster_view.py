@@ -7,7 +7,7 @@ import pytest
 
 from envoymesh.admin.cluster_view import cluster_status
 from envoymesh.admin.views import SocketAddress
-from envoymesh.network.api import Address
+from envoymesh.network.api import Address, PipeAddress
 from envoymesh.stats import Store
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.resource_manager import ResourceManager
@@ -63,3 +63,9 @@ def test_health_as_the_endpoint_gives_it(given: str, shown: str) -> None:
     host = Host(Address("::1", 80), EndpointSettings("::1", 80, health_status=given))
     (status,) = cluster_status(FakeCluster(ClusterSettings("c"), [host])).hosts
     assert status.health.eds_health_status == shown
+
+
+def test_a_host_at_a_pipe() -> None:
+    host = Host(PipeAddress("/run/a.sock"), EndpointSettings("/run/a.sock", 0, is_pipe=True))
+    (status,) = cluster_status(FakeCluster(ClusterSettings("c"), [host])).hosts
+    assert (status.address, str(status.address)) == (SocketAddress("/run/a.sock"), "/run/a.sock")

@@ -16,6 +16,7 @@ from envoymesh.http.filter import (
     WatermarkCallbacks,
 )
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.network.api import PipeAddress
 from envoymesh.network.loop.slices import Slices
 from tests.support.fakes import FakeConnection, FakeDispatcher
 
@@ -334,3 +335,18 @@ def test_an_answer_that_fails_is_given_up_and_reported(stream: Stream, dispatche
         dispatcher.run_posted()
     assert (len(stream.body), stream.ended, stream.local_replies) == (CHUNK, False, [500])
     dispatcher.run_posted()
+
+
+def test_a_pipe_answers_to_any_name_but_to_no_other_site(admin_filter: AdminFilter, stream: Stream) -> None:
+    stream.connection.local_address = PipeAddress("/run/admin.sock")
+    admin_filter.decode_headers(RequestHeaders(b"GET", b"/ready", b"rebound.example"), True)
+    assert stream.headers is not None
+    assert stream.headers.status == 200
+
+
+def test_a_pipe_changes_nothing_for_another_site(admin_filter: AdminFilter, stream: Stream) -> None:
+    stream.connection.local_address = PipeAddress("/run/admin.sock")
+    origin = [(b"origin", b"http://other.example")]
+    admin_filter.decode_headers(RequestHeaders(b"POST", b"/quitquitquit", b"x", fields=origin), True)
+    assert stream.headers is not None
+    assert stream.headers.status == 403

@@ -246,7 +246,7 @@ def test_a_data_source_is_read_once_and_known_to_whoever_has_the_contents(
 
 def test_socket_address() -> None:
     reader = address(socket_address={"address": "::", "port_value": 80, "ipv4_compat": True})
-    assert reader.socket_address("address") == ("::", 80)
+    assert reader.required("address").socket_address() == ("::", 80)
     assert len(reader.unread()) == 1
     assert reader.ipv4_compat("address") is True
     reader.finish()
@@ -262,5 +262,82 @@ def test_socket_address() -> None:
 )
 def test_addresses_that_are_refused(settings: dict[str, Any], path: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        address(**settings).socket_address("address")
+        address(**settings).required("address").socket_address()
     assert caught.value.path == path
+
+
+def name_of(reader: Reader) -> str:
+    """Read a cluster of which only the type STATIC is taken."""
+    if reader.enum("type") != "STATIC":
+        raise reader.error("type", "is not STATIC")
+    return reader.string("name")
+
+
+def resources(*clusters: dict[str, Any]) -> Reader:
+    return read("envoy.config.bootstrap.v3.Bootstrap.StaticResources", {"clusters": clusters}, "static_resources")
+
+
+def messages(reader: Reader) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        reader.finish()
+    errors = caught.value.errors if isinstance(caught.value, MultipleConfigError) else (caught.value,)
+    return [f"{error.path}: {error.message}" for error in errors]
+
+
+def test_problems_are_told_together_where_they_are_gathered() -> None:
+    reader = resources({"name": "a", "type": "EDS", "lb_policy": "MAGLEV"}, {"name": "b"}, {"type": "LOGICAL_DNS"})
+    reader.gather()
+    assert reader.each("clusters", name_of) == ["b"]
+    assert reader.has_refused
+    # Of a message that was refused nobody knows what else would have been read.
+    assert messages(reader) == [
+        "static_resources.clusters[0].type: is not STATIC",
+        "static_resources.clusters[2].type: is not STATIC",
+    ]
+
+
+def test_what_is_unread_elsewhere_is_told_with_them() -> None:
+    reader = resources({"type": "EDS"}, {"name": "b", "lb_policy": "MAGLEV"})
+    reader.gather()
+    reader.each("clusters", name_of)
+    assert messages(reader) == [
+        "static_resources.clusters[0].type: is not STATIC",
+        f"static_resources.clusters[1].lb_policy: {UNREAD}",
+    ]
+
+
+def test_what_may_come_of_a_problem_is_not_told() -> None:
+    def whole(reader: Reader) -> None:
+        if not reader.each("clusters", name_of):
+            raise reader.error("clusters", "there must be one")
+
+    reader = resources({"type": "EDS"})
+    reader.gather()
+    assert reader.attempt(whole) is None
+    assert messages(reader) == ["static_resources.clusters[0].type: is not STATIC"]
+
+
+def test_without_gathering_the_first_problem_ends_the_reading() -> None:
+    with pytest.raises(ConfigError, match=r"clusters\[0\]\.type: is not STATIC"):
+        resources({"type": "EDS"}).each("clusters", name_of)
+    with pytest.raises(ConfigError, match="field is not supported"):
+        cluster(lb_policy="MAGLEV").refuse("lb_policy")
+
+
+def test_a_refused_field_is_noted_and_reading_goes_on() -> None:
+    reader = cluster(name="a", lb_policy="MAGLEV")
+    reader.gather()
+    reader.refuse("lb_policy", "is not for us")
+    reader.refuse("alt_stat_name")
+    assert reader.string("name") == "a"
+    assert messages(reader) == ["static_resources.clusters[0].lb_policy: field is not for us"]
+
+
+def test_problems_are_in_the_order_of_the_file() -> None:
+    lines = {("clusters",): 1, ("clusters", 0): 8, ("clusters", 0, "type"): 9, ("clusters", 1): 2}
+    clusters = {"clusters": [{"type": "EDS"}, {"lb_policy": "MAGLEV"}]}
+    kind = "envoy.config.bootstrap.v3.Bootstrap.StaticResources"
+    reader = read(kind, clusters, "", Source("f", lines))
+    reader.gather()
+    reader.each("clusters", name_of)
+    assert messages(reader) == [f"clusters[1].lb_policy: {UNREAD}", "clusters[0].type: is not STATIC"]

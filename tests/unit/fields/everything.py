@@ -65,7 +65,7 @@ def _listener(certificate: str, key: str, ca_file: str) -> dict[str, Any]:
     return {
         "name": "l",
         "address": _address("127.0.0.1", 0),
-        "additional_addresses": [{"address": _address("::1", 0)}],
+        "additional_addresses": [{"address": _address("::1", 0)}, {"address": {"pipe": {"path": "/tmp/no.sock"}}}],
         "deprecated_v1": EMPTY,
         "listener_filters": [inspector],
         "metadata": METADATA,
@@ -225,9 +225,15 @@ def _clusters(certificate: str, key: str, ca_file: str) -> list[dict[str, Any]]:
     clusters[0]["round_robin_lb_config"] = EMPTY
     clusters[3]["transport_socket"] = _tls("UpstreamTlsContext", certificate, key, ca_file)
     legacy = {**_cluster("c", None), **http, "common_http_protocol_options": EMPTY}
+    legacy["protocol_selection"] = "USE_DOWNSTREAM_PROTOCOL"
+    legacy["upstream_http_protocol_options"] = EMPTY
+    dns = {"resolvers": [_address("127.0.0.1", 53)], "dns_resolver_options": {"use_tcp_for_dns_lookups": True}}
+    legacy["dns_resolvers"], legacy["dns_resolution_config"] = dns["resolvers"], dns
+    typed = {"@type": EXT + "network.dns_resolver.cares.v3.CaresDnsResolverConfig", **dns}
+    legacy["typed_dns_resolver_config"] = {"name": "envoy.network.dns_resolver.cares", "typed_config": typed}
     legacy.update(
         least_request_lb_config=EMPTY,
-        common_lb_config={"healthy_panic_threshold": {"value": 50}},
+        common_lb_config={"healthy_panic_threshold": {"value": 50}, "zone_aware_lb_config": EMPTY},
         dns_failure_refresh_rate={"base_interval": "1s"},
         circuit_breakers={"thresholds": [EMPTY]},
     )

@@ -25,7 +25,7 @@ UNIT = "tests/unit"
 FILES = (
     *(
         f"{UNIT}/{room}/test_config.py"
-        for room in ("http/access_log", "network", "router", "upstream", "filters/router")
+        for room in ("access_loggers", "network", "router", "upstream", "filters/http/router")
     ),
     f"{UNIT}/fields/test_rows.py",
     f"{UNIT}/config/test_reader.py",

@@ -393,6 +393,8 @@ ADDRESS = {"socket_address": {"address": "127.0.0.1", "port_value": 9901}}
          lambda made: made.admin and made.admin.allows("/b"), False),
         ({"admin": {"address": ADDRESS, "access_log": [log()]}},
          lambda made: made.admin and len(made.admin.access_logs), 1),
+        ({"admin": {"address": ADDRESS, "access_log_path": "/p"}},
+         lambda made: made.admin and len(made.admin.access_logs), 1),
         ({"static_resources": {"clusters": [{"name": "c"}]}},
          lambda made: [each.name for each in made.clusters], ["c"]),
     ],

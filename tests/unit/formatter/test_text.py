@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from envoymesh.formatter import Formatter, FormatterContext
+from envoymesh.formatter import Formatter, FormatterContext, JsonFormatter
 from envoymesh.formatter.operators import PLAIN
 from envoymesh.http.headers import RequestHeaders, ResponseHeaders
 from envoymesh.http.stream_info import FLAG_NAMES, ResponseFlag
+from envoymesh.network.api import PipeAddress
 from tests.support.logged import bare, full, request
 
 
@@ -191,3 +192,22 @@ def test_flags_print_in_their_order() -> None:
     context.info.flags = sum(bit for bit, _, _ in FLAG_NAMES)
     names = context.info.flag_names().split(",")
     assert len(names) == len(FLAG_NAMES) == len({short for _, short, _ in FLAG_NAMES})
+
+
+PIPE = PipeAddress("/run/\xe9.sock")
+
+
+def at_a_pipe() -> FormatterContext:
+    context = full(upstream_host=PIPE, trusted_remote=PIPE)
+    context.info.downstream.local_address = PIPE
+    return context
+
+
+def test_addresses_of_pipes() -> None:
+    text = (
+        "%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% [%DOWNSTREAM_LOCAL_PORT%] %UPSTREAM_HOST%"
+    )
+    path = "/run/\xe9.sock".encode()
+    assert Formatter(text).format(at_a_pipe()) == path + b" " + path + b" [] " + path
+    assert Formatter("[%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(24)%]").format(at_a_pipe()) == b"[]"
+    assert JsonFormatter({"port": "%DOWNSTREAM_REMOTE_PORT%"}).format(at_a_pipe()) == b'{"port":null}\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,17 @@ from envoymesh.errors import ConfigError
 from envoymesh.lint.command import RULES, check, descriptions
 from envoymesh.lint.finding import Finding
 from envoymesh.lint.report import FORMATS
+from tests.support.loggers import loggers_restored
 
 MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 UPSTREAM_TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+
+
+@pytest.fixture(autouse=True)
+def _loggers() -> Iterator[None]:
+    with loggers_restored():
+        yield
 
 
 def bootstrap(*routes: dict[str, Any], **changes: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
-from envoymesh.network.api import Address
+from envoymesh.network.api import Address, PipeAddress
 from envoymesh.network.config import (
     DOWNSTREAM_TLS,
     TLS_INSPECTOR,
@@ -70,6 +70,21 @@ def test_defaults() -> None:
     assert chain.match == FilterChainMatch()
     assert [(name, config.type_name) for name, config in chain.filters] == [("some.filter", ROUTER)]
     assert chain.tls is None
+
+
+@pytest.mark.parametrize(
+    ("pipe", "expected", "shown"),
+    [
+        ({"path": "/run/a.sock"}, PipeAddress("/run/a.sock"), "/run/a.sock"),
+        ({"path": "a.sock", "mode": 0o600}, PipeAddress("a.sock", mode=0o600), "a.sock"),
+        ({"path": "@name"}, PipeAddress("@name"), "@name"),
+        ({"path": "/" + "x" * 106}, PipeAddress("/" + "x" * 106), "/" + "x" * 106),
+    ],
+)
+def test_pipes(pipe: dict[str, Any], expected: PipeAddress, shown: str) -> None:
+    settings = listener(name="", address={"pipe": pipe}, additional_addresses=[{"address": {"pipe": pipe}}])
+    assert settings.address == settings.additional_addresses[0][0] == expected
+    assert (str(settings.address), settings.name, settings.address.ip) == (shown, shown, "")
 
 
 def test_everything_that_is_read() -> None:
@@ -134,7 +149,13 @@ def test_everything_that_is_read() -> None:
     [
         ({"filter_chains": []}, r"at\.filter_chains: .*no filter chains specified"),
         ({"address": address("example.com")}, r"at\.address: malformed IP address: example\.com"),
-        ({"address": {"pipe": {"path": "/x"}}}, r"at\.address\.pipe: "),
+        (
+            {"address": {"envoy_internal_address": {"server_listener_name": "x"}}},
+            r"at\.address\.envoy_internal_addr",
+        ),
+        ({"address": {"pipe": {"path": "/" + "x" * 107}}}, r"at\.address\.pipe\.path: Path .* exceeds maximum UNIX"),
+        ({"address": {"pipe": {"path": "/a\0b"}}}, r"at\.address\.pipe\.path: .*contains embedded null characters"),
+        ({"address": {"pipe": {"path": "@x", "mode": 1}}}, r"at\.address\.pipe\.mode: Cannot set mode for Abstract"),
         ({"filter_chains": [CHAIN, CHAIN]}, r"at\.filter_chains\[1\]: .*has the same matching rules defined"),
         ({"use_original_dst": True}, r"at\.use_original_dst: is not supported"),
         ({"tcp_fast_open_queue_length": 5}, r"at\.tcp_fast_open_queue_length: .*not supported"),

@@ -208,6 +208,15 @@ def test_unhealthy_hosts_are_left_out_until_there_are_too_many(world: World) -> 
     assert world.value("lb_healthy_panic") == 3
 
 
+def test_a_panic_may_fail_all_traffic() -> None:
+    world = World(fail_traffic_on_panic=True)
+    world.cluster.update_hosts([*world.hosts(1), *world.hosts(2, 3, health_status="UNHEALTHY")])
+    assert world.cluster.choose_host(None) is None
+    assert [world.value(name) for name in ("upstream_cx_none_healthy", "lb_healthy_panic")] == [1, 1]
+    world.cluster.update_hosts([*world.hosts(1, 2), *world.hosts(3, health_status="UNHEALTHY")])
+    assert set(world.picked(4)) == {1, 2}
+
+
 def test_the_panic_threshold_may_change_at_any_time(world: World) -> None:
     world.cluster.update_hosts([*world.hosts(1), *world.hosts(2, 3, health_status="UNHEALTHY")])
     world.runtime.change("upstream.healthy_panic_threshold", 33)
@@ -359,3 +368,22 @@ def test_every_stat_of_envoys_is_there_by_name(world: World) -> None:
     world.ask(world.hosts(1)[0])
     world.connector.last.established()
     assert "cluster.c.http1.dropped_headers_with_underscores" in world.store.counters.by_name
+
+
+def test_hosts_that_stay_may_get_new_connections_too() -> None:
+    world = World(close_connections_on_host_set_change=True)
+    busy, idle, coming = world.hosts(1, 2, 3)
+    world.cluster.update_hosts([busy, idle])
+    client = world.ask(busy)
+    first = world.connector.last
+    first.established()
+    world.ask(idle)
+    second = world.connector.last
+    second.established()
+    second.receive(OK)
+    world.cluster.update_hosts([busy, idle, coming])
+    assert (first.closed, second.closed) == (False, True)
+    world.ask(busy)
+    assert world.connector.last not in (first, second)
+    first.receive(OK)
+    assert (client.ended, first.closed) == (True, True)

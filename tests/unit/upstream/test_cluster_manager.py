@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from envoymesh.network.api import ClientTls
+from dataclasses import replace
+
+from envoymesh.network.api import Address, ClientTls
 from envoymesh.network.settings import CommonTlsSettings, UpstreamTlsSettings
 from envoymesh.stats import Scope, Store
 from envoymesh.upstream.cluster_manager import StaticClusterManager
-from envoymesh.upstream.settings import ClusterSettings, EndpointSettings
+from envoymesh.upstream.settings import ClusterSettings, DnsSettings, EndpointSettings
 from tests.support.fakes import FakeConnector, FakeDispatcher, FakeResolver, FakeRuntime
 
 
@@ -23,17 +25,22 @@ class World:
         self.dispatcher = FakeDispatcher()
         self.connector = FakeConnector()
         self.made_tls: list[str] = []
+        self.asked: list[DnsSettings] = []
         self.initialised = 0
         self.manager = StaticClusterManager(
             settings,
             self.store.scope(""),
             self.connector,
-            self.resolver,
+            self.make_resolver,
             self.dispatcher,
             lambda: 0.0,
             FakeRuntime(),
             self.make_tls,
         )
+
+    def make_resolver(self, dns: DnsSettings) -> FakeResolver:
+        self.asked.append(dns)
+        return self.resolver
 
     def make_tls(self, settings: UpstreamTlsSettings, scope: Scope) -> ClientTls:
         self.made_tls.append(scope.prefix)
@@ -94,3 +101,10 @@ def test_shutdown_stops_discovery() -> None:
     world.manager.shutdown()
     world.dispatcher.advance(60.0)
     assert len(world.resolver.queries) == 1
+
+
+def test_each_cluster_with_names_is_resolved_as_it_says() -> None:
+    own = DnsSettings((Address("127.0.0.1", 5353),), use_tcp_for_dns_lookups=True)
+    world = World(STATIC, DNS, replace(DNS, name="own", stat_name="own", dns=own))
+    world.initialise()
+    assert world.asked == [DnsSettings(), own]

@@ -11,8 +11,9 @@ from google.protobuf import json_format
 from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
+from envoymesh.network.api import Address
 from envoymesh.upstream.config import HTTP_OPTIONS, read_cluster
-from envoymesh.upstream.settings import ClusterSettings, ThresholdSettings
+from envoymesh.upstream.settings import ClusterSettings, DnsSettings, ThresholdSettings
 from tests.support.fakes import FakeRuntime
 
 PATH = "static_resources.clusters[0]"
@@ -86,6 +87,61 @@ def test_plain_fields() -> None:
 
 
 @pytest.mark.parametrize(
+    ("config", "panics", "fails", "closes"),
+    [
+        ({}, 50, False, False),
+        ({"zone_aware_lb_config": {"fail_traffic_on_panic": True, "min_cluster_size": 1}}, 50, True, False),
+        ({"close_connections_on_host_set_change": True, "healthy_panic_threshold": {"value": 0.5}}, 1, False, True),
+        ({"update_merge_window": "5s", "ignore_new_hosts_until_first_hc": True, "override_host_status": {}},
+         50, False, False),
+    ],
+)  # fmt: skip
+def test_common_lb_config(config: dict[str, Any], panics: int, fails: bool, closes: bool) -> None:
+    settings = read(common_lb_config=config)
+    assert settings.healthy_panic_percent == panics
+    assert (settings.fail_traffic_on_panic, settings.close_connections_on_host_set_change) == (fails, closes)
+
+
+SERVER = {"socket_address": {"address": "127.0.0.1", "port_value": 5353}}
+OTHER = {"socket_address": {"address": "::1", "port_value": 0}}
+CARES = {
+    "name": "envoy.network.dns_resolver.cares",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+        "resolvers": [OTHER],
+        "dns_resolver_options": {"no_default_search_domain": True},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"dns_resolvers": [SERVER, OTHER]}, DnsSettings((Address("127.0.0.1", 5353), Address("::1", 53)))),
+        ({"use_tcp_for_dns_lookups": True}, DnsSettings(use_tcp_for_dns_lookups=True)),
+        ({"dns_resolution_config": {"resolvers": [SERVER]}, "use_tcp_for_dns_lookups": True},
+         DnsSettings((Address("127.0.0.1", 5353),))),
+        ({"dns_resolution_config": {"dns_resolver_options": {"use_tcp_for_dns_lookups": True}}},
+         DnsSettings(use_tcp_for_dns_lookups=True)),
+        ({"typed_dns_resolver_config": CARES, "dns_resolution_config": {"resolvers": [SERVER]}},
+         DnsSettings((Address("::1", 53),), no_default_search_domain=True)),
+    ],
+)  # fmt: skip
+def test_who_is_asked_for_names(fields: dict[str, Any], expected: DnsSettings) -> None:
+    message_class(CARES["typed_config"]["@type"].rpartition("/")[2])
+    assert read(type="STRICT_DNS", **fields).dns == expected
+
+
+def test_another_resolver_is_refused() -> None:
+    kind = "envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig"
+    message_class(kind)
+    typed = {"name": "x", "typed_config": {"@type": f"type.googleapis.com/{kind}"}}
+    assert refused(typed_dns_resolver_config=typed) == (
+        "typed_dns_resolver_config.typed_config", f"DNS resolver {kind} is not supported by envoymesh",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("rate", "expected"),
     [
         ({"base_interval": "2s", "max_interval": "10s"}, (2.0, 10.0)),
@@ -126,6 +182,16 @@ def test_endpoints_with_locality_weight_and_health() -> None:
     first, second = read(load_assignment=assignment).endpoints
     assert (first.host, first.port, first.weight, first.health_status) == ("10.0.0.1", 80, 3, "DRAINING")
     assert (second.host, second.region, second.zone, second.sub_zone) == ("::1", "r", "z", "s")
+
+
+def test_a_host_at_a_pipe() -> None:
+    assignment = endpoints(("x", 1))
+    assignment["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = {"pipe": {"path": "/run/x.sock"}}
+    (endpoint,) = read(load_assignment=assignment).endpoints
+    assert (endpoint.host, endpoint.port, endpoint.is_pipe, endpoint.hostname) == ("/run/x.sock", 0, True, "")
+    where, why = refused(type="STRICT_DNS", load_assignment=assignment)
+    assert where == "load_assignment.endpoints[0].lb_endpoints[0].endpoint.address"
+    assert why == "a STRICT_DNS cluster has names to resolve: a pipe needs the type STATIC"
 
 
 def test_the_host_name_is_the_dns_name_or_what_is_set() -> None:
@@ -187,6 +253,63 @@ def test_an_idle_timeout_of_zero_is_none() -> None:
 def test_other_protocol_choices(options: dict[str, Any], kind: str) -> None:
     settings = read(typed_extension_protocol_options=http(**options), transport_socket=TLS)
     assert settings.protocol == kind
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"protocol_selection": "USE_DOWNSTREAM_PROTOCOL"}, "DOWNSTREAM"),
+        ({"protocol_selection": "USE_DOWNSTREAM_PROTOCOL", "http2_protocol_options": {}, "http_protocol_options": {}},
+         "DOWNSTREAM"),
+        ({"protocol_selection": "USE_CONFIGURED_PROTOCOL", "http2_protocol_options": {}}, "HTTP2"),
+        ({"http_protocol_options": {"use_balsa_parser": False}}, "HTTP1"),
+        ({"http2_protocol_options": {"use_oghttp2_codec": True}}, "HTTP2"),
+        ({"http_protocol_options": {}, "http2_protocol_options": {}, "typed_extension_protocol_options":
+          http(explicit_http_config={"http_protocol_options": {}})}, "HTTP1"),
+    ],
+)  # fmt: skip
+def test_the_older_choice_of_a_protocol(fields: dict[str, Any], kind: str) -> None:
+    assert read(**fields).protocol == kind
+
+
+def test_the_older_protocols_exclude_each_other() -> None:
+    where, why = refused(http_protocol_options={}, http2_protocol_options={})
+    assert where == "http_protocol_options"
+    assert why.startswith("cluster: Both HTTP1 and HTTP2 options may only be configured with non-default")
+
+
+def test_requests_of_a_connection_are_limited_in_one_place() -> None:
+    common = {"max_requests_per_connection": 3}
+    assert read(typed_extension_protocol_options=http(auto_config={}), max_requests_per_connection=2,
+                transport_socket=TLS).max_requests_per_connection == 2  # fmt: skip
+    for fields in (
+        {"common_http_protocol_options": common},
+        {"typed_extension_protocol_options": http(common_http_protocol_options=common, explicit_http_config=
+                                                  {"http_protocol_options": {}})},
+    ):  # fmt: skip
+        assert refused(max_requests_per_connection=2, **fields)[1].startswith("Only one of max_requests_per_connection")
+
+
+NAMES = {"auto_sni": True, "auto_san_validation": True, "override_auto_sni_header": "X-Name"}
+
+
+def test_names_from_requests_mean_nothing_without_tls() -> None:
+    assert read(upstream_http_protocol_options=NAMES).protocol == "HTTP1"
+    assert read(
+        typed_extension_protocol_options=http(upstream_http_protocol_options=NAMES, explicit_http_config=
+                                              {"http_protocol_options": {}})
+    ).protocol == "HTTP1"  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["auto_sni", "auto_san_validation"])
+def test_names_from_requests_are_refused_with_tls(name: str) -> None:
+    names, plain = {name: True}, {"explicit_http_config": {"http_protocol_options": {}}}
+    for fields in (
+        {"upstream_http_protocol_options": names},
+        {"typed_extension_protocol_options": http(upstream_http_protocol_options=names, **plain)},
+    ):
+        where, why = refused(transport_socket=TLS, **fields)
+        assert (where, why) == ("transport_socket", "auto_sni and auto_san_validation are not supported by envoymesh")
 
 
 def test_the_clusters_own_deprecated_fields() -> None:

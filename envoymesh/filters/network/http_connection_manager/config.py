@@ -83,7 +83,7 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
         max_requests_per_connection=common.integer("max_requests_per_connection") if common else 0,
         drain_timeout=_seconds(reader, "drain_timeout", 5.0),
         delayed_close_timeout=_seconds(reader, "delayed_close_timeout", 1.0),
-        access_logs=tuple(read_access_log(log, context.access_logs) for log in reader.repeated("access_log")),
+        access_logs=tuple(reader.each("access_log", lambda log: read_access_log(log, context.access_logs))),
         access_log_flush_interval=flushing.interval,
         flush_access_log_on_new_request=flushing.on_new_request,
         http1=read_http1_options(

@@ -46,9 +46,9 @@ class Peer:
     """What a connection says of its client.
 
     Attributes:
-        host: its IP address; empty when unknown.
+        host: its IP address; empty when unknown, and for a Unix domain socket.
         scheme: b"https" with TLS, else b"http".
-        port: the local port that it came to, as text.
+        port: the local port that it came to, as text; empty for a Unix domain socket.
     """
 
     host: str
@@ -60,9 +60,9 @@ class Peer:
         """The facts of a connection."""
         remote, local = connection.remote_address, connection.local_address
         return cls(
-            "" if remote is None else remote.host,
+            "" if remote is None else remote.ip,
             b"http" if connection.tls is None else b"https",
-            b"" if local is None else b"%d" % local.port,
+            b"%d" % local.port if local is not None and local.ip else b"",
         )
 
 
@@ -97,7 +97,7 @@ def mutate_request_headers(
         _sanitise(headers, settings, internal=internal, edge=edge, keep_upgrade=is_upgrade)
     if internal:
         headers.set(b"x-envoy-internal", b"true")
-    elif edge:
+    elif edge and trusted:
         headers.set(b"x-envoy-external-address", trusted.encode())
     if settings.user_agent:
         _set_user_agent(headers, settings)
@@ -110,7 +110,7 @@ def mutate_request_headers(
 def _set_forwarded_proto(headers: RequestHeaders, settings: HttpConnectionManagerSettings, peer: Peer) -> None:
     if settings.use_remote_address and settings.xff_num_trusted_hops == 0:
         headers.set(b"x-forwarded-proto", peer.scheme)
-        if settings.append_x_forwarded_port:
+        if settings.append_x_forwarded_port and peer.port:
             headers.set(b"x-forwarded-port", peer.port)
     elif b"x-forwarded-proto" not in headers.index:
         headers.add(b"x-forwarded-proto", peer.scheme)
@@ -143,7 +143,7 @@ def _note_remote_address(
     trusted = remote
     if settings.xff_num_trusted_hops > 0 and had_xff:
         trusted, _ = _last_forwarded(headers, settings.xff_num_trusted_hops - 1, remote)
-    if not settings.skip_xff_append:
+    if remote and not settings.skip_xff_append:
         # A loopback peer would say nothing to whoever reads the header: Envoy gives the machine's address instead.
         shown = settings.local_address if _is_loopback(remote) else remote
         append(headers, b"x-forwarded-for", shown.encode())

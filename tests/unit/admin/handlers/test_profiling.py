@@ -1,4 +1,6 @@
-"""/cpuprofiler and the profilers that are not here."""
+"""/memory, /contention, /cpuprofiler and the profilers that are not here."""
+
+import json
 
 import pytest
 
@@ -38,3 +40,18 @@ def test_what_the_build_has_not(ask, target: str, method: str) -> None:
     response = ask(target, method)
     assert response.status == 501
     assert "current build" in response.body
+
+
+def test_memory_prints_zeros_too(ask) -> None:
+    assert json.loads(ask("/memory").body) == {
+        "allocated": "1",
+        "heap_size": "2",
+        "pageheap_unmapped": "0",
+        "pageheap_free": "0",
+        "total_thread_cache": "0",
+        "total_physical_bytes": "3",
+    }
+
+
+def test_contention_is_not_traced(ask) -> None:
+    assert ask("/contention").body.startswith("Mutex contention tracing is not enabled.")

@@ -1,4 +1,4 @@
-"""/stats and /stats/prometheus: formats, filters and what is refused, in the real Envoy's words."""
+"""/stats and /stats/prometheus: formats, filters and what is refused; look-ups and /reset_counters."""
 
 import json
 
@@ -78,3 +78,10 @@ def test_active_html_asks_for_json_again_and_again(ask) -> None:
 def test_what_is_refused(ask, target: str, body: str) -> None:
     response = ask(target)
     assert (response.status, response.body) == (400, body)
+
+
+def test_reset_counters(ask, context) -> None:
+    counter = context.store.scope("a.").counter("x")
+    counter.inc()
+    assert ask("/reset_counters", "POST").body == "OK\n"
+    assert counter.value == 0

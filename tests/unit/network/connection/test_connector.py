@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import re
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from envoymesh.network.api import Address, CloseType, ConnectionEvent
+from envoymesh.network.api import Address, CloseType, ConnectionEvent, PipeAddress
 from envoymesh.network.settings import (
     CertificateSettings,
     CommonTlsSettings,
@@ -47,7 +50,7 @@ def test_an_address_that_cannot_be_tried(run: Run) -> None:
         client, handler = net.connect(Address("255.255.255.255", 80))
         await handler.until_closed()
         assert handler.events == [REMOTE]
-        assert client.failure_reason.startswith("immediate connect error: ")
+        assert re.fullmatch(r"immediate connect error: .*\|remote address:255\.255\.255\.255:80", client.failure_reason)
 
     run(main)
 
@@ -326,3 +329,37 @@ def test_a_foreign_tls_object_is_a_mistake(run: Run) -> None:
             net.connect(Address("127.0.0.1", 1), tls=object())
 
     run(main)
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_a_pipe(run: Run, tmp_path: Path, abstract: bool) -> None:
+    path = f"@envoymesh-{os.getpid()}-{tmp_path.name}" if abstract else str(tmp_path / "a.sock")
+
+    async def main(net: Net) -> None:
+        settings = plain_listener(address=PipeAddress(path, mode=0 if abstract else 0o600))
+        client, client_handler, server, server_handler = await net.pair(settings)
+        # A client's socket has no name of its own.
+        assert (client.local_address, client.remote_address) == (None, PipeAddress(path, mode=settings.address.mode))
+        assert server.local_address == server.remote_address == PipeAddress(path)
+        client.write(b"there")
+        await server_handler.until(lambda: bytes(server_handler.data) == b"there")
+        server.write(b"back" * 100_000)
+        await client_handler.until(lambda: len(client_handler.data) == 400_000)
+        server.close(CloseType.FLUSH_WRITE)
+        await client_handler.until(lambda: client_handler.eof)
+
+    run(main)
+
+
+def test_a_pipe_with_nobody_behind_it(run: Run, tmp_path: Path) -> None:
+    async def main(net: Net) -> None:
+        for path, reason in ((tmp_path / "none", "No such file or directory"), (bound, "Connection refused")):
+            client, handler = net.connect(PipeAddress(str(path)))
+            await handler.until_closed()
+            assert handler.events == [REMOTE]
+            assert client.failure_reason == f"immediate connect error: {reason}|remote address:{path}"
+
+    bound = tmp_path / "bound"
+    with socket.socket(socket.AF_UNIX) as idle:
+        idle.bind(str(bound))
+        run(main)

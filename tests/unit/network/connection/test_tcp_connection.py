@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from envoymesh.network.api import CloseType, ConnectionEvent
+from envoymesh.network.api import CloseType, ConnectionEvent, PipeAddress
 from envoymesh.network.connection.sockets import address_of
 from envoymesh.network.connection.tcp_connection import TcpConnection
 from envoymesh.network.settings import CertificateSettings, CommonTlsSettings, UpstreamTlsSettings
@@ -445,7 +445,9 @@ def test_an_idle_connection_leaves_nothing_behind(run: Run, pair: Any) -> None:
 def test_addresses() -> None:
     assert str(address_of(("::ffff:10.0.0.1", 80, 0, 0))) == "10.0.0.1:80"
     assert str(address_of(("::1", 80, 0, 0))) == "[::1]:80"
-    assert address_of("/a/unix/socket") is None
+    assert address_of("/a/unix/socket") == PipeAddress("/a/unix/socket")
+    assert address_of(b"\0abstract") == PipeAddress("@abstract")
+    assert address_of("") is None
     assert address_of(None) is None
 
 

@@ -7,10 +7,11 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import pycares
 import pytest
 
-from envoymesh.network.api import DnsResponse, DnsStatus
-from envoymesh.network.dns.resolver import CaresResolver
+from envoymesh.network.api import Address, DnsResponse, DnsStatus
+from envoymesh.network.dns.resolver import CaresResolver, cares_options
 from envoymesh.network.stats import DnsStats
 from tests.support.network import Net
 from tests.unit.network.conftest import Run
@@ -243,3 +244,30 @@ def test_an_unknown_family_is_a_mistake(with_dns: Any) -> None:
             dns.resolver.resolve("a.test", "SOME", lambda *_: None)
 
     with_dns(main)
+
+
+@pytest.mark.parametrize(
+    ("servers", "use_tcp", "no_search", "expected"),
+    [
+        ((), False, False, {}),
+        ((Address("127.0.0.1", 53), Address("::1", 5353)), False, False, {"servers": ["127.0.0.1:53", "[::1]:5353"]}),
+        ((), True, True, {"flags": pycares.ARES_FLAG_USEVC | pycares.ARES_FLAG_NOSEARCH}),
+    ],
+)
+def test_options_of_a_cluster(
+    servers: tuple[Address, ...], use_tcp: bool, no_search: bool, expected: dict[str, Any]
+) -> None:
+    assert cares_options(servers, use_tcp, no_search) == expected
+
+
+def test_a_server_with_a_port_is_asked(run: Run) -> None:
+    async def main(net: Net) -> None:
+        _, server = await net.loop.create_datagram_endpoint(NameServer, local_addr=("127.0.0.1", 0))
+        server.records = V4
+        address = Address(*server.transport.get_extra_info("sockname"))
+        dns = Dns(net, server)
+        dns.resolver = CaresResolver(net.dispatcher, dns.stats, **cares_options((address,), False, False))
+        assert await dns.ask("four.test", "V4_ONLY") == (DnsStatus.COMPLETED, ["10.0.0.4"])
+        server.transport.close()
+
+    run(main)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from envoymesh.network.api import Address
+from envoymesh.network.api import Address, PipeAddress
 from envoymesh.network.listener.filter_chain_match import ConnectionFacts, find_filter_chain
 from envoymesh.network.settings import FilterChainMatch, FilterChainSettings
 
@@ -119,3 +119,20 @@ def test_sources() -> None:
     assert find(*by_range, remote_port=1) == "net-rest"
     assert find(*by_range, remote="198.51.100.1") == "direct"
     assert find(*by_range, remote="203.0.113.1") is None
+
+
+@pytest.mark.parametrize(
+    ("match", "found"),
+    [
+        ({"destination_port": 80}, False),
+        ({"source_ports": (5000,)}, False),
+        ({"prefix_ranges": (("10.0.0.0", 8),)}, False),
+        ({"prefix_ranges": (("0.0.0.0", 0),), "source_prefix_ranges": (("0.0.0.0", 0),)}, True),
+        ({"prefix_ranges": (("::", 0),)}, False),
+        ({"source_type": "SAME_IP_OR_LOOPBACK"}, True),
+        ({"source_type": "EXTERNAL"}, False),
+    ],
+)
+def test_a_pipe_has_no_ports_and_is_here(match: dict[str, Any], found: bool) -> None:
+    pipe = PipeAddress("/run/a.sock")
+    assert (find_filter_chain([chain("it", **match)], None, ConnectionFacts(pipe, pipe)) is not None) is found

@@ -2,11 +2,12 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from envoymesh.errors import BindError
-from envoymesh.network.api import Address
+from envoymesh.network.api import Address, PipeAddress
 from envoymesh.network.listener.tcp_listener import TcpListener
 from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings
 from envoymesh.network.stats import ListenerStats
@@ -90,3 +91,13 @@ def test_a_listener_adopts_sockets(bound: TcpListener) -> None:
     assert adopting.addresses == bound.addresses
     adopting.stop_accepting()
     assert adopting.bound_sockets == []
+
+
+def test_a_pipe_is_shared(tmp_path: Path) -> None:
+    pipe = PipeAddress(str(tmp_path / "a.sock"))
+    made = listener(additional_addresses=((pipe, False),))
+    made.bind()
+    sockets = WorkerSockets(made, 3, spreads=True)
+    assert sockets.of(0) == sockets.of(1) == sockets.of(2)
+    assert (len(sockets.of(0)), sockets.own(1)) == (2, ())
+    made.stop_accepting()

@@ -18,7 +18,9 @@ from envoymesh.filters.network.http_connection_manager.header_mutation import (
 from envoymesh.filters.network.http_connection_manager.request_id import RequestIdGenerator
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.network.api import PipeAddress
 from envoymesh.router.table import RouteTable
+from tests.support.fakes import FakeConnection
 
 ID = b"00000000-0000-4000-8000-000000000000"
 REMOTE = "5.5.5.5"
@@ -274,3 +276,25 @@ def test_append_joins_what_is_there() -> None:
 )
 def test_what_an_upgrade_is(fields: list[tuple[str, str]], expected: bool) -> None:
     assert is_upgrade(HeaderMap(fields_of(*fields))) is expected
+
+
+@pytest.mark.parametrize("given", [(), ((b"x-forwarded-for", b"192.0.2.7"),)])
+def test_a_peer_without_an_ip_adds_none(given: Fields) -> None:
+    fields, trusted = mutate(
+        list(given), remote="", use_remote_address=True, append_x_forwarded_port=True,
+        internal_networks=(ipaddress.ip_network("0.0.0.0/0"),),
+    )  # fmt: skip
+    names = {name for name, _ in fields}
+    assert [pair for pair in fields if pair[0] == b"x-forwarded-for"] == list(given)
+    assert trusted == ""
+    assert names.isdisjoint((b"x-envoy-external-address", b"x-envoy-internal"))
+
+
+def test_what_a_pipe_says_of_its_peer() -> None:
+    connection = FakeConnection()
+    connection.local_address = connection.remote_address = PipeAddress("/run/a.sock")
+    assert Peer.of(connection) == Peer("", b"http", b"")
+    headers = RequestHeaders(b"GET", b"/", b"a")
+    edge = settings(use_remote_address=True, append_x_forwarded_port=True)
+    mutate_request_headers(headers, edge, Peer.of(connection), RequestIdGenerator(bytes), is_upgrade=False)
+    assert headers.get(b"x-forwarded-port") is None

@@ -5,7 +5,7 @@ from envoy.config.core.v3 import base_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2
 from google.protobuf.any_pb2 import Any
 
-from envoymesh.admin.trim.config import Mask, MaskError, redact, unpacked
+from envoymesh.admin.proto.trim import Mask, MaskError, redact, unpacked
 
 
 def test_redaction_reaches_into_an_any() -> None:

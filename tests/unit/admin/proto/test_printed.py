@@ -11,10 +11,10 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
-from envoymesh.admin.config import to_json_value
 from envoymesh.admin.json_text import pretty, pretty_pieces
-from envoymesh.admin.printed import config as printed
-from envoymesh.admin.trim.config import copied, redact
+from envoymesh.admin.proto import printed
+from envoymesh.admin.proto.answers import to_json_value
+from envoymesh.admin.proto.trim import copied, redact
 from envoymesh.config.messages import new_bootstrap
 
 HTTP_OPTIONS = http_protocol_options_pb2.HttpProtocolOptions.DESCRIPTOR.full_name

@@ -1,4 +1,4 @@
-"""/: the home page, a form for each endpoint. It must not know any of them by name."""
+"""The home page (/) and /help: every endpoint, as a form and as text. It must not know any of them by name."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,22 @@ _FOOT = """
 """
 
 
-def endpoint(endpoints: Sequence[Endpoint]) -> Endpoint:
+def help_text(endpoints: Sequence[Endpoint]) -> str:
+    """The help text of these endpoints."""
+    ordered = sorted(endpoints, key=lambda endpoint: endpoint.path)
+    return "admin commands are:\n" + "".join(endpoint.help_lines() for endpoint in ordered)
+
+
+def help_endpoint(endpoints: Sequence[Endpoint]) -> Endpoint:
+    """/help over a list that may still grow."""
+
+    def handle(_context: AdminContext, _request: Request) -> Response:
+        return Response(help_text(endpoints))
+
+    return Endpoint("/help", "print out list of admin commands", handle)
+
+
+def home_endpoint(endpoints: Sequence[Endpoint]) -> Endpoint:
     """The home page over a list that may still grow."""
 
     def handle(_context: AdminContext, _request: Request) -> Response:

@@ -1,8 +1,11 @@
-"""/logging: see and change log levels. It must not know how a level takes effect."""
+"""/logging and /reopen_logs: log levels, and files after a rotation.
+
+It must not know how a level takes effect, nor which logs there are.
+"""
 
 from envoymesh.admin.context import AdminContext, LogLevels
 from envoymesh.admin.endpoint import Endpoint, Parameter, ParameterKind
-from envoymesh.admin.messages import Request, Response, bad_request
+from envoymesh.admin.messages import OK, Request, Response, bad_request
 
 LEVELS = ("trace", "debug", "info", "warning", "error", "critical", "off")
 
@@ -19,7 +22,7 @@ class _RefusedError(Exception):
     """The request asks for something that cannot be set."""
 
 
-def handle(context: AdminContext, request: Request) -> Response:
+def logging(context: AdminContext, request: Request) -> Response:
     """Make the one change that is asked for, if any, and list the levels."""
     try:
         _change(context.log_levels, request.params)
@@ -73,30 +76,39 @@ def _set(loggers: LogLevels, wanted: dict[str, str]) -> None:
         loggers.set_level(name, level)
 
 
-ENDPOINT = Endpoint(
-    "/logging",
-    "query/change logging levels",
-    handle,
-    mutates=True,
-    parameters=(
-        Parameter(
-            ParameterKind.STRING,
-            "paths",
-            "Change multiple logging levels by setting to <logger_name1>:<desired_level1>,"
-            "<logger_name2>:<desired_level2>. If fine grain logging is enabled, use __FILE__ or a glob experision as "
-            "the logger name. For example, source/common*:warning",
-        ),
-        Parameter(
-            ParameterKind.STRING,
-            "group",
-            "Change given logger group to desired level, set to <logger_group_name>:<desired_level>. "
-            "logger_group_name must be a logger name.",
-        ),
-        Parameter(
-            ParameterKind.ENUM,
-            "level",
-            "desired logging level, this will change all loggers's level",
-            ("", *LEVELS),
+def reopen_logs(context: AdminContext, _request: Request) -> Response:
+    """Reopen and say OK."""
+    context.server.reopen_logs()
+    return OK
+
+
+ENDPOINTS = (
+    Endpoint(
+        "/logging",
+        "query/change logging levels",
+        logging,
+        mutates=True,
+        parameters=(
+            Parameter(
+                ParameterKind.STRING,
+                "paths",
+                "Change multiple logging levels by setting to <logger_name1>:<desired_level1>,"
+                "<logger_name2>:<desired_level2>. If fine grain logging is enabled, use __FILE__ or a glob experision "
+                "as the logger name. For example, source/common*:warning",
+            ),
+            Parameter(
+                ParameterKind.STRING,
+                "group",
+                "Change given logger group to desired level, set to <logger_group_name>:<desired_level>. "
+                "logger_group_name must be a logger name.",
+            ),
+            Parameter(
+                ParameterKind.ENUM,
+                "level",
+                "desired logging level, this will change all loggers's level",
+                ("", *LEVELS),
+            ),
         ),
     ),
+    Endpoint("/reopen_logs", "reopen access logs", reopen_logs, mutates=True),
 )

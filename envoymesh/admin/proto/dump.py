@@ -17,9 +17,9 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 
-from envoymesh.admin.config import address_message, list_json
-from envoymesh.admin.printed.config import lazy_any
-from envoymesh.admin.trim.config import Mask, MaskError, unpacked
+from envoymesh.admin.proto.answers import address_message, list_json
+from envoymesh.admin.proto.printed import lazy_any
+from envoymesh.admin.proto.trim import Mask, MaskError, unpacked
 from envoymesh.admin.views import ClusterStatus, HostStatus
 
 T = TypeVar("T")

@@ -2,8 +2,8 @@
 
 from envoy.config.core.v3 import base_pb2
 
-from envoymesh.admin.config import to_json_value
-from envoymesh.admin.node.config import Build, Extension, local_node
+from envoymesh.admin.proto.answers import to_json_value
+from envoymesh.admin.proto.node import Build, Extension, local_node
 
 BUILD = Build((1, 40, 0), {"build.type": "RELEASE"})
 

@@ -13,9 +13,9 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from envoymesh.admin.config import to_json_value
 from envoymesh.admin.json_text import LazyList, LazyObject
-from envoymesh.admin.trim.config import copied, is_sensitive, redact, unpacked
+from envoymesh.admin.proto.answers import to_json_value
+from envoymesh.admin.proto.trim import copied, is_sensitive, redact, unpacked
 
 AT_ONCE: Final = 256
 """Bytes, as protobuf writes them, of a message that is converted in one step: about half a millisecond."""

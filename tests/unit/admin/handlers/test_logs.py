@@ -1,4 +1,4 @@
-"""/logging: listing, changing, refusing."""
+"""/logging: listing, changing, refusing; and /reopen_logs."""
 
 import pytest
 
@@ -40,3 +40,9 @@ def test_what_cannot_be_set_changes_nothing(ask, context, query: str, error: str
     assert response.body.startswith(f"error: {error}\n\nusage: /logging?<name>=<level> (change single level)\n")
     assert "levels: trace debug info warning error critical off \nactive loggers:\n  admin: info\n" in response.body
     assert context.log_levels.levels() == {"admin": "info", "http": "info", "main": "warning"}
+
+
+def test_logs_are_reopened(ask, server) -> None:
+    response = ask("/reopen_logs", "POST")
+    assert (response.status, response.body) == (200, "OK\n")
+    assert server.calls == ["reopen_logs"]

@@ -1,1 +1,0 @@
-"""This process's own node message, as /server_info and /config_dump show it."""

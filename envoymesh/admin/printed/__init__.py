@@ -1,1 +1,0 @@
-"""Configuration messages as JSON that is made step by step."""
