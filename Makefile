@@ -9,7 +9,7 @@ TEST_WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install native run test fuzz attack soak parity check fix bench clean
+.PHONY: help install native run test compiled fuzz attack soak parity check fix bench clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,13 @@ ATHERIS_TRIED := $(VENV)/.atheris-tried
 $(ATHERIS_TRIED): $(STAMP)
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: 'atheris>=3,<4'
 	@touch $@
+
+# Protocols, routes, formats, stats. Not yet: rooms whose fakes derive from compiled classes that are no traits.
+COMPILED := $(addprefix tests/unit/,http router matching formatter stats)
+
+compiled: $(STAMP) ## Run unit tests on compiled modules, which it builds first (needs a C compiler)
+	$(BIN)/python -m tests.support.compiled
+	$(PYTEST) --compiled $(COMPILED)
 
 fuzz: $(ATHERIS_TRIED) ## Fuzz codecs, parsers and formats for FUZZ_SECONDS (60); WORK=1 also shows how work grows with input
 	$(BIN)/python -m tests.fuzz run --seconds $(FUZZ_SECONDS) $(TARGETS)

@@ -17,6 +17,9 @@ import pytest
 
 REQUIRED = frozenset(word.strip() for word in os.environ.get("ENVOYMESH_REQUIRE", "").split(",") if word.strip())
 NOT_TESTED = "NOT TESTED: "
+INTERPRETED = "interpreted only: "
+RUN_AGAIN = "run again"
+"""The property of a test that tells what it had to do twice."""
 ORACLE_DEFAULT = Path.home() / ".cache/envoymesh/oracle/bin/envoy"
 
 
@@ -62,9 +65,32 @@ def tool() -> Callable[[str], str]:
     return find
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--compiled: unit tests run on compiled modules (tests/support/compiled.py)."""
+    parser.addoption("--compiled", action="store_true", help="run on the compiled data path that was built for tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before anything of the package is imported."""
+    if config.getoption("--compiled"):
+        from tests.support.compiled import activate
+
+        activate()
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On compiled modules, leave out what says that it is `interpreted_only`; the summary counts it in one line."""
+    if config.getoption("--compiled"):
+        for item in items:
+            marker = item.get_closest_marker("interpreted_only")
+            if marker is not None:
+                item.add_marker(pytest.mark.skip(reason=f"{INTERPRETED}{marker.args[0]}"))
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep a file's tests on one worker, so that its fixtures are made once; an xdist_group of its own goes first."""
+    _leave_out(config, items)
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(item.config.rootpath))))
@@ -80,7 +106,21 @@ def _reasons(reports: Iterable[pytest.TestReport]) -> Counter[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One loud line about what this machine could not test."""
+    """One loud line about what this machine could not test, one for each thing that agreed only the second time."""
+    again = [
+        str(value)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == RUN_AGAIN and getattr(report, "when", "") == "call"
+    ]
+    if again:
+        terminalreporter.write_line(f"{len(again)} parity cases were run a second time:")
+        terminalreporter.write_line("\n".join(f"    {each}" for each in again))
+    skipped = terminalreporter.stats.get("skipped", [])
+    left_out = [each for each in skipped if isinstance(each.longrepr, tuple) and INTERPRETED in each.longrepr[2]]
+    if left_out:
+        terminalreporter.write_line(f"{len(left_out)} tests are for an interpreted data path only")
     reasons = _reasons(terminalreporter.stats.get("skipped", []))
     if reasons:
         words = "; ".join(f"{what} ({count} tests skipped)" for what, count in sorted(reasons.items()))

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.conftest import ORACLE_DEFAULT
 from tests.parity.cases.table import CASES
 from tests.parity.compare import by_case, read_list, unused
-from tests.parity.report import DOCUMENT, document, score, score_text
+from tests.parity.report import DOCUMENT, again_lines, document, score, score_text, stats_lines
 from tests.parity.run import find_all
 from tests.parity.stats_admin_sections import sections
 
@@ -39,8 +39,10 @@ def main(patterns: list[str]) -> int:
     results, found, left = findings.results, findings.found, findings.left
     for name, texts in by_case(left).items():
         print(name, *texts, sep="\n    ", end="\n\n")
-    rows = score(results, found, left, listed)
+    rows = score(results, found, left)
     print(score_text(rows))
+    print(*stats_lines(findings), sep="\n")
+    print(*(f"run again: {line}" for line in again_lines(findings)), f"{len(findings.again)} run again", sep="\n")
     print(f"{len(results)} cases in {time.monotonic() - started:.0f} s; {len(left)} differences are not intended")
     if patterns:
         return int(bool(left))
@@ -51,7 +53,7 @@ def main(patterns: list[str]) -> int:
         beside, problems = sections(oracle, Path(folder))
     print(*problems, sep="\n")
     DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(f"{document(rows, left, listed, _version(oracle))}\n{beside}\n")
+    DOCUMENT.write_text(f"{document(rows, findings, listed, _version(oracle))}\n{beside}\n")
     print(f"written: {DOCUMENT}")
     return int(bool(left or stale or problems))
 

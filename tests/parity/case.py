@@ -9,9 +9,10 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tests.integration.harness import Step
 from tests.integration.outcomes import shown
 from tests.parity.frames import show_http2
+from tests.parity.setup import Setup
+from tests.parity.steps import CaseStep
 
 Show = Callable[[bytes], str]
 
@@ -26,9 +27,10 @@ class Tls:
 
 @dataclass(frozen=True)
 class Case:
-    """One exchange on a connection of its own.
+    """One exchange, on a connection of its own or on several.
 
     Args:
+        setup: what it runs against; None is the common bootstrap (configuration.py).
         listener: a listener of the configuration, or ``admin``.
         quiet: seconds of silence to watch for, where the case is about a timer; 0 lets agreement decide.
         show: bytes from the proxy -> text to compare.
@@ -38,13 +40,14 @@ class Case:
 
     area: str
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[CaseStep, ...]
     listener: str = "plain"
     quiet: float = 0.0
     show: Show = shown
     tls: Tls | None = None
     bytes_counted: bool = True
     lines: int | None = None
+    setup: Setup | None = None
 
     @property
     def id(self) -> str:
@@ -56,6 +59,6 @@ class Case:
         return replace(self, area=area)
 
 
-def http2_case(area: str, name: str, *steps: Step, on: str = "plain", quiet: float = 0.0) -> Case:
+def http2_case(area: str, name: str, *steps: CaseStep, on: str = "plain", quiet: float = 0.0) -> Case:
     """A case whose client speaks HTTP/2."""
     return Case(area, name, steps, on, quiet, show_http2, bytes_counted=False)

@@ -1,4 +1,4 @@
-"""A client of a case: it takes the steps, reads all the while, and says how the connection was at the end.
+"""A client of a case: it takes the steps, reads all the while, and says how its connections were at the end.
 
 It must not decide when a case is over: the pair does, by comparing two of these.
 """
@@ -9,71 +9,70 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.integration.harness import Address, ShutdownWrite, Step, Until, Wait
+from tests.integration.harness import Address, ShutdownWrite, Until, Wait
 from tests.parity.case import Case
+from tests.parity.steps import CaseStep, Do, until
+
+if TYPE_CHECKING:
+    from tests.parity.side import Side
 
 TICK = 0.02
 LIMIT = 8.0
 
 
-class Client:
-    """One connection. `received` and `end` (open, FIN, RST, or a TLS failure) grow while it runs."""
+class Connection:
+    """One connection of a client. `received` and `end` (open, FIN, RST, or a TLS failure) grow while it is read."""
 
-    def __init__(self, case: Case, address: Address | Path, certificates: Path) -> None:
-        self.case = case
+    def __init__(self, socket_: socket.socket) -> None:
+        self.socket = socket_
         self.received = bytearray()
         self.end = "open"
         self.handshake = ""
-        self.stepped = False
-        self.last = time.monotonic()
-        self._address = address
-        self._certificates = certificates
-        self._socket: socket.socket = _connected(address)
-        self._closing = False
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
 
-    def close(self) -> None:
-        """Close the connection, whatever it does."""
-        self._closing = True
-        self._thread.join()
-        self._socket.close()
-
-    @property
-    def text(self) -> str:
-        """What came, as the case shows it."""
-        return self.handshake + self.case.show(bytes(self.received))
-
-    def _run(self) -> None:
+    def read(self, seconds: float) -> bool:
+        """Read for a moment; whether anything came, the end too."""
+        self.socket.settimeout(seconds)
         try:
-            if self.case.tls is not None:
-                self._shake_hands()
-            for step in self.case.steps:
-                self._take(step)
-            self._step_over()
-            while self._read():
-                pass
+            data = self.socket.recv(262144)
+        except TimeoutError:
+            return False
         except ssl.SSLError as error:
-            self._finish(f"TLS {error.reason}")
+            self.end = f"TLS {error.reason}"
+            return True
         except (ConnectionError, BrokenPipeError):
-            self._finish("RST")
-        self.stepped = True
+            self.end = "RST"
+            return True
+        if not data:
+            self.end = "FIN"
+        self.received += data
+        return True
 
-    def _step_over(self) -> None:
-        self.stepped = True
-        self.last = time.monotonic()
+    def send(self, data: bytes) -> None:
+        if self.end != "open":
+            return
+        self.socket.settimeout(LIMIT)
+        try:
+            self.socket.sendall(data)
+        except ssl.SSLError as error:
+            self.end = f"TLS {error.reason}"
+        except (ConnectionError, BrokenPipeError):
+            pass  # the proxy answered before it had read all: what it said can still be read
 
-    def _finish(self, end: str) -> None:
-        self.end = end
-        self.last = time.monotonic()
-
-    def _shake_hands(self) -> None:
-        assert self.case.tls is not None
-        context = self.case.tls.context(str(self._certificates))
-        wrapped = context.wrap_socket(self._socket, server_hostname=self.case.tls.server_name)
-        self._socket = wrapped
+    def shake_hands(self, case: Case, certificates: Path) -> None:
+        assert case.tls is not None
+        try:
+            wrapped = case.tls.context(str(certificates)).wrap_socket(self.socket, server_hostname=case.tls.server_name)
+        except ssl.SSLError as error:
+            self.end = f"TLS {error.reason}"
+            return
+        except (ConnectionError, BrokenPipeError):
+            self.end = "RST"
+            return
+        self.socket = wrapped
         certificate = wrapped.getpeercert(binary_form=True) or b""
         cipher = wrapped.cipher()
         self.handshake = (
@@ -81,44 +80,124 @@ class Client:
             f" certificate of {len(certificate)} bytes\n"
         )
 
-    def _take(self, step: Step) -> None:
-        if isinstance(step, bytes):
-            self._send(step)
+
+class Client:
+    """A case's client, for one half of a pair. What it got grows while it runs."""
+
+    def __init__(self, case: Case, side: Side, certificates: Path) -> None:
+        self.case = case
+        self.side = side
+        self.stepped = False
+        self.failure: BaseException | None = None
+        self.last = time.monotonic()
+        self.connections: list[Connection] = []
+        self._certificates = certificates
+        self._notes: list[str] = []
+        self._closing = False
+        self._open(case.listener)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Close the connections, whatever they do."""
+        self._closing = True
+        self._thread.join()
+        for each in self.connections:
+            each.socket.close()
+        if self.failure is not None:
+            raise self.failure
+
+    @property
+    def text(self) -> str:
+        """What came, as the case shows it: of each connection, where there are several."""
+        shown = [each.handshake + self.case.show(bytes(each.received)) for each in self.connections]
+        if len(shown) > 1:
+            shown = [f"connection {at}:\n{each}\n" for at, each in enumerate(shown)]
+        return "".join([*shown, *self._notes])
+
+    @property
+    def received(self) -> bytes:
+        """All that came, of all connections."""
+        return b"".join(each.received for each in self.connections)
+
+    @property
+    def end(self) -> str:
+        """How each connection was at the end."""
+        return ", ".join(each.end for each in self.connections)
+
+    @property
+    def over(self) -> bool:
+        """Whether all connections have ended."""
+        return all(each.end != "open" for each in self.connections)
+
+    # What steps do
+
+    def connect(self, listener: str) -> None:
+        """Open another connection. Where none is taken it counts as one that was refused."""
+        try:
+            self._open(listener or self.case.listener)
+        except ConnectionRefusedError:
+            self.connections.append(Connection(socket.socket()))
+            self.current = self.connections[-1]
+            self.current.end = "refused"
+            return
+        if self.case.tls is not None:
+            self.current.shake_hands(self.case, self._certificates)
+
+    def use(self, number: int) -> None:
+        """Go back to a connection."""
+        self.current = self.connections[number]
+
+    def note(self, text: str) -> None:
+        """Show one more line."""
+        self._notes.append(text.rstrip("\n") + "\n")
+        self.last = time.monotonic()
+
+    def read_until(self, condition: Callable[[], object], seconds: float) -> bool:
+        """Read until the condition holds; False when it does not within the time."""
+        return until(condition, self._read, seconds)
+
+    def _open(self, listener: str) -> None:
+        self.current = Connection(_connected(self.side.address(listener)))
+        self.connections.append(self.current)
+
+    def _run(self) -> None:
+        try:
+            if self.case.tls is not None:
+                self.current.shake_hands(self.case, self._certificates)
+            for step in self.case.steps:
+                self._take(step)
+            self.stepped = True
+            self.last = time.monotonic()
+            while self._read():
+                pass
+        except BaseException as error:  # noqa: BLE001 - a thread's failure is the case's, when the pair closes it
+            self.failure = error
+        self.stepped = True
+
+    def _take(self, step: CaseStep) -> None:
+        if isinstance(step, Do):
+            step.take(self)
+        elif isinstance(step, bytes):
+            self.current.send(step)
         elif isinstance(step, Wait):
-            until = time.monotonic() + step.seconds
-            while time.monotonic() < until and self._read():
-                pass
-            time.sleep(max(0.0, until - time.monotonic()))
+            self.read_until(lambda: False, step.seconds)
         elif isinstance(step, Until):
-            until = time.monotonic() + 2.0
-            while step.data not in self.received and time.monotonic() < until and self._read():
-                pass
+            connection = self.current
+            self.read_until(lambda: step.data in connection.received or connection.end != "open", 2.0)
         elif isinstance(step, ShutdownWrite):
             try:
-                self._socket.shutdown(socket.SHUT_WR)
+                self.current.socket.shutdown(socket.SHUT_WR)
             except OSError:
                 pass  # the proxy has closed already, which is what the case looks at
 
-    def _send(self, data: bytes) -> None:
-        self._socket.settimeout(LIMIT)
-        try:
-            self._socket.sendall(data)
-        except (ConnectionError, BrokenPipeError):
-            pass  # the proxy answered before it had read all: what it said can still be read
-
     def _read(self) -> bool:
-        """Read for a moment; False when the connection is over."""
-        self._socket.settimeout(TICK)
-        try:
-            data = self._socket.recv(262144)
-        except TimeoutError:
-            return not self._closing
-        if not data:
-            self._finish("FIN")
-            return False
-        self.received += data
-        self.last = time.monotonic()
-        return True
+        """Read from all connections for a moment; False when all are over, or the pair is done with them."""
+        still = [each for each in self.connections if each.end == "open"]
+        for each in still:
+            if each.read(TICK / len(still)):
+                self.last = time.monotonic()
+        return not self.over and not self._closing
 
 
 def _connected(address: Address | Path) -> socket.socket:

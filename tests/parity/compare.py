@@ -6,19 +6,18 @@ intended differences is intended.toml; every entry says why. This file must not 
 
 from __future__ import annotations
 
-import difflib
+import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import zip_longest
 from pathlib import Path
 
-from tests.parity.configuration import LOG_SEPARATOR
-from tests.parity.pair import Outcome, Result
+from tests.parity.measured import Tally
+from tests.parity.outcome import differences_of
+from tests.parity.pair import Result
 
 INTENDED_PATH = Path(__file__).with_name("intended.toml")
-SHOWN = 300
 
 
 @dataclass(frozen=True)
@@ -47,53 +46,38 @@ class Intended:
 
 
 def read_list(path: Path = INTENDED_PATH) -> list[Intended]:
-    """The list of intended differences, then those that are known and to be closed."""
+    """The list of intended differences, then those that are known and to be closed.
+
+    Raises:
+        ValueError: an entry does not say what differs, or is about every case.
+    """
     tables = tomllib.loads(path.read_text())
-    return [
+    found = [
         Intended(" ".join(entry["reason"].split()), tuple(entry["cases"]), tuple(entry["differs"]), kind == "open")
         for kind in ("intended", "open")
         for entry in tables.get(kind, [])
     ]
+    for entry in found:
+        for pattern in (*entry.cases, *entry.differs):
+            if names_nothing(pattern):
+                raise ValueError(
+                    f"{path.name}: {pattern!r} of {entry.cases[0]!r} matches whatever differs: name the lines"
+                )
+    return found
 
 
-def differences(result: Result) -> list[Difference]:
-    """Where the two outcomes of a case are not the same."""
-    case, real, ours = result.case, result.real, result.ours
-    return [Difference(case.id, case.area, text) for text in _all(real, ours)]
+_ASPECT = re.compile(r"^(response|upstream( \d+)?|log|counter|(open )?gauge|histogram|time|end)(?![\w-])")
 
 
-def _all(real: Outcome, ours: Outcome) -> Iterator[str]:
-    yield from _text_differences("response", real["response"].split("\n"), ours["response"].split("\n"))
-    if real["end"] != ours["end"]:
-        yield f"end: {real['end']} -> {ours['end']}"
-    for number, (sent, got) in enumerate(zip_longest(real["upstream"], ours["upstream"], fillvalue="")):
-        name = "upstream" if not number else f"upstream {number + 1}"
-        yield from _text_differences(name, sent.split("\n"), got.split("\n"))
-    for line, other in zip_longest(real["log"], ours["log"], fillvalue=""):
-        yield from _log_differences(line, other)
-    counters = real["counters"], ours["counters"]
-    for name in sorted(counters[0].keys() | counters[1].keys()):
-        one, two = (each.get(name, 0) for each in counters)
-        if one != two:
-            yield f"counter {name}: {one} -> {two}"
+def names_nothing(pattern: str) -> bool:
+    """Whether a pattern has wildcards and, beside the aspect, nothing else."""
+    return "*" in pattern and not re.search(r"\w", _ASPECT.sub("", pattern).replace("->", ""))
 
 
-def _text_differences(aspect: str, real: Sequence[str], ours: Sequence[str]) -> Iterator[str]:
-    # Its first two lines are a heading.
-    for line in list(difflib.unified_diff(real, ours, n=0, lineterm=""))[2:]:
-        if not line.startswith("@@"):
-            yield f"{aspect} {line[:SHOWN]}"
-
-
-def _log_differences(real: str, ours: str) -> Iterator[str]:
-    if not real or not ours:
-        if real != ours:
-            yield f"log {'-' if real else '+'}{real or ours}"
-        return
-    for one, two in zip(real.split(LOG_SEPARATOR), ours.split(LOG_SEPARATOR), strict=True):
-        if one != two:
-            name, _, value = one.partition("=")
-            yield f"log {name}: {value} -> {two.partition('=')[2]}"
+def differences(result: Result, tally: Tally | None = None) -> list[Difference]:
+    """Where the two outcomes of a case are not the same; equal stats are added to the tally."""
+    case = result.case
+    return [Difference(case.id, case.area, text) for text in differences_of(result.real, result.ours, tally)]
 
 
 def unintended(found: Iterable[Difference], listed: Sequence[Intended]) -> list[Difference]:

@@ -5,14 +5,18 @@ Each listener is a fragment of configuration with a name that cases use. This fi
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.integration import exchanges
 from tests.integration.harness import Address, http_listener, static_cluster, to_cluster
+from tests.parity.answers import HTTP2_ANSWERS
 from tests.parity.filter_listeners import RUNTIME_LAYER, filter_listeners
-from tests.parity.log_listeners import FILE_LOG, log_listeners, mutation_routes
+from tests.parity.log_listeners import log_listeners, mutation_routes
 from tests.parity.pipe_listeners import pipe_clusters, pipe_listeners, pipe_log_listener
+from tests.parity.setup import Places, Setup
+from tests.parity.upstreams import Http2Recorder, Recorder, Refusing
 
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 INSPECTOR = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
@@ -104,8 +108,11 @@ ROUTES = [
 ]  # fmt: skip
 
 
-def configuration(http1: Address, http2: Address, refused: Address, log: Path, certificates: Path) -> dict[str, Any]:
+def configuration(places: Places) -> dict[str, Any]:
     """The bootstrap of one half of a pair."""
+    http1, http2, refused, log, certificates = (
+        places["http1"], places["http2"], places["dead"], places.log, places.certificates
+    )  # fmt: skip
     made = exchanges.configuration(http1, refused, log)
     resources = made["static_resources"]
     resources["clusters"] += [_http2_cluster("http2", http2), _http2_cluster("http2-dead", refused)]
@@ -123,18 +130,16 @@ def configuration(http1: Address, http2: Address, refused: Address, log: Path, c
     made["layered_runtime"] = {"layers": [{"name": "static", "static_layer": RUNTIME_LAYER}]}
     for listener in resources["listeners"]:
         for chain in listener["filter_chains"]:
-            _complete(chain["filters"][0]["typed_config"], log)
+            _complete(chain["filters"][0]["typed_config"])
     resources["listeners"] += own
     return made
 
 
-def _complete(manager: dict[str, Any], log: Path) -> None:
+def _complete(manager: dict[str, Any]) -> None:
     if manager["route_config"].get("name") not in ("mutations", "filters", "pipes"):
         manager["route_config"] = _with_more_routes(manager["route_config"])
-    text = {"text_format_source": {"inline_string": LOG_FORMAT + "\n"}}
-    config = {"@type": FILE_LOG, "path": str(log), "log_format": text}
-    manager["access_log"] = [{"name": "envoy.access_loggers.file", "typed_config": config}]
     manager["delayed_close_timeout"] = "0.05s"
+    manager.pop("access_log", None)  # the exchanges' own; the setup puts in the one that is compared
 
 
 def _with_more_routes(route_config: dict[str, Any]) -> dict[str, Any]:
@@ -190,3 +195,11 @@ def _by_name(route_config: dict[str, Any], certificates: Path) -> dict[str, Any]
         {"name": "envoy.filters.listener.tls_inspector", "typed_config": {"@type": INSPECTOR}}
     ]
     return listener
+
+
+COMMON = Setup(
+    "common",
+    configuration,
+    {"http1": partial(Recorder, exchanges.ANSWERS), "http2": partial(Http2Recorder, HTTP2_ANSWERS), "dead": Refusing},
+)
+"""The setup of cases that name none."""

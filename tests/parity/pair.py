@@ -12,19 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from tests.parity.case import Case
 from tests.parity.client import LIMIT, Client
 from tests.parity.configuration import LOG_SEPARATOR
+from tests.parity.measured import Measured, determined_gauges
+from tests.parity.outcome import Outcome, differences_of
+from tests.parity.setup import Setup
 from tests.parity.side import Side
 
 AGREED = 0.16
 DIFFERENT = 0.8
 LATE_LINES = 0.2
 """Seconds that the log, counters and upstreams get to agree; what is late all the same is run again."""
-
-Outcome = dict[str, Any]
 
 _SERVICE_TIME = re.compile(rb"(?i)x-envoy-upstream-service-time: (\d+)\r\n")
 # What HPACK, TLS records and frames weigh is the implementation's; in HTTP/1 without TLS every byte is determined.
@@ -43,20 +44,25 @@ class Result:
 
 
 class Pair:
-    """Two sides, one case at a time."""
+    """Two sides with one setup, one case at a time."""
 
-    def __init__(self, oracle: Path, folder: Path, certificates: Path) -> None:
+    def __init__(self, oracle: Path, folder: Path, certificates: Path, setup: Setup) -> None:
         self._certificates = certificates
-        self.sides = (Side(oracle, folder / "real", certificates), Side(None, folder / "ours", certificates))
+        self.sides = (
+            Side(oracle, folder / "real", certificates, setup),
+            Side(None, folder / "ours", certificates, setup),
+        )
         self._both = ThreadPoolExecutor(2)
 
     def __enter__(self) -> Self:
-        self.sides[0].__enter__()
-        try:
-            self.sides[1].__enter__()
-        except BaseException:
-            self.sides[0].__exit__(None, None, None)
-            raise
+        starting = [self._both.submit(side.__enter__) for side in self.sides]
+        failed = [each.exception() for each in starting]
+        for side, failure in zip(self.sides, failed, strict=True):
+            if failure is None and any(failed):
+                side.__exit__(None, None, None)
+        for failure in failed:
+            if failure is not None:
+                raise failure
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -68,19 +74,29 @@ class Pair:
         """Do a case on both sides."""
         for side in self.sides:
             side.begin()
-        clients = [Client(case, side.address(case.listener), self._certificates) for side in self.sides]
+        clients = [Client(case, side, self._certificates) for side in self.sides]
         try:
             _wait_for_end(case, clients, self.sides)
+            opened = self._open_gauges()
         finally:
             for client in clients:
                 client.close()
-        real, ours = self._outcomes(case, clients)
+        real, ours = self._outcomes(case, clients, opened)
         for side in self.sides:
             side.end()
-            assert side.proxy.process.poll() is None, f"{case.id}: a proxy died:\n{side.proxy.log}"
+            assert side.setup.alone or not side.ended, f"{case.id}: a proxy died:\n{side.proxy.log}"
         return Result(case, real, ours)
 
-    def _outcomes(self, case: Case, clients: list[Client]) -> list[Outcome]:
+    def _open_gauges(self) -> list[dict[str, int]]:
+        """Gauges before the clients close; those that differ get a moment to agree."""
+        deadline = time.monotonic() + LATE_LINES
+        while True:
+            found = [determined_gauges(side.open_gauges()) for side in self.sides]
+            if found[0] == found[1] or time.monotonic() > deadline:
+                return found
+            time.sleep(0.03)
+
+    def _outcomes(self, case: Case, clients: list[Client], opened: list[dict[str, int]]) -> list[Outcome]:
         list(self._both.map(lambda side: side.settle(), self.sides))
         # A duration of more digits than one makes the response of that side longer.
         slow = any(_extra_digits(client) for client in clients)
@@ -90,11 +106,12 @@ class Pair:
                 {
                     "response": side.named(client.text),
                     "end": client.end,
+                    "open": gauges,
                     **_determined(case, client, side.collect(case.lines), slow),
                 }
-                for side, client in zip(self.sides, clients, strict=True)
+                for side, client, gauges in zip(self.sides, clients, opened, strict=True)
             ]
-            if outcomes[0] == outcomes[1] or time.monotonic() > deadline:
+            if not any(differences_of(*outcomes)) or time.monotonic() > deadline:
                 return outcomes
             time.sleep(0.03)
 
@@ -102,7 +119,7 @@ class Pair:
 def _wait_for_end(case: Case, clients: list[Client], sides: tuple[Side, Side]) -> None:
     deadline = time.monotonic() + LIMIT
     while time.monotonic() < deadline:
-        if all(client.stepped and client.end != "open" for client in clients):
+        if all(client.stepped and client.over for client in clients):
             return
         silence = time.monotonic() - max(client.last for client in clients)
         if silence >= AGREED and all(client.stepped for client in clients):
@@ -114,22 +131,20 @@ def _wait_for_end(case: Case, clients: list[Client], sides: tuple[Side, Side]) -
 
 
 def _extra_digits(client: Client) -> int:
-    return sum(len(digits) - 1 for digits in _SERVICE_TIME.findall(bytes(client.received)))
+    return sum(len(digits) - 1 for digits in _SERVICE_TIME.findall(client.received))
 
 
 def _determined(case: Case, client: Client, left: Outcome, slow: bool) -> Outcome:
     """Without bytes that are not determined: all of them, or the digits of a duration beyond the first."""
-    counters = left["counters"]
     left["log"] = [_determined_line(case, line, slow) for line in left["log"]]
-    if not case.bytes_counted:
-        left["counters"] = {name: value for name, value in counters.items() if not _BYTES.search(name)}
-        return left
-    counters = {name: value for name, value in counters.items() if not _HTTP2_BYTES.search(name)}
-    left["counters"] = counters
+    stats: Measured = left["stats"]
+    undetermined = _HTTP2_BYTES if case.bytes_counted else _BYTES
+    counters = {name: value for name, value in stats.counters.items() if not undetermined.search(name)}
     extra = _extra_digits(client)
     for name in counters:
         if extra and name.endswith("downstream_cx_tx_bytes_total"):
             counters[name] -= extra
+    left["stats"] = Measured(counters, stats.gauges, stats.histograms)
     return left
 
 

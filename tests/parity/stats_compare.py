@@ -16,18 +16,27 @@ VOLATILE = re.compile(
     r"^server\.(memory_\w+|uptime|version|days_until_first_cert_expiring|initialization_time_ms)$"
     r"|_ms$|_time$|^filesystem\."
 )
+NOTHING = ("0", '""', "No recorded values")
+"""How ``/stats`` shows what never happened."""
 _SERIES = re.compile(r"^([a-zA-Z_:][\w:]*)\{(.*)\} (\S+)$")
 
 
 @dataclass
 class Difference:
-    """What two snapshots do not share. `values` is by name: (the real one's, ours)."""
+    """What two snapshots do and do not share. `values` is by name: (the real one's, ours).
+
+    Attributes:
+        moved: names whose values are equal and not zero.
+        zero: names whose values are both zero (or empty, or never recorded).
+    """
 
     names: int = 0
     missing: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     types: dict[str, tuple[str, str]] = field(default_factory=dict)
     compared: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    zero: list[str] = field(default_factory=list)
     values: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
@@ -73,6 +82,8 @@ def _value(found: Difference, name: str, theirs: str, mine: str, *, histogram: b
     found.compared.append(name)
     if theirs != mine:
         found.values[name] = (theirs, mine)
+    else:
+        (found.zero if theirs in NOTHING else found.moved).append(name)
 
 
 def series(text: str) -> dict[str, str]:

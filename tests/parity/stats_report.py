@@ -11,13 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.parity.constants import is_constant
 from tests.parity.stats_compare import Difference
 
 INTRODUCTION = """\
 Both configurations under the same traffic (HTTP/1, HTTP/2, TLS, 404, 500, 503, malformed requests, a host that is not
 there), then the whole of `/stats` compared: names, types, and every value that the clock, the machine or the build does
-not decide; and of `/stats/prometheus` every series with its type and its labels in order."""
+not decide; and of `/stats/prometheus` every series with its type and its labels in order. An equal value says something
+where it is not zero; what ours shows and never counts, having no such feature (`ConstantStats`), says nothing."""
 
+HEADING = (
+    "| configuration | Envoy's names | present | equal and not zero | equal at zero | zero, not counted by ours |"
+    " different |"
+)
 LEFT_OUT = Path(__file__).with_name("stats_left_out.toml")
 
 
@@ -51,8 +57,8 @@ def section(found: Mapping[str, Difference]) -> str:
             "",
             INTRODUCTION,
             "",
-            "| configuration | Envoy's names | present | values compared | equal |",
-            "|---|---:|---:|---:|---:|",
+            HEADING,
+            "|---|---:|---:|---:|---:|---:|---:|",
             *rows,
             "",
             "Not present:",
@@ -67,11 +73,14 @@ def section(found: Mapping[str, Difference]) -> str:
 
 
 def _row(tier: str, found: Difference) -> str:
-    compared = unlisted(found.compared, "value")
-    equal = len(compared) - len(unlisted(list(found.values), "value"))
-    present = found.names - len(found.missing)
-    shares = f"{present} ({found.share:.1%}) | {len(compared)} | {equal} ({equal / len(compared):.1%})"
-    return f"| {tier} | {found.names} | {shares} |"
+    zero = unlisted(found.zero, "value")
+    constant = [name for name in zero if is_constant(name)]
+    numbers = [
+        len(unlisted(found.moved, "value")), len(zero) - len(constant), len(constant),
+        len(unlisted(list(found.values), "value")),
+    ]  # fmt: skip
+    present = f"{found.names - len(found.missing)} ({found.share:.1%})"
+    return f"| {tier} | {found.names} | {present} | {' | '.join(map(str, numbers))} |"
 
 
 def _reason(name: str, kind: str) -> str:

@@ -1,16 +1,19 @@
-"""The recording upstreams of a pair: HTTP/1 of the integration harness, and HTTP/2 on raw frames.
+"""The recording upstreams of a pair: HTTP/1 of the integration harness, HTTP/2 on raw frames, bytes by a script.
 
-Both record what reached them in order, an unfinished request too, and let go of all connections between cases.
+All record what reached them in order, an unfinished request too, and let go of all connections between cases.
 They must not know what tests expect.
 """
 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
-from tests.integration.harness import Answer, Peer, Request, Upstream, read_request
+from tests.integration.harness import Address, Answer, Peer, Request, Step, Until, Upstream, Wait, read_request
 from tests.integration.outcomes import mask
 from tests.parity import frames
 from tests.parity.frames import Transcript
@@ -129,3 +132,59 @@ class Http2Recorder(Recorder):
     def _answer_stream(self, connection: Http2Peer, stream: int) -> None:
         path = connection.transcript.value(stream, b":path").decode("latin-1")
         next(answer for prefix, answer in self._by_prefix if path.startswith(prefix))(connection, stream)
+
+
+class Refusing:
+    """An upstream that refuses connections: a port bound and not listened at, so that nobody else gets it meanwhile."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self._bound = socket.socket()
+        self._bound.bind(("127.0.0.1", 0))
+        self.address: Address = self._bound.getsockname()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bound.close()
+
+    def drop(self) -> None:
+        """There is nothing to let go of."""
+
+
+class TcpRecorder(Recorder):
+    """An upstream of bytes: each connection takes the steps of the script; `seen` has what came over each, and its end.
+
+    Steps are the client's: bytes to send, `Until`, `Wait`, `ShutdownWrite`. After the last it reads until the other
+    side is done, and closes.
+    """
+
+    def __init__(self, *script: Step) -> None:
+        super().__init__({})
+        self._script = script
+
+    def _serve(self, peer: Peer) -> None:
+        end = "FIN"
+        try:
+            for step in self._script:
+                self._take(step, peer)
+            while peer.more():
+                pass
+        except OSError:
+            end = "RST"
+        finally:
+            self.seen.append(text(bytes(peer.buffer)) + f"\n{end}")
+            self._sockets.discard(peer.socket)
+            peer.socket.close()
+
+    def _take(self, step: Step, peer: Peer) -> None:
+        if isinstance(step, bytes):
+            peer.send(step)
+        elif isinstance(step, Until):
+            while step.data not in peer.buffer and peer.more():
+                pass
+        elif isinstance(step, Wait):
+            time.sleep(step.seconds)
+        else:
+            peer.socket.shutdown(socket.SHUT_WR)

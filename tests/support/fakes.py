@@ -22,19 +22,23 @@ from envoymesh.network.api import (
     Address,
     ClientTls,
     CloseType,
+    Connection,
     ConnectionEvent,
     ConnectionHandler,
+    Dispatcher,
     DnsCallback,
     DnsResponse,
     DnsStatus,
+    Timer,
     TlsInfo,
 )
 from envoymesh.runtime import RuntimeReader
+from tests.support.stand_ins import stands_for
 
 _ids = itertools.count(1)
 
 
-class FakeTimer:
+class FakeTimer(stands_for(Timer)):
     """A timer of a `FakeDispatcher`."""
 
     def __init__(self, dispatcher: FakeDispatcher, callback: Callable[[], None], owner: Any = None) -> None:
@@ -67,7 +71,7 @@ class FakeTimer:
             self._owner.on_exception("a timer's callback", error)
 
 
-class FakeDispatcher:
+class FakeDispatcher(stands_for(Dispatcher)):
     """Time stands still until `advance`; posted calls wait for `run_posted` (`advance` runs them too)."""
 
     def __init__(self, now: float = 1000.0, wall_time: float = 1_700_000_000.0) -> None:
@@ -116,7 +120,7 @@ class FakeDispatcher:
         return min(due, key=lambda timer: (timer.deadline, timer._order), default=None)
 
 
-class FakeConnection:
+class FakeConnection(stands_for(Connection)):
     """A connection whose peer is the test. `written` holds each write; `close_types` each `close` call's type."""
 
     def __init__(
@@ -367,7 +371,7 @@ class FakeRuntime(RuntimeReader):
                 each.set(value)
 
 
-class RecordingHandler:
+class RecordingHandler(stands_for(ConnectionHandler)):
     """A connection handler that keeps what it was told: `data`, `eof`, `events`, `watermarks`."""
 
     def __init__(self) -> None:

@@ -10,12 +10,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from envoymesh.http.codec import StreamResetReason
+from envoymesh.http.codec import (
+    ClientCodecCallbacks,
+    CodecConnection,
+    RequestDecoder,
+    ResponseDecoder,
+    ServerCodecCallbacks,
+    StreamCallbacks,
+    StreamResetReason,
+)
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.http2 import Http2ClientCodec, Http2ServerCodec, Http2Settings
 from envoymesh.http.http2.frames import HEADER, PREFACE, FrameType, frame
 from envoymesh.http.http2.hpack import Decoder, Encoder
 from tests.support.codecs import Feeder
+from tests.support.stand_ins import stands_for
 
 FIELDS_GET = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")]
 FIELDS_POST = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")]
@@ -66,7 +75,7 @@ class Stats:
         return {name: stat.value for name, stat in self._stats.items() if stat.value}
 
 
-class Wire:
+class Wire(stands_for(CodecConnection)):
     """A CodecConnection that keeps what is written."""
 
     def __init__(self) -> None:
@@ -89,7 +98,7 @@ class Wire:
         return data
 
 
-class Events:
+class Events(stands_for(RequestDecoder, ResponseDecoder, StreamCallbacks)):
     """StreamCallbacks and a decoder of either role that keeps everything in `log`."""
 
     def __init__(self) -> None:
@@ -187,7 +196,7 @@ def hello(request: Events) -> None:
     request.encoder.encode_data(b"hello", True)
 
 
-class ServerSide:
+class ServerSide(stands_for(ServerCodecCallbacks)):
     """A server codec, its wire, and the requests that came."""
 
     def __init__(self, answer: Any = hello, settings: Http2Settings | None = None) -> None:
@@ -209,7 +218,7 @@ class ServerSide:
         self.goaways.append(error_code)
 
 
-class ClientSide:
+class ClientSide(stands_for(ClientCodecCallbacks)):
     """A client codec, its wire, and what its pool is told."""
 
     def __init__(self, settings: Http2Settings | None = None) -> None:

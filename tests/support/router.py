@@ -16,20 +16,22 @@ from types import MappingProxyType
 from typing import Any
 
 from envoymesh.filters.http.router import RouterFilter, RouterFilterConfig, RouterStats
-from envoymesh.http.codec import HttpProtocol, StreamResetReason
+from envoymesh.http.codec import HttpProtocol, RequestEncoder, StreamResetReason
+from envoymesh.http.filter import StreamDecoderFilterCallbacks
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.stream_info import StreamInfo
 from envoymesh.network.api import Address
 from envoymesh.router.table import Action, Route, VirtualHost
 from envoymesh.stats import Store
-from envoymesh.upstream.api import PoolFailureReason
+from envoymesh.upstream.api import Cancellable, PoolFailureReason
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
 from tests.support.fakes import FakeConnection, FakeConnector, FakeDispatcher, FakeRuntime
+from tests.support.stand_ins import stands_for
 
 
-class FakeUpstreamStream:
+class FakeUpstreamStream(stands_for(RequestEncoder)):
     """A pooled stream: what the router sent on it, and the means to answer as the upstream."""
 
     def __init__(self, decoder: Any) -> None:
@@ -104,7 +106,7 @@ class FakeUpstreamStream:
             self.callbacks.on_reset_stream(reason, "codec.details")
 
 
-class Wait:
+class Wait(stands_for(Cancellable)):
     """A request at the pool; a Cancellable."""
 
     def __init__(self, host: Host, decoder: Any, callbacks: Any, protocol: HttpProtocol) -> None:
@@ -172,7 +174,7 @@ class BenchCluster(Cluster):
         return {name: value for name, value in found.items() if value and name not in skip}
 
 
-class FakeClient:
+class FakeClient(stands_for(StreamDecoderFilterCallbacks)):
     """The filter's callbacks: the downstream side."""
 
     def __init__(self, bench: RouterBench, route: Route | None, limit: int) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import HttpProtocol, StreamResetReason
-from envoymesh.upstream.api import PoolFailureReason
+from envoymesh.http.codec import ClientCodec, HttpProtocol, RequestEncoder, ResponseDecoder, StreamResetReason
+from envoymesh.upstream.api import PoolCallbacks, PoolFailureReason
 from tests.support.fakes import FakeConnection, FakeConnector, FakeDispatcher
+from tests.support.stand_ins import stands_for
 
 
-class FakeStream:
+class FakeStream(stands_for(RequestEncoder)):
     """A request encoder; the test ends it as the peer would."""
 
     def __init__(self, codec: FakeCodec, decoder: Any) -> None:
@@ -40,7 +41,7 @@ class FakeStream:
         self.codec.streams.remove(self)
 
 
-class FakeCodec:
+class FakeCodec(stands_for(ClientCodec)):
     """A client codec with a settable limit; `fail_on` is the data that breaks the protocol."""
 
     def __init__(self, client: Any, protocol: HttpProtocol, limit: int) -> None:
@@ -105,7 +106,7 @@ class FakeCodec:
         self.dispatched.append(b"<below>")
 
 
-class Asker:
+class Asker(stands_for(PoolCallbacks, ResponseDecoder)):
     """Asks for streams; also their decoder. Every request ends in `ready`, `failures` or by `cancel`."""
 
     def __init__(self) -> None:

@@ -148,7 +148,9 @@ class Acceptor:
             self._unwatch()
             self._timer.enable(RETRY)
             self._shortage.note(f"cannot accept connections on {self!r}", error)
-        self._on_turn(accepted)
+        # The last look at a queue, of which nobody had told that something is in it, is no turn of its own.
+        if accepted or not self._ending:
+            self._on_turn(accepted)
 
     def _accept(self) -> socket.socket | None:
         """One connection; None if that one is gone. Errors: BlockingIOError: no one waits; OSError: not now."""

@@ -75,8 +75,7 @@ class Parent(Server):
 
     def _go_live(self) -> None:
         super()._go_live()
-        for name in ("server.concurrency", "listener_manager.workers_started"):
-            self.store.scope("").gauge(name).set(self.options.concurrency)
+        self.store.scope("").gauge("server.concurrency").set(self.options.concurrency)
 
     def start_message(self, index: int) -> Start:
         """Everything that a worker needs; a later one is also told what has changed since the start."""

@@ -3,7 +3,26 @@
 from __future__ import annotations
 
 from tests.parity.case import Case
-from tests.parity.cases import admin, filters, http1, http2, logs, mutations, pipes, tls
+from tests.parity.cases import (
+    admin,
+    balancing,
+    breakers,
+    dns,
+    drain,
+    filters,
+    health,
+    http1,
+    http2,
+    logs,
+    mutations,
+    pipes,
+    routing,
+    tcp,
+    times,
+    tls,
+    upgrades,
+    workers,
+)
 
 CASES: list[Case] = [
     *http1.CASES,
@@ -14,5 +33,15 @@ CASES: list[Case] = [
     *filters.CASES,
     *pipes.CASES,
     *admin.CASES,
+    *routing.CASES,
+    *balancing.CASES,
+    *health.CASES,
+    *breakers.CASES,
+    *dns.CASES,
+    *drain.CASES,
+    *workers.CASES,
+    *tcp.CASES,
+    *upgrades.CASES,
+    *times.CASES,
 ]
 AREAS: list[str] = list(dict.fromkeys(case.area for case in CASES))

@@ -10,18 +10,21 @@ from envoymesh.admin.filter import MAX_BODY, AdminFilter, admin_filter_factory
 from envoymesh.admin.messages import Response
 from envoymesh.admin.registry import Admin
 from envoymesh.http.filter import (
+    FilterChainFactoryCallbacks,
     FilterDataStatus,
     FilterHeadersStatus,
     FilterTrailersStatus,
+    StreamDecoderFilterCallbacks,
     WatermarkCallbacks,
 )
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.network.api import PipeAddress
 from envoymesh.network.loop.slices import Slices
 from tests.support.fakes import FakeConnection, FakeDispatcher
+from tests.support.stand_ins import stands_for
 
 
-class Stream:
+class Stream(stands_for(StreamDecoderFilterCallbacks)):
     """The callbacks that the filter uses, and what it answered."""
 
     def __init__(self) -> None:
@@ -53,7 +56,7 @@ class Stream:
         self.local_replies.append(status)
 
 
-class Chain:
+class Chain(stands_for(FilterChainFactoryCallbacks)):
     """Takes the one filter that the factory adds."""
 
     def __init__(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from envoymesh.formatter import Formatter
 from envoymesh.network.api import Address
 from tests.support.fakes import FakeConnection
@@ -25,10 +27,12 @@ def names(side: str) -> str:
     return " ".join(f"%{side}_{kind}_RECEIVED% %{side}_{kind}_SENT%" for kind in kinds)
 
 
+@pytest.mark.interpreted_only("its meter derives from nothing that is compiled")
 def test_downstream() -> None:
     assert Formatter(names("DOWNSTREAM")).format(full(downstream_meter=Meter(1))) == b"1 2 3 4 5 6"
 
 
+@pytest.mark.interpreted_only("its meter derives from nothing that is compiled")
 def test_tries_add_up() -> None:
     context = full(upstream_meter=Meter(1))
     context.info.begin_another_try()

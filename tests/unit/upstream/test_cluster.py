@@ -11,12 +11,14 @@ from envoymesh.http.codec import HttpProtocol
 from envoymesh.http.headers import RequestHeaders, ResponseHeaders
 from envoymesh.network.api import Address
 from envoymesh.stats import Store
+from envoymesh.upstream.api import LoadBalancerContext
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
 from envoymesh.upstream.stats import CircuitBreakerStats
 from tests.support.fakes import FakeConnector, FakeDispatcher, FakeRuntime
+from tests.support.stand_ins import stands_for
 from tests.support.upstream import Asker
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -255,7 +257,7 @@ def test_degraded_hosts_take_what_the_healthy_cannot(world: World) -> None:
     assert world.picked(1) == [2]
 
 
-class Avoid:
+class Avoid(stands_for(LoadBalancerContext)):
     """A context that wants no host of those given."""
 
     def __init__(self, tried: Sequence[Host], attempts: int) -> None:

@@ -111,6 +111,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
         if cluster is None:
             self.config.stats.no_cluster.inc()
             self.info.flags |= ResponseFlag.NO_CLUSTER_FOUND
+            self.info.upstream_cluster = ""  # logs name clusters that there are
             self.decoder_callbacks.send_local_reply(action.cluster_not_found_status, b"", "cluster_not_found")
             return
         self.cluster = cluster

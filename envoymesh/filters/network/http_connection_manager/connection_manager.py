@@ -342,7 +342,9 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         stream.destroy_filters()
         self._streams.discard(stream)
         self.stats.downstream_rq_active.dec()
-        self.stats.downstream_rq_time.record(int((info.end_time - info.start_time) * 1000))
+        # As in Envoy an answer counts when its codec has written it; HTTP/2 forgets one whose request is reset.
+        if stream.local_complete and (stream.remote_complete or not self.multiplexed):
+            self.stats.downstream_rq_time.record(int((info.end_time - info.start_time) * 1000))
         if stream.local_complete:
             info.last_downstream_tx = info.end_time
         if self.settings.access_logs:

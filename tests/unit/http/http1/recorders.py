@@ -6,10 +6,19 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import StreamResetReason
+from envoymesh.http.codec import (
+    ClientCodecCallbacks,
+    CodecConnection,
+    RequestDecoder,
+    ResponseDecoder,
+    ServerCodecCallbacks,
+    StreamCallbacks,
+    StreamResetReason,
+)
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.http1 import Http1ClientCodec, Http1ServerCodec, Http1Settings
 from tests.support.codecs import Feeder
+from tests.support.stand_ins import stands_for
 
 
 class Counter:
@@ -30,7 +39,7 @@ class Stats:
         self.requests_rejected_with_underscores_in_headers = Counter()
 
 
-class Wire:
+class Wire(stands_for(CodecConnection)):
     """A CodecConnection."""
 
     def __init__(self) -> None:
@@ -56,7 +65,7 @@ class Wire:
         return out
 
 
-class Message:
+class Message(stands_for(RequestDecoder, ResponseDecoder, StreamCallbacks)):
     """A decoder and StreamCallbacks of either role: one message as it arrived.
 
     `on_headers`, `on_data` and `on_end` are the test's hooks.
@@ -141,7 +150,7 @@ class Message:
         return (start, interim, self.body, trailers, self.ended, self.refused)
 
 
-class Server:
+class Server(stands_for(ServerCodecCallbacks)):
     """A server codec with its surroundings; each request is a Message in `requests`."""
 
     def __init__(self, hook: Callable[[Message], None] | None = None, *, at: str = "end", **settings: Any) -> None:
@@ -177,7 +186,7 @@ class Server:
         self.feeder.go_on()
 
 
-class Client:
+class Client(stands_for(ClientCodecCallbacks)):
     """A client codec with its surroundings."""
 
     def __init__(self, **settings: Any) -> None:

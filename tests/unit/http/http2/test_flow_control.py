@@ -8,7 +8,7 @@ from envoymesh.errors import CodecProtocolError
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
 from envoymesh.http.http2 import Http2Settings
-from envoymesh.http.http2.flow import SendScheduler
+from envoymesh.http.http2.flow import Sender, SendScheduler
 from envoymesh.http.http2.frames import FrameType, frame
 from tests.support.http2 import (
     FIELDS_POST,
@@ -22,6 +22,7 @@ from tests.support.http2 import (
     post,
     pump,
 )
+from tests.support.stand_ins import stands_for
 
 F = FrameType
 TINY = Http2Settings(initial_stream_window_size=100, initial_connection_window_size=65535, stream_buffer_limit=1000)
@@ -311,7 +312,7 @@ def test_more_than_the_connections_window_is_an_error_of_the_connection() -> Non
     assert frames_of(server.wire.take())[-1].code == 3
 
 
-class Pieces:
+class Pieces(stands_for(Sender)):
     """A Sender with so many frames left."""
 
     def __init__(self, scheduler: SendScheduler, name: str, frames: int, sent: list[str]) -> None:

@@ -1,6 +1,7 @@
 """HPACK against the `hpack` package as peer, by the RFC's own examples, and by malformed blocks."""
 
 import random
+from typing import Any
 
 import hpack
 import pytest
@@ -12,11 +13,17 @@ from envoymesh.http.http2.hpack import Encoder, HpackError
 from envoymesh.http.http2.hpack_tables import HUFFMAN_CODE_BITS, STATIC_TABLE
 
 
-class Decoder(own.Decoder):
+class Decoder:
     """The decoder, with its answers as lists."""
 
+    def __init__(self, *arguments: Any) -> None:
+        self._own = own.Decoder(*arguments)
+
     def decode(self, block: bytes) -> list[tuple[bytes, bytes]]:
-        return list(super().decode(block))
+        return list(self._own.decode(block))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own, name)
 
 
 BACKENDS = [own.rust_huffman_decode, own.pure_huffman_decode]
@@ -53,6 +60,7 @@ def test_rfc_7541_c4_requests_with_huffman(decoder: Decoder) -> None:
     ]
 
 
+@pytest.mark.interpreted_only("compiled code makes pairs anew: only values are the same")
 def test_a_repeated_field_is_the_same_object(decoder: Decoder) -> None:
     encoder = Encoder()
     first = decoder.decode(encoder.encode(REQUEST))

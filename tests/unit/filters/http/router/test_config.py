@@ -13,16 +13,18 @@ from envoymesh.errors import ConfigError
 from envoymesh.filters.http.context import FilterContext
 from envoymesh.filters.http.router import RouterFilter
 from envoymesh.filters.http.router.config import router_filter_factory
+from envoymesh.http.filter import FilterChainFactoryCallbacks
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.router.table import ClusterAction
 from envoymesh.stats import Store
 from tests.support.fakes import FakeRuntime
 from tests.support.router import RouterBench
+from tests.support.stand_ins import stands_for
 
 PATH = "http_filters[0].typed_config"
 
 
-class Chain:
+class Chain(stands_for(FilterChainFactoryCallbacks)):
     """Takes the filters of one stream."""
 
     def __init__(self) -> None:

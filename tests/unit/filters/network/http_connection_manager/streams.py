@@ -14,9 +14,11 @@ from envoymesh.http.filter import (
     WatermarkCallbacks,
 )
 from envoymesh.http.filter_manager.filter_chain import FilterChain
+from envoymesh.http.filter_manager.filter_handle import FilterChainStream
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.stream_info import StreamInfo
 from tests.support.fakes import FakeConnection, FakeDispatcher
+from tests.support.stand_ins import stands_for
 
 
 class Seen:
@@ -89,7 +91,7 @@ class EncoderFilter(Scripted, StreamFilter):
     on_destroy = Scripted.on_destroy
 
 
-class FakeStream:
+class FakeStream(stands_for(FilterChainStream)):
     """The stream of a chain: what came out of it, and what was asked of it."""
 
     def __init__(self, buffer_limit: int = 0) -> None:
