@@ -143,10 +143,9 @@ def _read_duration(reader: Reader, context: AccessLogContext) -> LogFilter:
 
 
 def _read_flags(reader: Reader, context: AccessLogContext) -> LogFilter:
-    bits = {short: bit for bit, short, _ in FLAG_NAMES}
-    names = reader.strings("flags")
+    names = frozenset(reader.strings("flags"))
     # A flag that nothing here sets matches nothing, but says that not every flag is wanted.
-    chosen = sum({bits.get(name, 0) for name in names})
+    chosen = sum(bit for bit, short, _ in FLAG_NAMES if short in names)
     return filters.constant_filter(False) if names and not chosen else filters.response_flag_filter(chosen)
 
 

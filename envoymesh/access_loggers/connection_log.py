@@ -10,7 +10,7 @@ from typing import Protocol
 
 from envoymesh.access_loggers.logger import AccessLog
 from envoymesh.formatter import FormatterContext
-from envoymesh.http.stream_info import ResponseFlag, StreamInfo
+from envoymesh.http.stream_info import ResponseFlag, StreamInfo, connection_info
 from envoymesh.network.api import Connection, Dispatcher, EndedConnection
 
 
@@ -36,15 +36,14 @@ class ConnectionLog:
     def on_ended(self, ended: EndedConnection) -> None:
         """A connection is over: write its line."""
         now = self._dispatcher.now()
-        info = self._facts(ended, self._owners.pop(ended.connection.id, None))
-        info.start_wall_time = self._dispatcher.wall_time() - (now - ended.accepted)
+        info = self._facts(ended, self._owners.pop(ended.connection.id, None), now)
         context = FormatterContext(info, None, None, None, now)
         for access_log in self._access_logs:
             access_log.log(context)
 
-    def _facts(self, ended: EndedConnection, owner: ConnectionOwner | None) -> StreamInfo:
+    def _facts(self, ended: EndedConnection, owner: ConnectionOwner | None, now: float) -> StreamInfo:
         connection = ended.connection
-        info = StreamInfo(connection, None, ended.accepted, 0.0, 0)
+        info = connection_info(connection, self._dispatcher.wall_time(), now, ended.accepted)
         if owner is not None:
             info.bytes_received, info.bytes_sent = connection.bytes_received, connection.bytes_sent
             owner.add_connection_facts(info)

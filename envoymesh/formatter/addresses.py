@@ -58,9 +58,19 @@ def _port(find: _Find) -> Operator:
     return show
 
 
-def _tried(context: FormatterContext) -> Address | None:
-    """The host of the last try, if it got a stream: all that Envoy's ``..._ATTEMPTED`` show, each try anew."""
-    return None if context.info.upstream_connection is None else context.info.upstream_host
+def _tried(show: Callable[[Address], str]) -> Operator:
+    """The host of a request's last try, if it got a stream: all that Envoy's ``..._ATTEMPTED`` show, each try anew.
+    Of a connection all that were tried."""
+
+    def tried(context: FormatterContext) -> Value:
+        info = context.info
+        if info.connections_tried is not None:
+            return as_latin1(",".join(show(address) for address, _, _ in info.connections_tried)) or None
+        if info.upstream_connection is None or info.upstream_host is None:
+            return None
+        return as_latin1(show(info.upstream_host))
+
+    return tried
 
 
 def _without_port(find: _Find) -> Callable[[str], Operator]:
@@ -89,8 +99,8 @@ def _network(host: str, prefix: int) -> str | None:
 
 ADDRESSES: Mapping[str, Operator] = {
     "UPSTREAM_HOST": _whole(lambda context: context.info.upstream_host),
-    "UPSTREAM_HOSTS_ATTEMPTED": _whole(_tried),
-    "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT": _without_port(_tried)(""),
+    "UPSTREAM_HOSTS_ATTEMPTED": _tried(str),
+    "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT": _tried(lambda address: address.host),
     **{f"{name}_ADDRESS": _whole(find) for name, find in _FINDS.items()},
     **{f"{name}_PORT": _port(find) for name, find in _FINDS.items()},
 }

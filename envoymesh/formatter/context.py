@@ -18,7 +18,10 @@ Value = str | int | None
 
 
 NOT_SET: Final = "NotSet"
-"""The type of lines of a connection, and of what is no log."""
+"""The type of lines of a listener's connection, and of what is no log."""
+
+OF_CONNECTIONS: Final = frozenset({NOT_SET, "TcpUpstreamConnected", "TcpPeriodic", "TcpConnectionEnd"})
+"""Types of lines that are about a connection, and are written when it is known how that ended, if it has."""
 
 
 @dataclass(slots=True)

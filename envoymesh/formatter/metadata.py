@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from envoymesh.formatter.context import FormatterContext, Operator, Value, as_latin1, json_of, value_of
 from envoymesh.formatter.parse import Syntax
+from envoymesh.http.stream_info import FilterState
 from envoymesh.metadata import Metadata, found
 
 _STATIC: Final[Mapping[str, Callable[[FormatterContext], Metadata | None]]] = {
@@ -56,6 +57,16 @@ def _metadata_of(kind: str) -> Callable[[str], Operator]:
     return lambda argument: _metadata(f"{kind}:{argument}")
 
 
+def _state_of(context: FormatterContext, key: str) -> FilterState | None:
+    """What a request has, and its connection where that has none."""
+    info = context.info
+    state = (info.filter_state or {}).get(key)
+    if state is None and (of_connection := info.downstream.stream_info) is not None:
+        found: FilterState | None = (of_connection.filter_state or {}).get(key)
+        return found
+    return state
+
+
 def _filter_state(argument: str) -> Operator:
     key, _, rest = argument.partition(":")
     kind, _, field = rest.partition(":")
@@ -67,7 +78,7 @@ def _filter_state(argument: str) -> Operator:
         raise ValueError("Invalid filter state serialize type, FIELD should be used with the field name.")
 
     def show(context: FormatterContext) -> Value:
-        state = (context.info.filter_state or {}).get(key)
+        state = _state_of(context, key)
         if state is None:
             return None
         if kind == "PLAIN":

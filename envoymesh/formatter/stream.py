@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from envoymesh.formatter.context import NOT_SET, FormatterContext, Operator, Value, as_latin1
+from envoymesh.formatter.context import NOT_SET, OF_CONNECTIONS, FormatterContext, Operator, Value, as_latin1
 from envoymesh.formatter.parse import Syntax
 from envoymesh.http.codec import HttpProtocol
 from envoymesh.http.stream_info import FLAG_NAMES
+from envoymesh.network.api import Address, Connection
 
 
 def _text(find: Callable[[FormatterContext], str]) -> Operator:
@@ -63,7 +64,10 @@ def _host_name(context: FormatterContext) -> str:
 
 
 def _host_name_without_port(context: FormatterContext) -> str:
-    name = _host_name(context)
+    return _without_port(_host_name(context))
+
+
+def _without_port(name: str) -> str:
     head, colon, port = name.rpartition(":")
     return head if colon and port.isdigit() and (":" not in head or head.endswith("]")) else name
 
@@ -77,6 +81,25 @@ def _if_tried(show: Operator) -> Operator:
     return lambda context: None if context.info.upstream_connection is None else show(context)
 
 
+def _all_tried(show: Callable[[Address, str, int], str], of_request: Operator) -> Operator:
+    """A connection shows all that was tried, a request what `of_request` says of the last try."""
+    of_last = _if_tried(of_request)
+
+    def tried(context: FormatterContext) -> Value:
+        each = context.info.connections_tried
+        return (
+            of_last(context)
+            if each is None
+            else as_latin1(",".join(filter(None, [show(*one) for one in each]))) or None
+        )
+
+    return tried
+
+
+def _name_of(address: Address, name: str, connection_id: int) -> str:
+    return name or str(address)
+
+
 _CLOSE_REASONS = frozenset({
     "deferred_close_on_drained_connection", "on_idle_timeout", "transport_socket_timeout"
 })  # fmt: skip
@@ -86,15 +109,40 @@ _CLOSE_REASONS = frozenset({
 def _local_close_reason(context: FormatterContext) -> Value:
     """Why a connection was closed from here; its requests are logged before that is known."""
     connection = context.info.downstream
-    if context.log_type != NOT_SET:
+    if context.log_type not in OF_CONNECTIONS:
         return None
+    if context.info.local_close_reason:
+        return as_latin1(context.info.local_close_reason.replace(" ", "_"))
     if connection.delayed_close_timed_out:
         return "triggered_delayed_close_timeout"
     return connection.close_details if connection.close_details in _CLOSE_REASONS else None
 
 
 def _detected_close_type(context: FormatterContext) -> Value:
-    return "RemoteReset" if context.log_type == NOT_SET and context.info.downstream.reset_by_peer else "Normal"
+    return "Normal" if context.log_type not in OF_CONNECTIONS else _close_type(context.info.downstream)
+
+
+def _close_type(connection: Connection) -> str:
+    if connection.reset_by_peer:
+        return "RemoteReset"
+    return "LocalReset" if connection.aborted else "Normal"
+
+
+def _upstream_close_type(context: FormatterContext) -> Value:
+    """How the upstream connection ended; a request is logged before its own does."""
+    info = context.info
+    if context.log_type in OF_CONNECTIONS and context.log_type != NOT_SET:
+        connection = info.upstream_connection
+        return "RemoteReset" if connection is not None and connection.reset_by_peer else "Normal"
+    return None if info.upstream_host is None else "Normal"
+
+
+def _upstream_close_reason(context: FormatterContext) -> Value:
+    """Why a connection's upstream connection was closed from here: for the same reason as the downstream one."""
+    info = context.info
+    if context.log_type in OF_CONNECTIONS and info.upstream_connection is not None and info.local_close_reason:
+        return as_latin1(info.local_close_reason)
+    return None
 
 
 def _nothing(context: FormatterContext) -> Value:
@@ -112,9 +160,14 @@ STREAM: Mapping[str, Operator] = {
     "BYTES_SENT": lambda context: context.info.bytes_sent,
     "UPSTREAM_HOST_NAME": _text(_host_name),
     "UPSTREAM_HOST_NAME_WITHOUT_PORT": _text(_host_name_without_port),
-    "UPSTREAM_HOST_NAMES_ATTEMPTED": _if_tried(_text(_host_name)),
-    "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT": _if_tried(_text(_host_name_without_port)),
-    "UPSTREAM_CONNECTION_IDS_ATTEMPTED": _if_tried(lambda context: str(_upstream_connection_id(context))),
+    "UPSTREAM_HOST_NAMES_ATTEMPTED": _all_tried(_name_of, _text(_host_name)),
+    "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT": _all_tried(
+        lambda address, name, connection_id: _without_port(_name_of(address, name, 0)), _text(_host_name_without_port)
+    ),
+    "UPSTREAM_CONNECTION_IDS_ATTEMPTED": _all_tried(
+        lambda address, name, connection_id: str(connection_id or ""),
+        lambda context: str(_upstream_connection_id(context)),
+    ),
     "UPSTREAM_CLUSTER": _text(lambda context: context.info.upstream_cluster),
     "UPSTREAM_CLUSTER_RAW": _text(lambda context: context.info.upstream_cluster),
     "UPSTREAM_TRANSPORT_FAILURE_REASON": _without_spaces(lambda context: context.info.upstream_failure_reason),
@@ -123,9 +176,8 @@ STREAM: Mapping[str, Operator] = {
     "UPSTREAM_CONNECTION_ID": _upstream_connection_id,
     "DOWNSTREAM_DETECTED_CLOSE_TYPE": _detected_close_type,
     "DOWNSTREAM_LOCAL_CLOSE_REASON": _local_close_reason,
-    # A request is logged before its upstream connection closes.
-    "UPSTREAM_DETECTED_CLOSE_TYPE": lambda context: None if context.info.upstream_host is None else "Normal",
-    "UPSTREAM_LOCAL_CLOSE_REASON": _nothing,
+    "UPSTREAM_DETECTED_CLOSE_TYPE": _upstream_close_type,
+    "UPSTREAM_LOCAL_CLOSE_REASON": _upstream_close_reason,
     "LISTENER_NAME": _text(lambda context: context.info.downstream.listener_name),
     "CONNECTION_ID": lambda context: context.info.downstream.id,
     "ROUTE_NAME": _text(lambda context: context.info.route_name),

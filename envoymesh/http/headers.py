@@ -93,6 +93,11 @@ class HeaderMap:
         self.set(name, value)
         return value
 
+    def append(self, name: bytes, value: bytes, separator: bytes = b",") -> None:
+        """Append to the only field of a name, which joins those there are (Envoy's `appendCopy` of inline headers)."""
+        present = self.joined(name)
+        self.set(name, value if present is None else present + separator + value)
+
     def remove(self, name: bytes) -> bool:
         """Take all fields of a name out; tells whether there were any."""
         index = self.index

@@ -36,6 +36,7 @@ class ResponseFlag:
     UPSTREAM_PROTOCOL_ERROR: Final = 1 << 15
     UPSTREAM_MAX_STREAM_DURATION_REACHED: Final = 1 << 16
     DOWNSTREAM_REMOTE_RESET: Final = 1 << 17
+    UPSTREAM_CONNECT_ATTEMPTS_EXCEEDED: Final = 1 << 18  # URX as well, of a connection: as in Envoy it is set after UF
 
 
 FLAG_NAMES: Final = (
@@ -57,6 +58,7 @@ FLAG_NAMES: Final = (
     (ResponseFlag.UPSTREAM_PROTOCOL_ERROR, "UPE", "UpstreamProtocolError"),
     (ResponseFlag.UPSTREAM_MAX_STREAM_DURATION_REACHED, "UMSDR", "UpstreamMaxStreamDurationReached"),
     (ResponseFlag.DOWNSTREAM_REMOTE_RESET, "DR", "DownstreamRemoteReset"),
+    (ResponseFlag.UPSTREAM_CONNECT_ATTEMPTS_EXCEEDED, "URX", "UpstreamRetryLimitExceeded"),
 )
 """Bit, short name, long name, in the order in which logs print them."""
 
@@ -97,7 +99,36 @@ class TextState(FilterState):
         return self.text
 
 
-class StreamInfo:
+class UpstreamInfo:
+    """What one request learns of its upstream (Envoy's `UpstreamInfo`); times as in `StreamInfo`."""
+
+    __slots__ = (
+        "first_upstream_rx",
+        "first_upstream_tx",
+        "last_upstream_rx",
+        "last_upstream_tx",
+        "upstream_connection",
+        "upstream_failure_reason",
+        "upstream_host",
+        "upstream_host_name",
+        "upstream_meter",
+        "upstream_protocol",
+    )
+
+    def __init__(self) -> None:
+        self.upstream_host: Address | None = None
+        self.upstream_host_name = ""
+        self.upstream_connection: Connection | None = None
+        self.upstream_protocol: HttpProtocol | None = None
+        self.upstream_failure_reason = ""
+        self.upstream_meter: BytesMeter | None = None
+        self.first_upstream_tx = 0.0
+        self.last_upstream_tx = 0.0
+        self.first_upstream_rx = 0.0
+        self.last_upstream_rx = 0.0
+
+
+class StreamInfo(UpstreamInfo):
     """One request's facts, or a connection's, whose protocol may be unknown.
 
     Times are monotonic seconds of the dispatcher, 0.0 where it has not happened.
@@ -105,6 +136,9 @@ class StreamInfo:
     Attributes:
         dynamic_metadata: values as JSON knows them by key, by namespace; None until somebody writes.
         filter_state: None until somebody writes.
+        connections_tried: each host that a connection was to go to, and the connection's id (0 where there came none);
+            None of a request, which shows its last try.
+        local_close_reason: why a connection was closed from here, where it is for the log.
     """
 
     __slots__ = (
@@ -112,6 +146,7 @@ class StreamInfo:
         "bytes_received",
         "bytes_sent",
         "cluster_metadata",
+        "connections_tried",
         "downstream",
         "downstream_meter",
         "dynamic_metadata",
@@ -119,15 +154,12 @@ class StreamInfo:
         "end_time",
         "filter_state",
         "first_downstream_tx",
-        "first_upstream_rx",
-        "first_upstream_tx",
         "flags",
         "host_metadata",
         "interim_code",
         "last_downstream_rx",
         "last_downstream_tx",
-        "last_upstream_rx",
-        "last_upstream_tx",
+        "local_close_reason",
         "protocol",
         "response_code",
         "response_code_details",
@@ -139,12 +171,6 @@ class StreamInfo:
         "termination_details",
         "trusted_remote",
         "upstream_cluster",
-        "upstream_connection",
-        "upstream_failure_reason",
-        "upstream_host",
-        "upstream_host_name",
-        "upstream_meter",
-        "upstream_protocol",
     )
 
     def __init__(
@@ -155,6 +181,7 @@ class StreamInfo:
         start_wall_time: float,
         stream_id: int,
     ) -> None:
+        super().__init__()
         self.downstream = downstream
         self.downstream_meter: BytesMeter | None = None
         self.dynamic_metadata: dict[str, dict[str, Any]] | None = None
@@ -172,23 +199,15 @@ class StreamInfo:
         self.bytes_received = 0
         self.bytes_sent = 0
         self.attempt_count = 0
+        self.connections_tried: list[tuple[Address, str, int]] | None = None
+        self.local_close_reason = ""
         self.route_name = ""
         self.route_metadata: Metadata | None = None
         self.cluster_metadata: Metadata | None = None
         self.host_metadata: Metadata | None = None
         self.upstream_cluster = ""
-        self.upstream_host: Address | None = None
-        self.upstream_host_name = ""
-        self.upstream_connection: Connection | None = None
-        self.upstream_protocol: HttpProtocol | None = None
-        self.upstream_failure_reason = ""
-        self.upstream_meter: BytesMeter | None = None
         self.earlier_tries: list[BytesMeter] | None = None
         self.last_downstream_rx = 0.0
-        self.first_upstream_tx = 0.0
-        self.last_upstream_tx = 0.0
-        self.first_upstream_rx = 0.0
-        self.last_upstream_rx = 0.0
         self.first_downstream_tx = 0.0
         self.last_downstream_tx = 0.0
         self.end_time = 0.0
@@ -231,6 +250,21 @@ class StreamInfo:
         if not self.flags:
             return "-"
         return ",".join(short for bit, short, _ in FLAG_NAMES if self.flags & bit)
+
+
+def connection_info(connection: Connection, wall_time: float, now: float, started: float = 0.0) -> StreamInfo:
+    """A connection's own facts, made for the first who asks: its filters and all of its logs share them.
+
+    Args:
+        wall_time, now: of the dispatcher.
+        started: when the connection was accepted, where that is not the connection's `start_time`.
+    """
+    info: StreamInfo | None = connection.stream_info
+    if info is None:
+        started = started or connection.start_time or now
+        info = StreamInfo(connection, None, started, wall_time - (now - started), 0)
+        connection.stream_info = info
+    return info
 
 
 def _merge(target: dict[str, Any], values: dict[str, Any]) -> None:

@@ -11,9 +11,9 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from mypy_extensions import trait
+from mypy_extensions import mypyc_attr, trait
 
 from envoymesh.metadata import Metadata
 
@@ -129,6 +129,7 @@ class TlsInfo(Protocol):
     local: CertificateInfo | None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class ConnectionHandler:
     """Whoever owns a connection's content: connection manager, pooled upstream connection."""
@@ -163,6 +164,17 @@ class ConnectionHandler:
 
 
 @trait
+class WriteFilter:
+    """Stands between `Connection.write` and the wire."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def on_write(self, data: bytes, end_stream: bool) -> None:
+        """Bytes that somebody writes, maybe none; `end_stream`: nothing more will be written."""
+
+
+@trait
 class Connection:
     """One TCP or TLS connection, downstream or upstream. All methods are synchronous and never block.
 
@@ -186,6 +198,9 @@ class Connection:
     reset_by_peer: bool  # the peer's RST ended it
     close_details: str  # why it was closed from here, as far as anybody said
     delayed_close_timed_out: bool  # the peer did not close within delayed_close_timeout
+    aborted: bool  # it was closed from here with an RST
+    start_time: float  # monotonic seconds: when it was accepted; 0.0 of an upstream connection
+    stream_info: Any  # the connection's own facts (`http.stream_info.connection_info`), until its end; None before
 
     @property
     @abstractmethod
@@ -199,6 +214,31 @@ class Connection:
     @abstractmethod
     def write(self, data: bytes) -> None:
         """Queue bytes; batched into few system calls by the end of the loop turn."""
+
+    @abstractmethod
+    def enable_half_close(self) -> None:
+        """The handler goes on where the peer's side has ended: with TLS a FIN counts as that, also without close_notify
+        (which is a cut otherwise)."""
+
+    @abstractmethod
+    def write_end_stream(self) -> None:
+        """Nothing more will be written: FIN (or close_notify) follows what is queued, and reading goes on (half-close).
+
+        A connection whose peer has ended too closes by itself: as LOCAL_CLOSE where this call comes last, else as
+        REMOTE_CLOSE after `on_eof`."""
+
+    @abstractmethod
+    def unread(self, data: bytes) -> None:
+        """Give bytes back: they come through `on_data`, before anything new, in a later turn, and only while reading is
+        enabled. Bytes given back in two calls come in the order of the calls."""
+
+    @abstractmethod
+    def set_write_filter(self, write_filter: WriteFilter) -> None:
+        """From now on `write` and `write_end_stream` hand everything to this one, which calls `write_unfiltered`."""
+
+    @abstractmethod
+    def write_unfiltered(self, data: bytes, end_stream: bool) -> None:
+        """What `write` and `write_end_stream` do without a write filter."""
 
     @abstractmethod
     def read_disable(self, disable: bool) -> None:

@@ -115,6 +115,7 @@ class FilterChainSettings:
     """One FilterChain. `filters` are (name, reader of the typed_config) for whoever knows network filters.
 
     `metadata` is the listener's and the chain's by kind, as ``%METADATA(LISTENER:...)%`` asks for it; None is none.
+    `factory` is what makes the filters of each connection, put there by whoever knows network filters.
     """
 
     name: str
@@ -123,6 +124,7 @@ class FilterChainSettings:
     tls: DownstreamTlsSettings | None = None
     transport_socket_connect_timeout: float | None = None
     metadata: Metadata | None = None
+    factory: Any = None
 
 
 LONGEST_BACKLOG: Final = (1 << 31) - 1

@@ -16,6 +16,7 @@ from envoymesh.matching.config import read_header_matcher, read_query_parameter,
 from envoymesh.router.cors import CorsPolicy
 from envoymesh.router.filter_configs import FilterConfig, FilterConfigs
 from envoymesh.router.header_parser import HeaderParser, HeaderParsers, HeaderToAdd
+from envoymesh.router.mirror import MirrorPolicy, RemoveOnMatch
 from envoymesh.router.paths import ExactPath, PathMatcher, PrefixPath, RegexPath
 from envoymesh.router.retry import KNOWN_CONDITIONS, RetryPolicy
 from envoymesh.router.table import (
@@ -74,6 +75,7 @@ def read_route_table(reader: Reader, context: RouteContext) -> RouteTable:
             ignore_port=reader.boolean("ignore_port_in_host_matching"),
             internal_only=[name.lower().encode() for name in reader.strings("internal_only_headers")],
             header_parsers=read_header_parsers(reader),
+            mirrors=read_mirror_policies(reader, context),
             most_specific_wins=reader.boolean("most_specific_header_mutations_wins"),
             filter_configs=read_filter_configs(reader, context),
             validate_clusters=reader.boolean("validate_clusters", True),
@@ -96,6 +98,7 @@ def read_virtual_host(reader: Reader, context: RouteContext) -> VirtualHost:
         own_filter_configs=read_filter_configs(reader, context),
         metadata=reader.metadata("VIRTUAL_HOST"),
         own_cors=_read_cors(reader, context),
+        own_mirrors=read_mirror_policies(reader, context),
     )
 
 
@@ -256,7 +259,47 @@ def _read_cluster_action(reader: Reader, context: RouteContext) -> ClusterAction
         cluster_not_found_status=CLUSTER_NOT_FOUND_STATUS[reader.enum("cluster_not_found_response_code")],
         retry=read_retry_policy(reader),
         cors=_read_cors(reader, context),
+        mirrors=read_mirror_policies(reader, context),
     )
+
+
+def read_mirror_policies(reader: Reader, context: RouteContext) -> tuple[MirrorPolicy, ...]:
+    """Read `request_mirror_policies` of one level. Errors: ConfigError, in Envoy's words."""
+    return tuple(_read_mirror_policy(each, context) for each in reader.repeated("request_mirror_policies"))
+
+
+def _read_mirror_policy(reader: Reader, context: RouteContext) -> MirrorPolicy:
+    cluster, header = reader.string("cluster"), reader.string("cluster_header").lower()
+    if cluster and header:
+        text = f"Only one of cluster '{cluster}' or cluster_header '{header}' in request mirror policy can be specified"
+        raise reader.error("cluster", text)
+    if not cluster and not header:
+        text = "Exactly one of cluster or cluster_header in request mirror policy need to be specified"
+        raise reader.error("cluster", text)
+    # It chooses among spans, and there is no tracing here.
+    reader.accept("trace_sampled")
+    return MirrorPolicy(
+        cluster=cluster,
+        cluster_header=header.encode(),
+        chance=_read_runtime_share(reader, "runtime_fraction", context),
+        host_rewrite=reader.string("host_rewrite_literal").encode(),
+        mutations=[_read_header_mutation(each) for each in reader.repeated("request_headers_mutations")],
+        add_suffix=not reader.boolean("disable_shadow_host_suffix_append"),
+    )
+
+
+def _read_header_mutation(reader: Reader) -> HeaderParser | RemoveOnMatch:
+    """Read an envoy.config.common.mutation_rules.v3.HeaderMutation. Errors: ConfigError."""
+    kind = reader.which("action")
+    if kind == "append":
+        return HeaderParser([_read_header_to_add(reader.required("append"))])
+    if kind == "remove_on_match":
+        return RemoveOnMatch(read_string_matcher(reader.required("remove_on_match").required("key_matcher")))
+    name = reader.string("remove").lower()
+    if _is_protected(name):
+        # Envoy takes it, and loses the request.
+        raise reader.error("remove", ":-prefixed or host headers may not be removed")
+    return HeaderParser((), [name.encode()])
 
 
 def read_retry_policy(parent: Reader) -> RetryPolicy | None:

@@ -22,6 +22,7 @@ from envoymesh.router.filter_configs import (
     settings_by_filter,
 )
 from envoymesh.router.header_parser import NO_HEADER_PARSERS, HeaderParser, HeaderParsers
+from envoymesh.router.mirror import MirrorPolicy
 from envoymesh.router.path_index import Run, runs_of
 from envoymesh.router.paths import PathMatcher
 from envoymesh.router.retry import RetryPolicy
@@ -43,6 +44,7 @@ class ClusterAction:
     cluster_not_found_status: int = 503
     retry: RetryPolicy | None = None
     cors: CorsPolicy | None = None
+    mirrors: Sequence[MirrorPolicy] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Route:
         metadata: the route's, and then its virtual host's with it, by kind; None is none.
         request_parsers, response_parsers: those of all levels, in the order in which they are applied.
         cors: what the deprecated `cors` fields of the action and the virtual host say together.
+        mirrors: who gets copies of requests, of the most specific level that says so.
         own_filter_configs: this level's settings of HTTP filters.
         filter_configs: those of all levels by the filter's name, the most specific one last.
         disabled_filters: whether a filter takes part, by its name, where any level says so.
@@ -126,6 +129,7 @@ class Route:
     request_parsers: Sequence[HeaderParser] = field(default=(), repr=False, compare=False)
     response_parsers: Sequence[HeaderParser] = field(default=(), repr=False, compare=False)
     cors: CorsPolicy | None = field(default=None, repr=False, compare=False)
+    mirrors: Sequence[MirrorPolicy] = field(default=(), repr=False, compare=False)
     filter_configs: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False, compare=False)
     disabled_filters: Mapping[str, bool] = field(default_factory=dict, repr=False, compare=False)
     virtual_host: VirtualHost = field(init=False, repr=False, compare=False)  # set by it
@@ -164,6 +168,7 @@ class VirtualHost:
     header_parsers: HeaderParsers = NO_HEADER_PARSERS
     own_filter_configs: FilterConfigs = field(default_factory=dict)
     own_cors: CorsPolicy | None = None
+    own_mirrors: Sequence[MirrorPolicy] = ()
     metadata: Metadata | None = None
     tls_redirect: Route | None = None
     # Empty where asking route by route is as good.
@@ -216,6 +221,7 @@ class RouteTable:
         header_parsers: header mutations of the whole table, applied behind those of route and virtual host.
         most_specific_wins: apply them in the other order (`most_specific_header_mutations_wins`).
         filter_configs: settings of HTTP filters for the whole table.
+        mirrors: who gets copies of requests where neither route nor virtual host says so.
         validate_clusters: whether a route to a cluster that does not exist is an error at load.
     Errors: ValueError where a domain stands twice.
     """
@@ -230,6 +236,7 @@ class RouteTable:
         header_parsers: HeaderParsers = NO_HEADER_PARSERS,
         most_specific_wins: bool = False,
         filter_configs: FilterConfigs = NO_FILTER_CONFIGS,
+        mirrors: Sequence[MirrorPolicy] = (),
         validate_clusters: bool = True,
     ) -> None:
         self.name = name
@@ -251,6 +258,8 @@ class RouteTable:
             for route in host.routes:
                 levels = [route.header_parsers, host.header_parsers, header_parsers]
                 _order_parsers(route, levels[::-1] if most_specific_wins else levels)
+                if isinstance(route.action, ClusterAction):
+                    route.mirrors = route.action.mirrors or host.own_mirrors or mirrors
                 _resolve_filter_configs(route, [filter_configs, host.own_filter_configs, route.own_filter_configs])
 
     def _add(

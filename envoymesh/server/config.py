@@ -15,6 +15,7 @@ from envoymesh.access_loggers.config import AccessLogContext, default_access_log
 from envoymesh.admin.proto.node import Build, Extension, local_node
 from envoymesh.config.reader import Reader
 from envoymesh.filters.http.registry import FILTERS
+from envoymesh.filters.network.registry import NETWORK_FILTERS
 from envoymesh.matching.config import read_string_matcher
 from envoymesh.matching.matchers import BytesMatcher
 from envoymesh.network.api import Address
@@ -26,8 +27,6 @@ from envoymesh.server.version import SEMANTIC_VERSION, version_metadata
 from envoymesh.server.watchdog import Watchdogs, WatchdogSettings
 from envoymesh.upstream.config import read_cluster
 from envoymesh.upstream.settings import ClusterSettings
-
-CONNECTION_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 DEFAULT_PROFILE_PATH = "/var/log/envoy/envoy.prof"
 
@@ -191,7 +190,10 @@ def _read_node(reader: Reader, options: Options) -> Node:
     return local_node(
         Node() if given is None else given.message,
         Build(SEMANTIC_VERSION, version_metadata()),
-        [Extension(each.name, "envoy.filters.http", (type_url,)) for type_url, each in FILTERS.items()],
+        [
+            *(Extension(each.name, "envoy.filters.http", (type_url,)) for type_url, each in FILTERS.items()),
+            *(Extension(each.name, "envoy.filters.network", (type_url,)) for type_url, each in NETWORK_FILTERS.items()),
+        ],
         service_cluster=options.service_cluster,
         service_node=options.service_node,
         service_zone=options.service_zone,

@@ -1,15 +1,9 @@
-"""Listeners and what runs on them: sockets from the network room, connection managers from the HTTP room.
-
-The only network filter is the HTTP connection manager; another is refused by name.
-"""
+"""Listeners and what runs on them: sockets from the network room, network filters by their registry."""
 
 from __future__ import annotations
 
-import itertools
-import logging
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,19 +12,13 @@ from envoymesh.access_loggers.connection_log import ConnectionLog
 from envoymesh.config.reader import Reader
 from envoymesh.filters.http.context import FilterContext
 from envoymesh.filters.http.registry import FILTERS, read_route_filter_config
-from envoymesh.filters.network.http_connection_manager.config import HttpConfigContext, read_connection_manager
-from envoymesh.filters.network.http_connection_manager.connection_manager import ConnectionManager
-from envoymesh.filters.network.http_connection_manager.context import HttpContext
-from envoymesh.filters.network.http_connection_manager.date import DateProvider
-from envoymesh.filters.network.http_connection_manager.request_id import RequestIdGenerator
-from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
-from envoymesh.filters.network.http_connection_manager.stats import (
-    HttpConnectionManagerStats,
-    ListenerHttpStats,
-    UnusedTracingStats,
-)
+from envoymesh.filters.network.context import NetworkFilterContext
+from envoymesh.filters.network.filter import TerminalFilterFactory
+from envoymesh.filters.network.filter_chain import NetworkFilterChainFactory
+from envoymesh.filters.network.http_connection_manager.config import HttpConfigContext
+from envoymesh.filters.network.http_connection_manager.contexts import HttpContexts
+from envoymesh.filters.network.registry import read_network_filters
 from envoymesh.http.filter_manager.filter_plan import NamedFilter
-from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
 from envoymesh.network.api import Connection
 from envoymesh.network.listener.tcp_listener import TcpListener
 from envoymesh.network.loop.dispatcher import LoopDispatcher
@@ -44,14 +32,11 @@ from envoymesh.network.stats import (
     UnusedListenerStats,
 )
 from envoymesh.router.config import RouteContext
-from envoymesh.router.table import ClusterAction, RouteTable
 from envoymesh.runtime import NO_LIMIT, RuntimeReader
-from envoymesh.server.config import CONNECTION_MANAGER
 from envoymesh.server.drain import DrainManager
-from envoymesh.stats import Scope, Store, sanitize
-from envoymesh.upstream.api import ClusterManager
-
-_log = logging.getLogger("envoymesh.config")
+from envoymesh.stats import Store, sanitize
+from envoymesh.upstream.client import AsyncClient
+from envoymesh.upstream.cluster_manager import ClusterManager
 
 ADMIN_STAT_NAME = "admin"
 """Where others have an address in ``listener.<address>.``; there is no other listener of this name."""
@@ -62,90 +47,23 @@ class ListenerParts:
     """What all listeners share.
 
     Attributes:
+        http: what connection managers share.
         connections: how many there are on all listeners, the admin's too.
+        terminals: what makes the terminal filters of each filter chain, of all listeners.
     """
 
     dispatcher: LoopDispatcher
     store: Store
     runtime: RuntimeReader
     clusters: ClusterManager
+    http: HttpContexts
+    client: AsyncClient
     http_config: HttpConfigContext
     drain: DrainManager
     random: Callable[[], float]
     shortage: Shortage
     connections: Callable[[], int]
-
-
-class HttpContexts:
-    """Makes the context of each connection manager filter; they share codec stats, ids and the date."""
-
-    def __init__(self, parts: ListenerParts) -> None:
-        self._parts = parts
-        root = parts.store.scope("")
-        self._http1 = Http1CodecStats.create(root.scope("http1."))
-        self._http2: Http2CodecStats | None = None
-        self._dates = DateProvider(parts.dispatcher)
-        self._ids = RequestIdGenerator(os.urandom)
-        self._next_stream_id = itertools.count(1).__next__
-        self.all: list[HttpContext] = []
-
-    def make(
-        self, settings: HttpConnectionManagerSettings, listener_scope: Scope, drain_close: Callable[[], bool]
-    ) -> HttpContext:
-        """A context, which is remembered for draining."""
-        store = self._parts.store
-        if self._http2 is None:
-            self._http2 = Http2CodecStats.create(store.scope("http2."))
-        prefix = f"http.{sanitize(settings.stat_prefix)}."
-        context = HttpContext(
-            settings=settings,
-            stats=HttpConnectionManagerStats.create(store.scope(prefix)),
-            listener_stats=ListenerHttpStats.create(listener_scope.scope(prefix)),
-            http1_stats=self._http1,
-            http2_stats=self._http2,
-            dispatcher=self._parts.dispatcher,
-            dates=self._dates,
-            request_ids=self._ids,
-            drain_close=drain_close,
-            next_stream_id=self._next_stream_id,
-            runtime=self._parts.runtime,
-        )
-        self.all.append(context)
-        return context
-
-
-def http_settings(
-    chain: FilterChainSettings, listener: Reader, parts: ListenerParts, config: HttpConfigContext
-) -> HttpConnectionManagerSettings:
-    """Read the connection manager of a filter chain. Errors: ConfigError for any other network filter."""
-    if len(chain.filters) != 1:
-        raise listener.error("filter_chains", "a filter chain needs exactly one filter, the HTTP connection manager")
-    name, reader = chain.filters[0]
-    if reader.type_name != CONNECTION_MANAGER:
-        raise reader.error("", f"network filter {name} ({reader.type_name}) is not supported by envoymesh")
-    settings = read_connection_manager(reader, config)
-    # A cluster that was refused is not unknown.
-    if settings.route_table.validate_clusters and not listener.has_refused:
-        check_routes(settings.route_table, parts.clusters, reader)
-    warn_of_unknown_filters(settings)
-    return settings
-
-
-def warn_of_unknown_filters(settings: HttpConnectionManagerSettings) -> None:
-    """Settings in routes for a filter that is not there have no effect, here as in Envoy, which says nothing."""
-    table = settings.route_table
-    for name in sorted(table.configured_filters - {each.name for each in settings.filters.filters}):
-        _log.warning("route table %s: typed_per_filter_config of %s, which is not in http_filters", table.name, name)
-
-
-def check_routes(table: RouteTable, clusters: ClusterManager, reader: Reader) -> None:
-    """Every route's cluster exists. Errors: ConfigError naming the cluster."""
-    for i, host in enumerate(table.virtual_hosts):
-        for j, route in enumerate(host.routes):
-            action = route.action
-            if isinstance(action, ClusterAction) and clusters.get(action.cluster) is None:
-                field = f"route_config.virtual_hosts[{i}].routes[{j}].route.cluster"
-                raise reader.error(field, f"route: unknown cluster '{action.cluster}'")
+    terminals: list[TerminalFilterFactory]
 
 
 def read_http_filters(readers: Sequence[Reader], context: FilterContext) -> list[NamedFilter]:
@@ -181,33 +99,64 @@ def _terminal_problem(name: str, type_name: str, is_last: bool) -> str:
     return f"Error: terminal filter named {name} of type {type_name} must be the last filter in a http filter chain."
 
 
-def make_listener(
-    settings: ListenerSettings,
-    parts: ListenerParts,
-    contexts: HttpContexts,
-    http: dict[int, HttpConnectionManagerSettings],
-    stat_name: str,
-    logs: Sequence[AccessLog] = (),
-) -> TcpListener:
-    """A listener whose connections get connection managers.
+def filter_chain_settings(
+    settings: ListenerSettings, reader: Reader, parts: ListenerParts, stat_name: str
+) -> ListenerSettings:
+    """The settings of a listener with what makes filters on each filter chain, or None there where it was refused.
 
     Args:
-        http: connection manager settings by the identity of their filter chain.
+        reader: the listener's.
+    Errors: ConfigError.
+    """
+    context = network_filter_context(settings, parts, stat_name)
+
+    def filled(chain: FilterChainSettings, at: Reader) -> FilterChainSettings:
+        return replace(chain, factory=at.attempt(lambda it: read_network_filters(it, chain.filters, context)))
+
+    chains = tuple(map(filled, settings.filter_chains, reader.repeated("filter_chains")))
+    default = settings.default_filter_chain
+    if default is not None:
+        default = filled(default, reader.required("default_filter_chain"))
+    return replace(settings, filter_chains=chains, default_filter_chain=default)
+
+
+def network_filter_context(settings: ListenerSettings, parts: ListenerParts, stat_name: str) -> NetworkFilterContext:
+    """What the network filters of one listener may refer to."""
+    is_admin = stat_name == ADMIN_STAT_NAME
+    return NetworkFilterContext(
+        dispatcher=parts.dispatcher,
+        store=parts.store,
+        listener_scope=parts.store.scope(f"listener.{sanitize(stat_name)}."),
+        clusters=parts.clusters,
+        # The admin stays to the end.
+        drain_close=(lambda: False) if is_admin else drain_close_of(settings, parts.drain),
+        buffer_limit=settings.per_connection_buffer_limit_bytes,
+        random=parts.random,
+        runtime=parts.runtime,
+        access_logs=parts.http_config.access_logs,
+        http=parts.http,
+        http_config=parts.http_config,
+    )
+
+
+def make_listener(
+    settings: ListenerSettings, parts: ListenerParts, stat_name: str, logs: Sequence[AccessLog] = ()
+) -> TcpListener:
+    """A listener whose connections get the filters of their filter chain (`FilterChainSettings.factory`).
+
+    Args:
         logs: the listener's own access logs.
     """
     scope = parts.store.scope(f"listener.{sanitize(stat_name)}.")
     is_admin = stat_name == ADMIN_STAT_NAME
-    # The admin stays to the end.
-    drain_close = (lambda: False) if is_admin else drain_close_of(settings, parts.drain)
-    made = {key: contexts.make(each, scope, drain_close) for key, each in http.items()}
-    buffer_limit = settings.per_connection_buffer_limit_bytes
     log = ConnectionLog(logs, parts.dispatcher) if logs else None
 
     def on_accept(connection: Connection, chain: FilterChainSettings) -> None:
-        manager = ConnectionManager(made[id(chain)], connection, buffer_limit)
+        factory: NetworkFilterChainFactory = chain.factory
+        terminal = factory.create(connection)
         if log is not None:
-            log.on_accept(connection, manager)
-        connection.set_handler(manager)
+            log.on_accept(connection, terminal)
+        factory.start(connection, terminal)
 
     chains = [*settings.filter_chains, *filter(None, [settings.default_filter_chain])]
     has_tls = any(chain.tls is not None for chain in chains)
@@ -222,10 +171,9 @@ def make_listener(
     )
     if not is_admin:
         UnusedListenerStats.create(scope)
-        for each in http.values():
-            UnusedTracingStats.create(parts.store.scope(f"http.{sanitize(each.stat_prefix)}.tracing."))
-    listener.on_handshake_failed = lambda chain, remote: made[id(chain)].count_failed_handshake(remote)
+    listener.on_handshake_failed = lambda chain, remote: chain.factory.terminal.count_failed_handshake(remote)
     listener.on_ended = None if log is None else log.on_ended
+    parts.terminals.extend(chain.factory.terminal for chain in chains)
     limit_connections(listener, parts)
     return listener
 
@@ -259,6 +207,7 @@ def filter_context(stat_prefix: str, parts: ListenerParts) -> FilterContext:
     """What the filters of one connection manager may refer to."""
     return FilterContext(
         parts.clusters,
+        parts.client,
         parts.dispatcher,
         parts.store.scope(f"http.{sanitize(stat_prefix)}."),
         parts.random,

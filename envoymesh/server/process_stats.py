@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from envoymesh.admin.certificate_view import NEVER, days_until_first_expires
 from envoymesh.admin.process_memory import process_memory
 from envoymesh.admin.views import CertificateEntry, ServerState
-from envoymesh.filters.http.router.stats import UnusedAsyncClientStats
 from envoymesh.network.loop.dispatcher import LoopDispatcher
 from envoymesh.server.version import revision
 from envoymesh.server.watchdog import Lifeline, Watchdog, Watchdogs
@@ -22,10 +21,11 @@ from envoymesh.stats.server import (
     UnusedOverloadStats,
     WatchdogStats,
 )
+from envoymesh.upstream.stats import AsyncClientStats
 
 
 class ProcessStats:
-    """The structs of the process. `listeners` is the listener manager's."""
+    """The structs of the process. `listeners` is the listener manager's, `async_client` counts requests from inside."""
 
     def __init__(self, store: Store, dispatcher: LoopDispatcher) -> None:
         root = store.scope("")
@@ -33,7 +33,7 @@ class ProcessStats:
         self._server = ServerStats.create(root.scope("server."))
         self.listeners = ListenerManagerStats.create(root.scope("listener_manager."))
         UnusedOverloadStats.create(root)
-        UnusedAsyncClientStats.create(root.scope("http.async-client."))
+        self.async_client = AsyncClientStats.create(root.scope("http.async-client."))
         self._dispatcher = dispatcher
         self._main_thread = [WatchdogStats.create(root.scope("main_thread.")), self._server.main_thread]
         self._workers = [WatchdogStats.create(root.scope("workers.")), self._server.worker]

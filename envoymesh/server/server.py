@@ -11,6 +11,7 @@ import logging
 import random
 import socket
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,12 @@ from envoymesh.admin.views import ServerState
 from envoymesh.config.load import LoadedBootstrap
 from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
+from envoymesh.filters.network.filter_chain import NetworkFilterChainFactory
 from envoymesh.filters.network.http_connection_manager.config import HttpConfigContext
+from envoymesh.filters.network.http_connection_manager.contexts import HttpContexts
+from envoymesh.filters.network.http_connection_manager.factory import ConnectionManagerFactory
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
+from envoymesh.filters.network.registry import CONNECTION_MANAGER
 from envoymesh.http.filter import FilterFactory
 from envoymesh.http.filter_manager.filter_plan import FilterChainFactory
 from envoymesh.network.connection.connector import LoopConnector
@@ -50,11 +55,11 @@ from envoymesh.server.cpu_profiler import CpuProfiler
 from envoymesh.server.drain import DrainManager
 from envoymesh.server.listeners import (
     ADMIN_STAT_NAME,
-    HttpContexts,
     ListenerParts,
+    filter_chain_settings,
     filter_context,
-    http_settings,
     make_listener,
+    network_filter_context,
     read_http_filters,
     route_context,
 )
@@ -63,6 +68,7 @@ from envoymesh.server.process_stats import ProcessStats
 from envoymesh.server.runtime import Runtime
 from envoymesh.stats import Store
 from envoymesh.stats.server import FilesystemStats, RuntimeStats
+from envoymesh.upstream.client import AsyncClient
 from envoymesh.upstream.cluster_manager import StaticClusterManager
 
 _log = logging.getLogger("envoymesh.main")
@@ -134,7 +140,6 @@ class Server:
         self._stats.loaded(self.loaded.unknown_fields, len(self.settings.clusters))
         self._stats.watch(self.settings.watchdogs, self._kill_after())
         self._parts = self._listener_parts()
-        self._contexts = HttpContexts(self._parts)
         self.route_messages: list[Any] = []
         self.listeners = self._make_listeners()
         self.cpu_profiler = CpuProfiler(self._profile_path())
@@ -164,11 +169,12 @@ class Server:
         )
 
     def _listener_parts(self) -> ListenerParts:
+        address = local_address(self.options.local_address_ip_version)
         config = HttpConfigContext(
             read_filters=lambda readers, prefix: read_http_filters(readers, filter_context(prefix, self._parts)),
             access_logs=self._log_context,
             routes=route_context(self.runtime.reader, random.random),
-            local_address=local_address(self.options.local_address_ip_version),
+            local_address=address,
             service_cluster=self.settings.node.cluster,
             service_node=self.settings.node.id,
             runtime=self.runtime.reader,
@@ -179,11 +185,14 @@ class Server:
             self.store,
             self.runtime.reader,
             self.clusters,
+            HttpContexts(self.store, self.dispatcher, self.runtime.reader),
+            AsyncClient(self.dispatcher, self._stats.async_client, random.random, address.encode()),
             config,
             self._drain,
             random.random,
             self._shortage,
             self._all_connections,
+            [],
         )
 
     def _make_listeners(self) -> list[TcpListener]:
@@ -191,25 +200,16 @@ class Server:
         return [listener for listener in made if listener is not None]
 
     def _make_listener(self, settings: ListenerSettings, reader: Reader) -> TcpListener | None:
-        http: dict[int, HttpConnectionManagerSettings] = {}
-        for chain in [*settings.filter_chains, *filter(None, [settings.default_filter_chain])]:
-            found = self._read_http(chain, reader)
-            if found is not None:
-                http[id(chain)] = found
-                self.route_messages.append(chain.filters[0][1].message.route_config)
+        stat_name = settings.stat_prefix or str(settings.address)
+        filled = filter_chain_settings(settings, reader, self._parts, stat_name)
+        self.route_messages.extend(_route_messages(settings))
         read = partial(read_access_log, context=self._log_context)
         logs = [log for log in (each.attempt(read) for each in settings.access_log) if log is not None]
         if reader.has_refused:
             return None  # it will not run
-        stat_name = settings.stat_prefix or str(settings.address)
-        listener = make_listener(settings, self._parts, self._contexts, http, stat_name, logs)
+        listener = make_listener(filled, self._parts, stat_name, logs)
         self._listener_stats.listener_added.inc()
         return listener
-
-    def _read_http(self, chain: FilterChainSettings, listener: Reader) -> HttpConnectionManagerSettings | None:
-        # What is refused is the filter, where there is one: the rest of the listener is still looked at.
-        owner = chain.filters[0][1] if len(chain.filters) == 1 else listener
-        return owner.attempt(lambda _: http_settings(chain, listener, self._parts, self._parts.http_config))
 
     def _profile_path(self) -> str:
         return DEFAULT_PROFILE_PATH if self.settings.admin is None else self.settings.admin.profile_path
@@ -218,16 +218,15 @@ class Server:
         admin = self.settings.admin
         if admin is None:
             return None
-        chain = FilterChainSettings("", FilterChainMatch(), ())
         settings = ListenerSettings(
-            "admin",
-            admin.address,
-            filter_chains=(chain,),
-            reuse_port=False,
-            ignore_global_conn_limit=admin.ignore_global_conn_limit,
+            "admin", admin.address, reuse_port=False, ignore_global_conn_limit=admin.ignore_global_conn_limit
         )
-        http = {id(chain): self._admin_http(admin)}
-        return make_listener(settings, self._parts, self._contexts, http, ADMIN_STAT_NAME)
+        context = network_filter_context(settings, self._parts, ADMIN_STAT_NAME)
+        http = context.http.make(self._admin_http(admin), context.listener_scope, context.drain_close)
+        terminal = ConnectionManagerFactory(http, context.buffer_limit)
+        factory = NetworkFilterChainFactory(terminal, (), self.dispatcher, context.buffer_limit)
+        chain = FilterChainSettings("", FilterChainMatch(), (), factory=factory)
+        return make_listener(replace(settings, filter_chains=(chain,)), self._parts, ADMIN_STAT_NAME)
 
     def _admin_filter(self, admin: AdminSettings) -> FilterFactory:
         return admin_filter_factory(Admin(make_admin_context(self, admin)), self._slices)
@@ -307,8 +306,8 @@ class Server:
         self._slices.add(self._flushing_stats())
 
     def _flushing_stats(self) -> Iterator[None]:
-        for context in tuple(self._contexts.all):
-            context.sample_buffers()
+        for terminal in tuple(self._parts.terminals):
+            terminal.sample_buffers()
             yield
         clusters = tuple(self.clusters.clusters().values())
         for cluster in clusters:
@@ -382,8 +381,8 @@ class Server:
         self._say("caught signal, draining: %d connections open", self._open_connections())
         self._drain.start()
         self._stopping = True
-        for context in self._contexts.all:
-            context.leave()
+        for terminal in self._parts.terminals:
+            terminal.leave()
         for listener in self.listeners:
             listener.stop_accepting()
         self._deadline = self.dispatcher.now() + self.options.drain_time_s
@@ -412,12 +411,19 @@ class Server:
         self._stats.stopping()
         self.cpu_profiler.stop()
         for _ in range(LAST_TURNS):
-            if not any(context.managers for context in self._contexts.all):
+            if not any(terminal.is_busy for terminal in self._parts.terminals):
                 break
             await asyncio.sleep(0)  # streams that were cut are ended, and logged, a share in each turn
         self._access_logs.close()
         await asyncio.sleep(0)  # transports that were closed just now get their turn
         self._say("exiting")
+
+
+def _route_messages(settings: ListenerSettings) -> list[Any]:
+    """The route configurations of a listener's connection managers, for the admin."""
+    chains = [*settings.filter_chains, *filter(None, [settings.default_filter_chain])]
+    readers = [reader for chain in chains for _, reader in chain.filters]
+    return [reader.message.route_config for reader in readers if reader.type_name == CONNECTION_MANAGER]
 
 
 def local_address(version: str) -> str:

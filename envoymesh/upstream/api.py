@@ -1,20 +1,19 @@
-"""What the router filter may know of the upstream room."""
+"""What a pool, a balancer and who asks them know of each other."""
 
 from __future__ import annotations
 
 import enum
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from mypy_extensions import trait
 
 from envoymesh.http.codec import HttpProtocol, RequestEncoder
-from envoymesh.network.api import Connection
+from envoymesh.network.api import Connection, ConnectionEvent
 
 if TYPE_CHECKING:
-    from envoymesh.upstream.cluster import Cluster
     from envoymesh.upstream.host import Host
+    from envoymesh.upstream.pool.tcp import TcpUpstreamConnection
 
 
 class PoolFailureReason(enum.Enum):
@@ -45,6 +44,43 @@ class PoolCallbacks:
 
 
 @trait
+class TcpPoolCallbacks:
+    """Whoever asked for an upstream connection of its own: the first two answer, as of `PoolCallbacks`; the others are
+    its `ConnectionHandler`, after on_pool_ready."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def on_pool_ready(self, upstream: TcpUpstreamConnection, host: Host) -> None:
+        """A connection is usable: TCP connected and TLS handshake done."""
+
+    @abstractmethod
+    def on_pool_failure(self, reason: PoolFailureReason, transport_failure_reason: str, host: Host | None) -> None:
+        """There will be none; `transport_failure_reason` is the connection's, or empty. No host where none was
+        asked (the breaker of pending requests)."""
+
+    @abstractmethod
+    def on_upstream_data(self, data: bytes) -> int:
+        """Bytes from the host; returns how many were taken."""
+
+    @abstractmethod
+    def on_upstream_eof(self) -> None:
+        """The host has ended its side."""
+
+    @abstractmethod
+    def on_upstream_event(self, event: ConnectionEvent) -> None:
+        """The connection is closed."""
+
+    @abstractmethod
+    def on_upstream_above_write_buffer_high_watermark(self) -> None:
+        """The connection's write buffer is full."""
+
+    @abstractmethod
+    def on_upstream_below_write_buffer_low_watermark(self) -> None:
+        """The connection's write buffer has room."""
+
+
+@trait
 class Cancellable:
     """A wait for a stream."""
 
@@ -72,19 +108,3 @@ class LoadBalancerContext:
     @abstractmethod
     def host_selection_attempts(self) -> int:
         """How often the balancer may look further."""
-
-
-class ClusterManager(Protocol):
-    """All clusters by name."""
-
-    def get(self, name: str) -> Cluster | None:
-        """A cluster, or None."""
-
-    def clusters(self) -> Mapping[str, Cluster]:
-        """All of them."""
-
-    def initialise(self, done: Callable[[], None]) -> None:
-        """Start discovery; `done` is called when every cluster has had its first answer."""
-
-    def shutdown(self) -> None:
-        """Stop discovery and close every connection."""

@@ -13,13 +13,14 @@ from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
 from envoymesh.network.api import ClientTls, Connector, Dispatcher
 from envoymesh.runtime import RuntimeReader
 from envoymesh.stats import Scope
-from envoymesh.upstream.api import Cancellable, LoadBalancerContext, PoolCallbacks
+from envoymesh.upstream.api import Cancellable, LoadBalancerContext, PoolCallbacks, TcpPoolCallbacks
 from envoymesh.upstream.discovery.api import Discovery
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.lb.availability import Availability, availability_of
 from envoymesh.upstream.lb.balancers import Random, make_load_balancer
 from envoymesh.upstream.pool.connection import UpstreamConnection
 from envoymesh.upstream.pool.pool import ConnectionPool
+from envoymesh.upstream.pool.tcp import TcpConnectionPool
 from envoymesh.upstream.request_stats import ResponseCodeStats
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings, ThresholdSettings
@@ -40,6 +41,7 @@ class Cluster:
     Args:
         scope: its stats, ``cluster.<name>.``.
         tls: what the connector needs for TLS, by what a pool speaks; None for plain TCP.
+        make_tcp_tls: makes the same for connections that speak no HTTP, when the first of them is asked for.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Cluster:
         random: Random,
         runtime: RuntimeReader,
         tls: Mapping[str, ClientTls] | None = None,
+        make_tcp_tls: Callable[[], ClientTls | None] = lambda: None,
     ) -> None:
         self.name = settings.name
         self.settings = settings
@@ -63,6 +66,8 @@ class Cluster:
         self.code_stats = ResponseCodeStats(scope)
         self._connector = connector
         self._tls = tls or {}
+        self._make_tcp_tls = make_tcp_tls
+        self._tcp_pool: TcpConnectionPool | None = None
         self._dispatcher = dispatcher
         self._random = random
         self._balancer = make_load_balancer(settings, random)
@@ -166,6 +171,20 @@ class Cluster:
             pool = host.pools[kind] = self._make_pool(host, kind)
         return pool.new_stream(decoder, callbacks)
 
+    def new_tcp_connection(self, host: Host, callbacks: TcpPoolCallbacks) -> Cancellable | None:
+        """A connection of the caller's own to a host (Envoy's `tcpConnPool().newConnection()`); None where a circuit
+        breaker is open, which `callbacks` has then been told."""
+        if self._tcp_pool is None:
+            self._tcp_pool = TcpConnectionPool(
+                settings=self.settings,
+                stats=self.stats,
+                resources=self._default_resources,
+                connector=self._connector,
+                tls=self._make_tcp_tls(),
+                dispatcher=self._dispatcher,
+            )
+        return self._tcp_pool.new_connection(host, callbacks)
+
     def _make_pool(self, host: Host, kind: str) -> ConnectionPool:
         def forget(pool: ConnectionPool) -> None:
             self._leaving.discard(pool)
@@ -210,12 +229,23 @@ class Cluster:
         tls = client.connection.tls
         return self._make_http2(client) if tls is not None and tls.alpn == "h2" else self._make_http1(client)
 
+    def charge_response(self, status: int, internal: bool, host: Host | None) -> None:
+        """Count a response by its code, and an error (5xx) as the host's that gave it, where there is one.
+
+        `internal` says whether the request came from inside (x-envoy-internal).
+        """
+        self.code_stats.charge(status, internal, host is not None and host.canary)
+        if status >= 500 and host is not None:
+            host.stats.rq_error.inc()
+
     def shutdown(self) -> None:
         """Stop discovery and close every connection."""
         if self._discovery is not None:
             self._discovery.stop()
         for pool in self._pools():
             pool.close()
+        if self._tcp_pool is not None:
+            self._tcp_pool.close()
 
     def _pools(self) -> list[ConnectionPool]:
         return [*self._leaving, *(pool for host in self.hosts for pool in host.pools.values())]
@@ -228,5 +258,7 @@ class Cluster:
     def sample_buffers(self) -> None:
         """Set the gauges of buffered bytes."""
         waiting = [buffered for pool in self._pools() for buffered in pool.buffered()]
+        if self._tcp_pool is not None:
+            waiting += self._tcp_pool.buffered()
         self.stats.upstream_cx_rx_bytes_buffered.set(sum(received for received, _ in waiting))
         self.stats.upstream_cx_tx_bytes_buffered.set(sum(written for _, written in waiting))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol
 
 from envoymesh.network.api import ClientTls, Connector, Dispatcher, DnsResolver
 from envoymesh.network.settings import UpstreamTlsSettings
@@ -14,6 +16,26 @@ from envoymesh.upstream.discovery.api import Discovery
 from envoymesh.upstream.discovery.dns import DnsDiscovery
 from envoymesh.upstream.discovery.static import StaticDiscovery
 from envoymesh.upstream.settings import ClusterSettings, DnsSettings
+
+
+class ClusterManager(Protocol):
+    """All clusters by name."""
+
+    def get(self, name: str) -> Cluster | None:
+        """A cluster, or None."""
+
+    def clusters(self) -> Mapping[str, Cluster]:
+        """All of them."""
+
+    def initialise(self, done: Callable[[], None]) -> None:
+        """Start discovery; `done` is called when every cluster has had its first answer."""
+
+    def shutdown(self) -> None:
+        """Stop discovery and close every connection."""
+
+
+def _no_tls() -> None:
+    """Plain TCP."""
 
 
 class StaticClusterManager:
@@ -45,7 +67,8 @@ class StaticClusterManager:
         for each in settings:
             own = scope.scope(f"cluster.{sanitize(each.stat_name)}.")
             tls = {kind: make_tls(of_kind, own) for kind, of_kind in each.tls.items()}
-            self._clusters[each.name] = Cluster(each, own, connector, dispatcher, random, runtime, tls)
+            tcp_tls = _no_tls if each.tcp_tls is None else partial(make_tls, each.tcp_tls, own)
+            self._clusters[each.name] = Cluster(each, own, connector, dispatcher, random, runtime, tls, tcp_tls)
         self._waiting = len(self._clusters)
         self._stats.active_clusters.set(len(self._clusters))
         self._stats.cluster_added.add(len(self._clusters))

@@ -85,6 +85,7 @@ def read_cluster(reader: Reader, runtime: RuntimeReader) -> ClusterSettings:
         http1=protocol.http1,
         http2=protocol.http2,
         tls={} if tls is None else _by_pool(tls, protocol.kind),
+        tcp_tls=tls,
         idle_timeout=protocol.idle_timeout,
         max_connection_duration=protocol.max_connection_duration,
         max_requests_per_connection=protocol.max_requests_per_connection or 0,

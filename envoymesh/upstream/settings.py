@@ -66,6 +66,7 @@ class ClusterSettings:
     Args:
         protocol: ``HTTP1``, ``HTTP2``, ``ALPN`` (auto_config) or ``DOWNSTREAM`` (use_downstream_protocol_config).
         tls: by what a pool speaks, ``HTTP1``, ``HTTP2`` or ``ALPN``; empty for plain TCP.
+        tcp_tls: the same for connections that speak no HTTP: only the configuration's own ALPN.
         dns_failure_refresh_rate: base and longest interval of the back-off; None is the refresh rate.
         healthy_panic_percent: of the hosts; 0 never panics.
         fail_traffic_on_panic: in a panic there is no host.
@@ -83,6 +84,7 @@ class ClusterSettings:
     http1: Http1Settings = field(default_factory=Http1Settings)
     http2: Http2Settings = field(default_factory=Http2Settings)
     tls: Mapping[str, UpstreamTlsSettings] = field(default_factory=dict)
+    tcp_tls: UpstreamTlsSettings | None = None
     idle_timeout: float = 3600.0
     max_connection_duration: float = 0.0
     max_requests_per_connection: int = 0

@@ -45,6 +45,7 @@ class ClusterStats(StatsStruct):
     warming_state: Gauge
     upstream_cx_active: Gauge
     upstream_cx_close_notify: Counter
+    upstream_cx_connect_attempts_exceeded: Counter
     upstream_cx_connect_fail: Counter
     upstream_cx_connect_ms: Annotated[Histogram, "ms"]
     upstream_cx_connect_timeout: Counter
@@ -118,7 +119,6 @@ class UnusedClusterStats(ConstantStats):
     lb_zone_routing_sampled: Counter
     original_dst_host_invalid: Counter
     update_empty: Counter
-    upstream_cx_connect_attempts_exceeded: Counter
     upstream_cx_connect_with_0_rtt: Counter
     upstream_cx_http3_total: Counter
     upstream_cx_pool_overflow: Counter
@@ -143,3 +143,28 @@ class RemainingStats(StatsStruct):
     remaining_pending: Gauge
     remaining_retries: Gauge
     remaining_rq: Gauge
+
+
+@stats_struct
+class UnusedAsyncClientStats(ConstantStats):
+    """What Envoy's router counts below ``http.async-client.`` and a request from inside cannot come to."""
+
+    no_cluster: Counter
+    no_route: Counter
+    passthrough_internal_redirect_bad_location: Counter
+    passthrough_internal_redirect_no_route: Counter
+    passthrough_internal_redirect_predicate: Counter
+    passthrough_internal_redirect_too_many_redirects: Counter
+    passthrough_internal_redirect_unsafe_scheme: Counter
+    rq_direct_response: Counter
+    rq_overload_local_reply: Counter
+    rq_redirect: Counter
+
+
+@stats_struct
+class AsyncClientStats(StatsStruct):
+    """``http.async-client.``: requests from inside."""
+
+    rq_reset_after_downstream_response_started: Counter
+    rq_total: Counter
+    unused: UnusedAsyncClientStats

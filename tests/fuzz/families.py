@@ -20,6 +20,7 @@ from envoymesh.http.http2 import Http2Settings
 from envoymesh.http.http2.frames import PREFACE, SETTING, U32, Flag, FrameType, frame
 from envoymesh.http.http2.hpack import Decoder, Encoder
 from envoymesh.network.listener.client_hello import ClientHelloReader
+from envoymesh.upstream.grpc import GrpcDecoder, encode_message
 from tests.fuzz.driver import Http1ClientSide, Http1ServerSide, Http2ClientSide, Http2ServerSide, Side, deliver
 from tests.unit.http.http1.recorders import answer
 
@@ -51,6 +52,21 @@ def _to(side: Callable[[], Side], data: Callable[[int], bytes], size: int) -> Ma
         pieces = cut(sent, size)
         made = side()
         return len(sent), lambda: deliver(made, pieces)
+
+    return make
+
+
+# gRPC
+
+
+def _grpc(data: Callable[[int], bytes], size: int) -> Make:
+    """A response's body, in pieces of a size."""
+
+    def make(n: int) -> tuple[int, Callable[[], object]]:
+        sent = data(n)
+        pieces = cut(sent, size)
+        decoder = GrpcDecoder(1 << 30)
+        return len(sent), lambda: [decoder.decode(piece) for piece in pieces]
 
     return make
 
@@ -298,6 +314,9 @@ FAMILIES: dict[str, Family] = {
     "http1 pipelined requests, bytewise": Family(_to(_http1_server, _pipelined, BYTE), 50, 2_000),
     "http1 client, interim heads": Family(_to(_http1_client, _interim, WHOLE), 200, 5_000),
     "http1 client, one-byte chunks": Family(_to(_http1_client, _response_chunks, WHOLE), 1000, 50_000),
+    "grpc empty messages": Family(_grpc(lambda n: bytes(5 * n), WHOLE), 500, 20_000),
+    "grpc empty messages, bytewise": Family(_grpc(lambda n: bytes(5 * n), BYTE), 200, 10_000),
+    "grpc one large message, bytewise": Family(_grpc(lambda n: encode_message(bytes(n)), BYTE), 1000, 50_000),
     "http2 PING": Family(_to(_http2_server, _frames(FrameType.PING, bytes(8)), WHOLE), 500, 20_000),
     "http2 unknown frames": Family(_to(_http2_server, _frames(200, b""), WHOLE), 500, 20_000),
     "http2 unknown frames, bytewise": Family(_to(_http2_server, _frames(200, b""), BYTE), 100, 5_000),

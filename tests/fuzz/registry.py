@@ -9,6 +9,7 @@ from tests.fuzz.target import Target
 MODULES = {
     "http1": ["http1-server", "http1-client", "http1-head", "http1-trailers", "http1-chunked", "http1-target"],
     "http2": ["http2-server", "http2-client", "hpack"],
+    "grpc": ["grpc-frames", "grpc-words"],
     "edge": ["client-hello", "path", "route"],
     "texts": ["yaml", "config", "format", "admin"],
 }

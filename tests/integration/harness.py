@@ -262,6 +262,7 @@ class Request:
     head: bytes
     body: bytes
     chunked: bool = False
+    trailers: bytes = b""
 
     @property
     def path(self) -> str:
@@ -367,8 +368,8 @@ def read_request(peer: Peer) -> Request | None:
     head, _, _ = bytes(buffer).partition(b"\r\n\r\n")
     del buffer[: len(head) + 4]
     if re.search(rb"\r\ntransfer-encoding: chunked", head, re.I):
-        body = _read_chunks(peer)
-        return None if body is None else Request(head, body, chunked=True)
+        parts = _read_chunks(peer)
+        return None if parts is None else Request(head, parts[0], chunked=True, trailers=parts[1])
     found = re.search(rb"\r\ncontent-length: (\d+)", head, re.I)
     length = int(found[1]) if found else 0
     while len(buffer) < length:
@@ -379,22 +380,37 @@ def read_request(peer: Peer) -> Request | None:
     return Request(head, body)
 
 
-def _read_chunks(peer: Peer) -> bytes | None:
+def _read_chunks(peer: Peer) -> tuple[bytes, bytes] | None:
+    """Body and trailers."""
     body = b""
-    while True:
-        while b"\r\n" not in peer.buffer:
-            if not peer.more():
-                return None
-        line, _, _ = bytes(peer.buffer).partition(b"\r\n")
+    while (line := _read_line(peer)) is not None:
         size = int(line, 16)
-        whole = len(line) + 2 + size + 2
-        while len(peer.buffer) < whole:
+        if not size:
+            return _read_trailers(peer, body)
+        while len(peer.buffer) < size + 2:
             if not peer.more():
                 return None
-        body += peer.buffer[len(line) + 2 : len(line) + 2 + size]
-        del peer.buffer[:whole]
-        if not size:
-            return body
+        body += peer.buffer[:size]
+        del peer.buffer[: size + 2]
+    return None
+
+
+def _read_trailers(peer: Peer, body: bytes) -> tuple[bytes, bytes] | None:
+    trailers = b""
+    while (line := _read_line(peer)) is not None:
+        if not line:
+            return body, trailers
+        trailers += line + b"\r\n"
+    return None
+
+
+def _read_line(peer: Peer) -> bytes | None:
+    while b"\r\n" not in peer.buffer:
+        if not peer.more():
+            return None
+    line, _, _ = bytes(peer.buffer).partition(b"\r\n")
+    del peer.buffer[: len(line) + 2]
+    return line
 
 
 # Clients

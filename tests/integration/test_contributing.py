@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md's recipe "Add a filter", followed word for word in a copy of the package."""
+"""CONTRIBUTING.md's recipes "Add a filter" and "Add a network filter", word for word in a copy of the package."""
 
 from __future__ import annotations
 
@@ -18,29 +18,40 @@ from tests.integration.harness import (
     Peer,
     Proxy,
     Request,
+    ShutdownWrite,
+    Until,
     Upstream,
     bootstrap,
     catch_all,
     exchange,
     http_listener,
+    socket_address,
     static_cluster,
     to_cluster,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST_LINES = 30
-RECIPE = ROOT.joinpath("CONTRIBUTING.md").read_text().partition("## Add a filter\n")[2].partition("\n## ")[0]
 BLOCK = re.compile(
     r"(?:^ *`(?P<file>envoymesh/[\w/]+\.py)`\n\n)?"
     r"^(?P<indent> *)```(?P<kind>\w+)\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
 EMPTY = "google.protobuf.Empty"
+NETWORK = "Add a network filter"
+ECHO = {"name": "e", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo"}}
 
 
-def blocks(kind: str) -> list[tuple[str, str]]:
+def recipe(title: str) -> str:
+    """A section of CONTRIBUTING.md."""
+    return ROOT.joinpath("CONTRIBUTING.md").read_text().partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def blocks(kind: str, title: str = "Add a filter") -> list[tuple[str, str]]:
     """(file or nothing, text) of the recipe's blocks in a language."""
-    return [(each["file"] or "", dedent(each["text"])) for each in BLOCK.finditer(RECIPE) if each["kind"] == kind]
+    return [
+        (each["file"] or "", dedent(each["text"])) for each in BLOCK.finditer(recipe(title)) if each["kind"] == kind
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +72,32 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert begin in text
     add = "def add_replace(callbacks):\n    callbacks.add_encoder_filter(ReplaceFilter())\n\n\n"
     registry.write_text(text.replace(begin, add + begin + entry, 1))
-    for file, code in blocks("python"):
+    write_files(folder, blocks("python"))
+    follow_network_recipe(folder)
+    return folder
+
+
+def write_files(folder: Path, found: list[tuple[str, str]]) -> None:
+    """Write the recipe's new files."""
+    for file, code in found:
         if file and not file.endswith("registry.py"):
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).with_name("__init__.py").touch()
             (folder / file).write_text(code)
-    return folder
+
+
+def follow_network_recipe(folder: Path) -> None:
+    """Do what "Add a network filter" says."""
+    found = blocks("python", NETWORK)
+    imported, entry = [text for file, text in found if not file or file.endswith("registry.py")]
+    registry = folder / "envoymesh/filters/network/registry.py"
+    text = registry.read_text()
+    before = "from envoymesh.filters.network.sni_cluster.config import"
+    begin = "NETWORK_FILTERS: dict[str, NetworkFilterKind | TerminalFilterKind] = {\n"
+    assert before in text
+    assert begin in text
+    registry.write_text(text.replace(before, imported + before, 1).replace(begin, begin + entry, 1))
+    write_files(folder, found)
 
 
 def cats(peer: Peer, request: Request) -> None:
@@ -97,8 +128,19 @@ def test_the_recipe_works_at_the_first_try(tree: Path, tmp_path: Path, monkeypat
         assert answer.data.endswith(b"\r\n\r\none tiger.")
 
 
+def test_the_network_recipe_works_at_the_first_try(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree)  # where `python -m` looks first
+    ((_, shout),) = blocks("yaml", NETWORK)
+    chain = {"filters": [yaml.safe_load(shout), ECHO]}
+    listener = {"name": "echo", "address": socket_address(("127.0.0.1", 0)), "filter_chains": [chain]}
+    with Proxy([sys.executable, "-m", "envoymesh", "proxy"], bootstrap([listener], []), tmp_path) as proxy:
+        steps = [b"one\ntw", Until(b"ONE\n"), b"o\nthree", Until(b"TWO\n"), ShutdownWrite()]
+        assert exchange(proxy.addresses["echo"], steps).data == b"ONE\nTWO\nTHREE"
+
+
 def test_a_filter_is_short() -> None:
-    files = [code for file, code in blocks("python") if file.endswith("filter.py")]
-    assert len(files) == 2
+    found = blocks("python") + blocks("python", NETWORK)
+    files = [code for file, code in found if file.endswith("filter.py")]
+    assert len(files) == 3
     for code in files:
         assert len(code.splitlines()) < MOST_LINES

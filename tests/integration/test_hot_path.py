@@ -82,6 +82,14 @@ def plain(upstream: Upstream) -> dict[str, Any]:
     return bootstrap([http_listener("front", catch_all(to_cluster("app")))], [static_cluster("app", upstream.address)])
 
 
+def mirrored(upstream: Upstream) -> dict[str, Any]:
+    """HTTP/1 to HTTP/1, and a copy of each request; one connection for copies, so that a late answer opens no other."""
+    route = to_cluster("app", request_mirror_policies=[{"cluster": "mirror"}])
+    one = {"circuit_breakers": {"thresholds": [{"max_connections": 1}]}}
+    clusters = [static_cluster("app", upstream.address), static_cluster("mirror", upstream.address, **one)]
+    return bootstrap([http_listener("front", catch_all(route))], clusters)
+
+
 def chain(upstream: Upstream) -> dict[str, Any]:
     """Front and sidecar in one process: HTTP/1, HTTP/2 between them, HTTP/1."""
     with socket.socket() as probe:
@@ -127,7 +135,7 @@ def drive(server: Server, loop: Any) -> Counter[str]:
         return Counter(loop.made) - before
 
 
-@pytest.mark.parametrize("make_config", [plain, chain])
+@pytest.mark.parametrize("make_config", [plain, chain, mirrored])
 @pytest.mark.parametrize("make_loop", [CountingSelectorLoop, CountingUvLoop])
 def test_a_request_makes_no_task_no_future_and_no_timer(make_loop: Any, make_config: Any, tmp_path: Path) -> None:
     loop = make_loop()
@@ -171,7 +179,7 @@ def drive_connections(server: Server) -> Counter[str]:
         gc.enable()
 
 
-@pytest.mark.parametrize("make_config", [plain, chain])
+@pytest.mark.parametrize("make_config", [plain, chain, mirrored])
 @pytest.mark.parametrize("answer", [say_hello, say_goodbye])
 def test_requests_and_connections_leave_nothing_to_the_collector(answer: Any, make_config: Any, tmp_path: Path) -> None:
     loop = uvloop.new_event_loop()

@@ -75,9 +75,13 @@ def text(data: bytes) -> str:
     return mask(data).decode("latin-1").replace("\r\n", "\n")
 
 
+def _tail(trailers: bytes) -> bytes:
+    return b"\r\n[trailers] " + trailers if trailers else b""
+
+
 def show_request(got: Request) -> str:
     """A request as the upstream got it."""
-    return text(got.head + b"\r\n\r\n" + (b"[chunked] " if got.chunked else b"") + got.body)
+    return text(got.head + b"\r\n\r\n" + (b"[chunked] " if got.chunked else b"") + got.body + _tail(got.trailers))
 
 
 @dataclass

@@ -153,10 +153,19 @@ class FakeConnection(stands_for(Connection)):
         self.listener_name = ""
         self.metadata = None
         self.reset_by_peer = False
+        self.aborted = False
+        self.start_time = 0.0
+        self.stream_info: Any = None
+        self.write_filter: Any = None
+        self.write_ended = False
         self.buffered = (0, 0)
         self.events: list[ConnectionEvent] = []
         self._unread: list[bytes] = []
         self._unread_eof = False
+        self._eof_seen = False
+        self._both_ended = False
+        self.flushes = True
+        self._given_back = b""
         self._delivering = False
 
     # What the code under test calls.
@@ -166,9 +175,35 @@ class FakeConnection(stands_for(Connection)):
 
     def write(self, data: bytes) -> None:
         assert isinstance(data, bytes | bytearray | memoryview)
-        if not self.closed and not self.close_types:
-            self.written.append(bytes(data))
+        if self.write_filter is not None:
+            self.write_filter.on_write(bytes(data), False)
+        else:
+            self.write_unfiltered(bytes(data), False)
+
+    def enable_half_close(self) -> None:
+        self.half_close = True
+
+    def write_end_stream(self) -> None:
+        if self.write_filter is not None:
+            self.write_filter.on_write(b"", True)
+        else:
+            self.write_unfiltered(b"", True)
+
+    def set_write_filter(self, write_filter: Any) -> None:
+        self.write_filter = write_filter
+
+    def write_unfiltered(self, data: bytes, end_stream: bool) -> None:
+        if self.closed or self.close_types or self.write_ended:
+            return
+        if data:
+            self.written.append(data)
             self.bytes_sent += len(data)
+        if end_stream:
+            self.write_ended = True
+            self._both_ended = self._eof_seen
+
+    def unread(self, data: bytes) -> None:
+        self._given_back += data
 
     def read_disable(self, disable: bool) -> None:
         if self.closed:
@@ -178,10 +213,14 @@ class FakeConnection(stands_for(Connection)):
         self._deliver()
 
     def close(self, how: CloseType, details: str = "") -> None:
-        """The close is done at once, whatever its type; see `close_types`."""
+        """The close is done at once, whatever its type; see `close_types`. Only where the peer takes nothing (`flushes`
+        is False) a close with a flush waits for the test's `remote_close`."""
         if self.closed:
             return
         self.close_types.append(how)
+        self.aborted = how is CloseType.ABORT_RESET
+        if not self.flushes and how in (CloseType.FLUSH_WRITE, CloseType.FLUSH_WRITE_AND_DELAY):
+            return
         self.close_details = details
         self._event(ConnectionEvent.LOCAL_CLOSE)
 
@@ -234,8 +273,27 @@ class FakeConnection(stands_for(Connection)):
         self.written.clear()
         return data
 
+    @property
+    def has_given_back(self) -> bool:
+        """Whether the handler is to get something again."""
+        return bool(self._given_back)
+
+    def take_turn(self) -> None:
+        """A turn of the loop: what was given back comes again, where reading is enabled."""
+        data, self._given_back = self._given_back, b""
+        if data:
+            self._unread.insert(0, data)
+        self._deliver()
+        if self._both_ended:
+            self._event(ConnectionEvent.LOCAL_CLOSE)
+
+    def reset(self) -> None:
+        """The peer sent RST."""
+        self.reset_by_peer = True
+        self._event(ConnectionEvent.REMOTE_CLOSE)
+
     def _deliver(self) -> None:
-        while self._unread and not self.read_disable_count and not self.closed and self.handler is not None:
+        while self._unread and self._reading():
             if self._delivering:
                 return  # the handler has enabled reading from within: it gets more in the next turn
             data = self._unread.pop(0)
@@ -248,9 +306,15 @@ class FakeConnection(stands_for(Connection)):
             if taken < len(data):
                 self._unread.insert(0, data[taken:])
                 self.bytes_received -= len(data) - taken
-        if self._unread_eof and not self._unread and not self.read_disable_count and not self.closed and self.handler:
+        if self._unread_eof and not self._unread and self._reading():
             self._unread_eof = False
+            self._eof_seen = True
             self.handler.on_eof()
+            if self.write_ended:
+                self._event(ConnectionEvent.REMOTE_CLOSE)
+
+    def _reading(self) -> bool:
+        return not (self._given_back or self.read_disable_count or self.closed) and self.handler is not None
 
     def _event(self, event: ConnectionEvent) -> None:
         if self.closed:

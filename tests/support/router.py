@@ -21,12 +21,14 @@ from envoymesh.http.filter import StreamDecoderFilterCallbacks
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.stream_info import StreamInfo
 from envoymesh.network.api import Address
-from envoymesh.router.table import Action, Route, VirtualHost
+from envoymesh.router.table import Action, Route, RouteTable, VirtualHost
 from envoymesh.stats import Store
 from envoymesh.upstream.api import Cancellable, PoolFailureReason
+from envoymesh.upstream.client import AsyncClient
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
+from envoymesh.upstream.stats import AsyncClientStats
 from tests.support.fakes import FakeConnection, FakeConnector, FakeDispatcher, FakeRuntime
 from tests.support.stand_ins import stands_for
 
@@ -276,16 +278,20 @@ class RouterBench:
         self.dispatcher = FakeDispatcher()
         self.runtime = FakeRuntime()
         self.cluster = BenchCluster(self.dispatcher, hosts, max_retries, self.runtime)
+        self.mirror = BenchCluster(self.dispatcher, 1, 3, self.runtime)
         self.store = Store()
         self.stats = RouterStats.create(self.store.scope("http.p."))
+        client_stats = AsyncClientStats.create(self.store.scope("http.async-client."))
+        self.async_client = AsyncClient(self.dispatcher, client_stats, random, b"10.9.9.9")
         route = None
         if action is not None:
             route = Route("r", None, action)
-            VirtualHost("v", [b"*"], [route], **virtual_host)
+            RouteTable("t", [VirtualHost("v", [b"*"], [route], **virtual_host)])
         self.client = FakeClient(self, route, limit)
         self.info = self.client.stream_info
         self.settings = RouterFilterConfig(
             self,  # type: ignore[arg-type]  # has the one method asked
+            self.async_client,
             self.stats,
             random,
             self.runtime.number("upstream.base_retry_backoff_ms", 25),
@@ -297,8 +303,8 @@ class RouterBench:
         self.destroyed = False
 
     def get(self, name: str) -> Cluster | None:
-        """The cluster, by its name."""
-        return self.cluster if name == "c" else None
+        """The cluster, by its name, or that of mirrors."""
+        return {"c": self.cluster, "m": self.mirror}.get(name)
 
     def send(self, end_stream: bool = True, method: bytes = b"GET", **fields: str) -> RequestHeaders:
         """Request headers; underscores in names stand for dashes."""
@@ -333,4 +339,4 @@ class RouterBench:
         assert self.cluster.resource_manager().retries.count == 0
         stats = self.cluster.stats
         assert stats.upstream_flow_control_backed_up_total.value == stats.upstream_flow_control_drained_total.value
-        assert all(wait.over for wait in self.cluster.waits)
+        assert all(wait.over for wait in (*self.cluster.waits, *self.mirror.waits))

@@ -53,6 +53,36 @@ ASYNCIO_ROOMS = {"network", "server", "admin", "sandbox"}
 ARGPARSE_FILES = {"cli.py", "__main__.py"}
 
 
+# Rooms whose modules may not import each other in a circle, also not for types alone, but for those of CIRCLES.
+ROOMS_WITHOUT_CIRCLES = (
+    "access_loggers",
+    "filters.http",
+    "filters.network",
+    "formatter",
+    "http.filter_manager",
+    "matching",
+    "router",
+    "upstream",
+)
+CIRCLES = {
+    frozenset(
+        {
+            "filters.network.http_connection_manager.active_stream",
+            "filters.network.http_connection_manager.connection_manager",
+        }
+    ): "a connection and its requests: two classes, one idea",
+    frozenset({"filters.network.context", "filters.network.http_connection_manager.config"}): (
+        "what network filters are given has what this one of them needs besides, which only its own reader knows"
+    ),
+    frozenset(
+        {"upstream.api", "upstream.host", "upstream.pool.connection", "upstream.pool.pool", "upstream.pool.tcp"}
+    ): (
+        "a host, its pools and their connections: two of the three are one idea, the third goes when hosts are rebuilt"
+    ),
+}
+"""Circles that there are, and why."""
+
+
 class Import(NamedTuple):
     """One imported module's dotted name, and where."""
 
@@ -160,6 +190,62 @@ def test_asyncio_stays_in_its_rooms() -> None:
 def test_argparse_stays_in_the_command_line() -> None:
     wrong = [found for found in IMPORTS if names(found, ("argparse",)) and found.file.name not in ARGPARSE_FILES]
     assert not wrong, shown(wrong)
+
+
+def arrows() -> dict[str, set[str]]:
+    """Which module of the package imports which, by dotted names below it."""
+    modules = {module_of(file) for file in FILES}
+    found: dict[str, set[str]] = {module: set() for module in modules}
+    for each in IMPORTS:
+        importer, imported = module_of(each.file), each.module.removeprefix(f"{PACKAGE}.")
+        if imported in modules and imported != importer:
+            found[importer].add(imported)
+    return found
+
+
+def reachable(start: str, graph: dict[str, set[str]]) -> set[str]:
+    """The modules that an import of `start` leads to."""
+    found: set[str] = set()
+    waiting = list(graph[start])
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            waiting += graph[module]
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> set[frozenset[str]]:
+    """The largest sets of modules that all lead to each other."""
+    leads_to = {module: reachable(module, graph) for module in graph}
+    return {
+        frozenset({other for other in leads_to[module] if module in leads_to[other]})
+        for module in graph
+        if module in leads_to[module]
+    }
+
+
+def test_modules_of_a_room_do_not_import_each_other_in_a_circle() -> None:
+    found = circles(arrows())
+    mattering = {each for each in found if any(is_in(module, ROOMS_WITHOUT_CIRCLES) for module in each)}
+    assert mattering == CIRCLES.keys()
+
+
+def is_in(module: str, rooms: tuple[str, ...]) -> bool:
+    """Whether a module is in one of the rooms."""
+    return any(module == room or module.startswith(room + ".") for room in rooms)
+
+
+@pytest.mark.parametrize(
+    ("graph", "expected"),
+    [
+        ({"a": {"b"}, "b": {"c"}, "c": set()}, set()),
+        ({"a": {"b"}, "b": {"a", "c"}, "c": set()}, {frozenset("ab")}),
+        ({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}, {frozenset("abc")}),
+    ],
+)
+def test_circles_are_found(graph: dict[str, set[str]], expected: set[frozenset[str]]) -> None:
+    assert circles(graph) == expected
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from envoymesh.network.api import Dispatcher
 from envoymesh.runtime import RuntimeReader
 from envoymesh.stats import Scope
-from envoymesh.upstream.api import ClusterManager
+from envoymesh.upstream.client import AsyncClient
+from envoymesh.upstream.cluster_manager import ClusterManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +17,14 @@ class FilterContext:
     """What the settings of a filter in `http_filters` may refer to.
 
     Args:
+        client: sends requests from inside.
         scope: the connection manager's stats, ``http.<stat_prefix>.``.
         random: uniform in [0, 1).
         runtime: gives filters their keys.
     """
 
     clusters: ClusterManager
+    client: AsyncClient
     dispatcher: Dispatcher
     scope: Scope
     random: Callable[[], float]

@@ -15,10 +15,19 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from envoymesh.metadata import Metadata
-from envoymesh.network.api import Address, CloseType, Connection, ConnectionEvent, ConnectionHandler, Timer, TlsInfo
+from envoymesh.network.api import (
+    Address,
+    CloseType,
+    Connection,
+    ConnectionEvent,
+    ConnectionHandler,
+    Timer,
+    TlsInfo,
+    WriteFilter,
+)
 from envoymesh.network.connection.no_handler import NO_HANDLER
 from envoymesh.network.connection.sockets import Bytes, address_of, end_with_reset, remote_address_of, write_at_once
 from envoymesh.network.loop.dispatcher import GRACE, LOOKS, Flushable, LoopDispatcher
@@ -66,6 +75,7 @@ class TcpConnection(Connection, Flushable):
         "_collected_size",
         "_delayed_close_timeout",
         "_dispatcher",
+        "_half_close",
         "_handler",
         "_looks",
         "_open",
@@ -78,7 +88,10 @@ class TcpConnection(Connection, Flushable):
         "_unflushed",
         "_unread",
         "_waiting",
+        "_write_ended",
+        "_write_filter",
         "abandon",
+        "aborted",
         "bytes_received",
         "bytes_sent",
         "close_details",
@@ -95,6 +108,8 @@ class TcpConnection(Connection, Flushable):
         "remote_address",
         "requested_server_name",
         "reset_by_peer",
+        "start_time",
+        "stream_info",
         "tls",
     )
 
@@ -111,6 +126,9 @@ class TcpConnection(Connection, Flushable):
         self.close_details = ""
         self.delayed_close_timed_out = False
         self.reset_by_peer = False
+        self.aborted = False
+        self.start_time = 0.0
+        self.stream_info: Any = None
         self.filter_chain_name = ""
         self.listener_name = ""
         self.metadata: Metadata | None = None
@@ -131,6 +149,10 @@ class TcpConnection(Connection, Flushable):
         self._read_disabled = 0
         self._closing: CloseType | None = None
         self._peer_ended = False
+        self._half_close = False
+        self._write_ended = False
+        # Where there is one, `_open` stays False, so that a write without costs nothing more.
+        self._write_filter: WriteFilter | None = None
         # The handler has had its share: the transport is paused until the next turn, or until it enables reading.
         self._suspended = False
         self._turn_posted = False
@@ -163,6 +185,65 @@ class TcpConnection(Connection, Flushable):
             self._collect(data)
         elif not (self.established or self.closed):
             self._waiting.append(data)
+        elif self._write_filter is not None and self._may_write():
+            self.bytes_sent -= len(data)  # what the filter makes of it counts
+            self._write_filter.on_write(bytes(data), False)
+
+    def enable_half_close(self) -> None:
+        """A FIN without close_notify is no cut."""
+        self._half_close = True
+
+    def write_end_stream(self) -> None:
+        """Half-close: FIN, or TLS's close_notify, follows what is queued."""
+        if not self._may_write():
+            return
+        if self._write_filter is None:
+            self._end_writing()
+        else:
+            self._write_filter.on_write(b"", True)
+
+    def set_write_filter(self, write_filter: WriteFilter) -> None:
+        """Who gets what is written; only for a connection that is established."""
+        self._write_filter = write_filter
+        self._open = False
+
+    def write_unfiltered(self, data: bytes, end_stream: bool) -> None:
+        """Queue bytes that have passed the write filter."""
+        if self._may_write():
+            if data:
+                self.bytes_sent += len(data)
+                self._collect(data)
+            if end_stream:
+                self._end_writing()
+
+    def _may_write(self) -> bool:
+        return self.established and not (self.closed or self._write_ended) and self._closing is None
+
+    def _end_writing(self) -> None:
+        self._write_ended = True
+        self._open = False
+        self._end_output()
+        if self.closed:
+            return  # by a failure to write
+        if self._peer_ended:
+            self._closing = CloseType.FLUSH_WRITE
+            self._end_both()
+        else:
+            self._send_fin()
+
+    def _end_both(self) -> None:
+        """Both sides have said their last word: the end, when what is queued is out. Where the peer's word came last,
+        and all is out, the end is now, as in Envoy: it counts as the peer's."""
+        transport = cast(asyncio.Transport, self._transport)
+        transport.close()
+        if self._closing is None and not transport.get_write_buffer_size():
+            self._finish(ConnectionEvent.REMOTE_CLOSE)
+        elif self._delayed_close_timeout and not self.closed:
+            self._arm_close_timer()
+
+    def unread(self, data: bytes) -> None:
+        """Bytes that come again, before anything new."""
+        self._suspend(data)
 
     def read_disable(self, disable: bool) -> None:
         """Counted: True stops reading, as many False resume."""
@@ -176,10 +257,10 @@ class TcpConnection(Connection, Flushable):
         if self._read_disabled == 0:
             raise AssertionError("read_disable(False) without its True")
         self._read_disabled -= 1
-        if self._read_disabled == 0 and self._reading():
+        if self._read_disabled == 0:
             if self._suspended:
                 self._post_turn()
-            else:
+            elif self._reading():
                 self._resume_reading()
 
     def set_delayed_close_timeout(self, seconds: float) -> None:
@@ -192,6 +273,7 @@ class TcpConnection(Connection, Flushable):
         if self.closed:
             return
         self.close_details = self.close_details or details
+        self.aborted = self.aborted or how is CloseType.ABORT_RESET
         now = how is CloseType.NO_FLUSH or how is CloseType.ABORT_RESET
         if now or not self.established:
             self._abort(reset=how is CloseType.ABORT_RESET)
@@ -218,8 +300,8 @@ class TcpConnection(Connection, Flushable):
         """Bytes from the transport."""
         size = len(data)
         self.bytes_received += size
-        if self._closing is not None:
-            self._drop(size)
+        if self._closing is not None or self._read_disabled:
+            self._unexpected(data)
             return
         taken = self._deliver(data)
         if taken < size or size >= READ_SHARE:
@@ -232,6 +314,8 @@ class TcpConnection(Connection, Flushable):
             return False
         if self._closing is None:
             self._tell("on_eof")
+        if self._write_ended and self._closing is None and not self.closed:
+            self._end_both()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -265,6 +349,15 @@ class TcpConnection(Connection, Flushable):
 
     # The share of a turn
 
+    def _unexpected(self, data: bytes) -> None:
+        """Bytes that come while nobody reads: after the close has begun, or at the very beginning, for a loop begins to
+        read behind `connection_made` whatever was said within."""
+        if self._closing is not None:
+            self._drop(len(data))
+            return
+        self._suspend(data)
+        cast(asyncio.Transport, self._transport).pause_reading()
+
     def _drop(self, size: int) -> None:
         """Bytes that come after the close has begun are read for the peer's FIN behind them, a share in each turn."""
         if size >= READ_SHARE and self._transport is not None:
@@ -291,7 +384,7 @@ class TcpConnection(Connection, Flushable):
         """The handler has had its share of this turn: `rest` waits, and the socket is not read."""
         if self.closed or self._closing is not None:
             return
-        self._unread = rest
+        self._unread = self._unread + rest if self._unread else rest
         if not self._suspended:
             self._suspended = True
             if not self._read_disabled:
@@ -317,7 +410,7 @@ class TcpConnection(Connection, Flushable):
             self._suspended = False
             self._resume_reading()
 
-    # How it is done; TlsConnection overrides the first five.
+    # How it is done; TlsConnection overrides the first six.
 
     def _transport_ready(self) -> None:
         self._connected()
@@ -328,6 +421,9 @@ class TcpConnection(Connection, Flushable):
     def _end_output(self) -> None:
         """Put the last bytes of the protocol below the handler's, if it has such, into the transport."""
         self.flush()
+
+    def _send_fin(self) -> None:
+        cast(asyncio.Transport, self._transport).write_eof()
 
     def _last_words(self) -> list[Bytes]:
         return self._collected
@@ -431,7 +527,8 @@ class TcpConnection(Connection, Flushable):
             abandon()
         if self._transport is None:
             return
-        if reset:
+        # What came and was never to be read is in Envoy's case still the system's, which makes RST of the close.
+        if reset or (self._unread and self._read_disabled and len(self._unread) == self.bytes_received):
             end_with_reset(self._transport)
         elif not self._peer_ended:
             write_at_once(self._transport, self._last_words())
@@ -458,6 +555,7 @@ class TcpConnection(Connection, Flushable):
                 on_closed(self)
         except Exception as error:  # noqa: BLE001 nor must a log stop those who close others
             self._dispatcher.report(f"{self!r}: on_closed", error)
+        self.stream_info = None  # which knows this connection
 
     def _event(self, event: ConnectionEvent) -> None:
         try:

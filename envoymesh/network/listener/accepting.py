@@ -28,9 +28,9 @@ class Accepting(Protocol):
         """A connection was accepted."""
 
     def begin(
-        self, transport: asyncio.Transport, hello: ClientHello | None, accepted: float | None = None
+        self, transport: asyncio.Transport, hello: ClientHello | None, accepted: float | None = None, data: bytes = b""
     ) -> TcpConnection | None:
-        """Its first bytes are known; it was accepted at `accepted`, by default just now."""
+        """Its first bytes are known: `data`. It was accepted at `accepted`, by default just now."""
 
     def accepted(self) -> float:
         """The time now."""
@@ -123,9 +123,7 @@ class Inspector(asyncio.Protocol):
 
     def _go_on(self, hello: ClientHello | None) -> None:
         transport = self._done()
-        connection = self._listener.begin(transport, hello, self._accepted)
-        if connection is not None and self._data:
-            connection.data_received(bytes(self._data))
+        self._listener.begin(transport, hello, self._accepted, bytes(self._data))
 
     def _close(self) -> None:
         transport = self._done()

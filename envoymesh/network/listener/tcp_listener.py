@@ -245,7 +245,11 @@ class TcpListener:
         return self._dispatcher.now()
 
     def begin(
-        self, transport: asyncio.Transport, hello: ClientHello | None, accepted: float | None = None
+        self,
+        transport: asyncio.Transport,
+        hello: ClientHello | None,
+        accepted: float | None = None,
+        data: bytes = b"",
     ) -> TcpConnection | None:
         """Choose the filter chain and make the connection; None, and the transport is closed, if no chain matches."""
         accepted = self.accepted() if accepted is None else accepted
@@ -276,6 +280,8 @@ class TcpListener:
         connection.connection_made(transport)
         if context is None:
             self.hand_over(connection, chain)
+        if data:
+            connection.data_received(data)
         return connection
 
     def hand_over(self, connection: TcpConnection, chain: FilterChainSettings) -> None:
@@ -354,6 +360,7 @@ class TcpListener:
         stats.worker.downstream_cx_total.inc()
         stats.worker.downstream_cx_active.inc()
         self._open[connection] = accepted
+        connection.start_time = accepted
         connection.on_closed = self._count_closed
 
     def _count_closed(self, connection: TcpConnection) -> None:

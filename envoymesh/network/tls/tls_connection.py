@@ -100,6 +100,8 @@ class TlsConnection(TcpConnection):
 
     def eof_received(self) -> bool:
         """FIN: the end after a close_notify; without one it is a cut, and the connection is closed (as in Envoy)."""
+        if self._half_close and self.established and self._closing is None:
+            self._peer_closed_tls()
         return self._peer_ended and self._closing is None
 
     def _transport_ready(self) -> None:
@@ -133,6 +135,10 @@ class TlsConnection(TcpConnection):
             self._encrypt()
             self._tls_object.unwrap()
         self.flush()
+
+    def _send_fin(self) -> None:
+        # As in Envoy: close_notify has said it, and TCP stays open for the peer's own.
+        pass
 
     def _shake(self) -> None:
         context = self._tls_context
@@ -275,6 +281,8 @@ class TlsConnection(TcpConnection):
             self._peer_ended = True
             if self._closing is None:
                 self._tell("on_eof")
+            if self._write_ended and self._closing is None and self._transport is not None:
+                self._end_both()
 
     def _broken(self, error: ssl.SSLError) -> None:
         """The peer broke the protocol after the handshake."""

@@ -31,7 +31,7 @@ def bootstrap(certificate: str, key: str, ca_file: str) -> dict[str, Any]:
         "layered_runtime": {"layers": layers},
         "watchdogs": {"main_thread_watchdog": EMPTY, "worker_watchdog": {"multikill_threshold": EMPTY}},
         "static_resources": {
-            "listeners": [_listener(certificate, key, ca_file)],
+            "listeners": [_listener(certificate, key, ca_file), _network_listener(*_network_filters())],
             "clusters": _clusters(certificate, key, ca_file),
         },
     }
@@ -73,6 +73,24 @@ def _listener(certificate: str, key: str, ca_file: str) -> dict[str, Any]:
         "filter_chains": [{**chain, "transport_socket": _tls("DownstreamTlsContext", certificate, key, ca_file)}],
         "default_filter_chain": {"filters": [_manager(False)], "transport_socket": plain},
     }
+
+
+def _network_listener(*filters: dict[str, Any]) -> dict[str, Any]:
+    """A listener whose chains end with each of these."""
+    port = iter(range(1, 100))
+    chains = [{"filter_chain_match": {"destination_port": next(port)}, "filters": [each]} for each in filters]
+    return {"name": "n", "address": _address("127.0.0.1", 0), "filter_chains": chains}
+
+
+def _network_filters() -> list[dict[str, Any]]:
+    tcp = {"@type": EXT + "filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "t", "access_log": [_log()]}
+    backoff = {"base_interval": "1s", "max_interval": "2s"}
+    logging = {"access_log_options": {"access_log_flush_interval": "1s"}}
+    weights = {"weighted_clusters": {"clusters": [{"name": "c", "weight": 1}]}}
+    direct = {"@type": EXT + "filters.network.direct_response.v3.Config", "response": {"inline_string": "a"}}
+    early = {"upstream_connect_mode": "ON_DOWNSTREAM_DATA", "max_early_data_bytes": 1}
+    configs = [{**tcp, "cluster": "c", "backoff_options": backoff, **early}, {**tcp, **weights, **logging}, direct]
+    return [{"name": "f", "typed_config": each} for each in configs]
 
 
 def _manager(newer: bool) -> dict[str, Any]:
@@ -178,6 +196,7 @@ def _routes() -> dict[str, Any]:
     shares = ("filter_enabled", "shadow_enabled")
     policy = dict.fromkeys(flags, True) | {name: {"default_value": EMPTY} for name in shares}
     actions[0]["route"]["cors"] = policy
+    actions[0]["route"]["request_mirror_policies"] = _mirrors()
     config = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig"}
     per_route = {"@type": EXT + "filters.http.buffer.v3.BufferPerRoute"}
     whole = {**per_route, "buffer": {"max_request_bytes": 1}}
@@ -190,6 +209,15 @@ def _routes() -> dict[str, Any]:
     routes[2]["typed_per_filter_config"] = {"b": {**per_route, "disabled": True}}
     host = {"name": "v", "domains": ["*"], "routes": routes, "retry_policy": retry, "cors": policy, **changes}
     return {"name": "r", "virtual_hosts": [host], "max_direct_response_body_size_bytes": 100_000}
+
+
+def _mirrors() -> list[dict[str, Any]]:
+    changes = [
+        {"append": {"header": {"key": "a", "value": "b"}}}, {"remove": "a"},
+        {"remove_on_match": {"key_matcher": {"prefix": "a"}}},
+    ]  # fmt: skip
+    whole = {"cluster": "c", "runtime_fraction": {"default_value": EMPTY}, "request_headers_mutations": changes}
+    return [whole, {"cluster_header": "a"}]
 
 
 def _previous_hosts() -> dict[str, Any]:

@@ -27,6 +27,8 @@ FILES = (
         f"{UNIT}/{room}/test_config.py"
         for room in ("access_loggers", "network", "router", "upstream", "filters/http/router")
     ),
+    f"{UNIT}/filters/network/test_registry.py",
+    f"{UNIT}/filters/network/tcp_proxy/test_filter.py",
     f"{UNIT}/fields/test_rows.py",
     f"{UNIT}/config/test_reader.py",
     f"{UNIT}/server/test_runtime_keys.py",

@@ -124,7 +124,7 @@ def test_a_filter_that_is_disabled_in_the_list() -> None:
         reader(kind, name="b", disabled=True, typed_config=types["buffer.v3.Buffer"]),
         reader(kind, name="r", typed_config=types["router.v3.Router"]),
     ]
-    context: Any = FilterContext(None, FakeDispatcher(), Store().scope("http."), lambda: 0.5, FakeRuntime())  # type: ignore[arg-type]
+    context: Any = FilterContext(None, None, FakeDispatcher(), Store().scope("http."), lambda: 0.5, FakeRuntime())  # type: ignore[arg-type]
     assert [each.disabled for each in read_http_filters(listed, context)] == [True, False]
 
 

@@ -11,7 +11,10 @@ from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
 from envoymesh.http.headers import RequestHeaders
+from envoymesh.matching.matchers import StringMatcher
 from envoymesh.router.config import RouteContext, read_route_table
+from envoymesh.router.header_parser import HeaderParser, HeaderToAdd
+from envoymesh.router.mirror import MirrorPolicy, RemoveOnMatch
 from envoymesh.router.table import ClusterAction, DirectResponseAction, RedirectAction, Route, RouteTable
 from tests.support.fakes import FakeRuntime
 
@@ -181,3 +184,56 @@ def test_append_and_append_action(option: dict[str, Any], action: str) -> None:
 def test_refused_header_mutations(mutation: dict[str, Any], cause: str) -> None:
     with pytest.raises(ConfigError, match=cause):
         only({"match": {"prefix": "/"}, **DIRECT, **mutation})
+
+
+MIRRORED = {"match": {"prefix": "/"}, "route": {"cluster": "c"}}
+
+
+def mirrored(*policies: dict[str, Any], **options: Any) -> Route:
+    """A route that mirrors; `options` as in `table`."""
+    return only({"match": {"prefix": "/"}, "route": {"cluster": "c", "request_mirror_policies": policies}}, **options)
+
+
+def test_mirrors() -> None:
+    header = {"append": {"header": {"key": "X-A", "value": "b"}, "append_action": "ADD_IF_ABSENT"}}
+    matcher = {"remove_on_match": {"key_matcher": {"prefix": "x-"}}}
+    first, second = mirrored(
+        {"cluster": "m", "host_rewrite_literal": "h", "disable_shadow_host_suffix_append": True},
+        {"cluster_header": "X-C", "request_headers_mutations": [{"remove": "X-R"}, header, matcher]},
+    ).mirrors
+    assert first == MirrorPolicy("m", host_rewrite=b"h", mutations=[], add_suffix=False)
+    assert (second.cluster, second.cluster_header, second.host_rewrite, second.add_suffix) == ("", b"x-c", b"", True)
+    assert second.mutations == [
+        HeaderParser((), [b"x-r"]),
+        HeaderParser([HeaderToAdd(b"x-a", b"b", "ADD_IF_ABSENT")]),
+        RemoveOnMatch(StringMatcher("prefix", b"x-")),
+    ]
+    assert first.applies()
+
+
+def test_mirrors_of_every_level() -> None:
+    host, whole = [{"cluster": "h"}], [{"cluster": "t"}]
+    options: dict[str, Any] = {"host": {"request_mirror_policies": host}, "request_mirror_policies": whole}
+    assert [each.cluster for each in mirrored({"cluster": "r"}, **options).mirrors] == ["r"]
+    assert [each.cluster for each in only(MIRRORED, **options).mirrors] == ["h"]
+    assert [each.cluster for each in only(MIRRORED, request_mirror_policies=whole).mirrors] == ["t"]
+
+
+@pytest.mark.parametrize(("numerator", "applies"), [(49, False), (51, True)])
+def test_the_share_of_requests_that_is_mirrored(numerator: int, applies: bool) -> None:
+    (policy,) = mirrored({"cluster": "m", "runtime_fraction": {"default_value": {"numerator": numerator}}}).mirrors
+    assert policy.applies() is applies
+
+
+@pytest.mark.parametrize(
+    ("policy", "cause"),
+    [
+        ({}, "Exactly one of cluster or cluster_header in request mirror policy need to be specified"),
+        ({"cluster": "m", "cluster_header": "h"}, "Only one of cluster 'm' or cluster_header 'h' in request mirror"),
+        ({"cluster": "m", "request_headers_mutations": [{"remove": "host"}]}, "headers may not be removed"),
+        ({"cluster": "m", "request_headers_mutations": [{"append": {"header": {"key": ":path"}}}]}, "not be modified"),
+    ],
+)
+def test_refused_mirrors(policy: dict[str, Any], cause: str) -> None:
+    with pytest.raises(ConfigError, match=cause):
+        mirrored(policy)

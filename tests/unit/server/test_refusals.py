@@ -30,7 +30,7 @@ def test_extensions_and_fields_that_are_not_supported(tmp_path: Path) -> None:
     manager = hcm_filter(catch_all(to_cluster("gone")))
     manager["typed_config"].update(http_filters=[*UNKNOWN, LAST], scheme_header_transformation={})
     other = {"name": "t", "typed_config": {
-        "@type": f"{EXTENSIONS}filters.network.echo.v3.Echo"}}  # fmt: skip
+        "@type": f"{EXTENSIONS}filters.network.wasm.v3.Wasm"}}  # fmt: skip
     listener["filter_chains"] = [
         {"filters": [manager]},
         {"filters": [other], "filter_chain_match": {"destination_port": 5}},

@@ -14,6 +14,7 @@ def router_filter_factory(reader: Reader, context: FilterContext) -> FilterFacto
     """Read the router's settings. Errors: ConfigError."""
     config = RouterFilterConfig(
         clusters=context.clusters,
+        client=context.client,
         stats=RouterStats.create(context.scope),
         random=context.random,
         base_retry_backoff=context.runtime.number("upstream.base_retry_backoff_ms", 25),

@@ -11,14 +11,12 @@ Rules of this module:
 
 from __future__ import annotations
 
-from envoymesh.filters.http.router import errors, outcome
 from envoymesh.filters.http.router.direct import answer_directly, answer_no_route
-from envoymesh.filters.http.router.errors import UpstreamFailure
 from envoymesh.filters.http.router.headers import finalize_request_headers, finalize_response_headers
 from envoymesh.filters.http.router.retry_state import RetryState
 from envoymesh.filters.http.router.settings import RouterFilterConfig
-from envoymesh.filters.http.router.timeouts import Timeouts, final_timeouts, set_expected_timeout
-from envoymesh.filters.http.router.upstream_request import UpstreamRequest
+from envoymesh.filters.http.router.shadow_writer import ShadowStream, start_shadows
+from envoymesh.filters.http.router.timeouts import final_timeouts
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.filter import (
     FilterDataStatus,
@@ -33,11 +31,15 @@ from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.network.api import Dispatcher, Timer
 from envoymesh.router.retry import effective_policy
 from envoymesh.router.table import ClusterAction, Route
+from envoymesh.upstream import failures
 from envoymesh.upstream.cluster import Cluster
+from envoymesh.upstream.failures import UpstreamFailure
 from envoymesh.upstream.host import Host
+from envoymesh.upstream.timeouts import Timeouts, set_expected_timeout
+from envoymesh.upstream.upstream_request import UpstreamRequest, UpstreamRequestOwner
 
 
-class RouterFilter(StreamFilter, WatermarkCallbacks):
+class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
     """One request on its way to an upstream.
 
     Attributes:
@@ -55,6 +57,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
         "_response_timer",
         "_retry",
         "_route",
+        "_shadows",
         "_trailers",
         "buffer_limit",
         "cluster",
@@ -74,6 +77,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
         self._retry: RetryState | None = None
         self._response_timer: Timer | None = None
         self._response_started = False
+        self._shadows: list[ShadowStream] | None = None  # those that take the rest of the request, too
         self._end_stream = False
         self._trailers: HeaderMap | None = None
         self._downstream_complete_at = 0.0
@@ -118,7 +122,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
         self.info.cluster_metadata = cluster.metadata
         if cluster.maintenance_mode.share and cluster.maintenance_mode.holds(self.config.random):
             cluster.stats.upstream_rq_maintenance_mode.inc()
-            self._fail(errors.MAINTENANCE_MODE, None)
+            self._fail(failures.MAINTENANCE_MODE, None)
             return
         headers = self._headers
         self._is_grpc = is_grpc(headers)
@@ -128,9 +132,11 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
         if action.idle_timeout is not None:
             self.decoder_callbacks.set_idle_timeout(action.idle_timeout)
         if policy is not None:
-            self._retry = RetryState(policy, self, self.config.random, self.buffer_limit)
+            self._retry = RetryState(policy, self.config, cluster, self.decoder_callbacks, self.buffer_limit)
         self._end_stream = end_stream
         self._try()
+        if route.mirrors:
+            self._mirror(route, end_stream)
         if end_stream:
             self._on_request_complete()
 
@@ -146,17 +152,29 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
             finalize_request_headers(self._route, headers, info, self.dispatcher.now())
         host = self.cluster.choose_host(self._retry)
         if host is None:
-            self._fail(errors.NO_HEALTHY_UPSTREAM, None)
+            self._fail(failures.NO_HEALTHY_UPSTREAM, None)
             return
         if info.attempt_count > 1:
             info.begin_another_try()
         # Logged even if no connection to it comes about in time.
         info.upstream_host = host.address
         info.host_metadata = host.endpoint.metadata
-        request = self._request = UpstreamRequest(self, host, headers, self._end_stream)
+        request = self._request = UpstreamRequest(
+            self, self.cluster, host, info, self.dispatcher, headers, self._end_stream, self.timeouts.per_try
+        )
         if self._retry is not None:
             self._retry.replay(request, host, self._end_stream, self._trailers)
         request.start(host, info.protocol)
+
+    def _mirror(self, route: Route, end_stream: bool) -> None:
+        """Send copies of the request to the clusters of `request_mirror_policies`, unless it has failed already."""
+        if self._request is None and (self._retry is None or not self._retry.is_waiting):
+            return
+        shadows = start_shadows(
+            route.mirrors, self.config, self.cluster, self._headers, self.info, self.timeouts, end_stream
+        )
+        if shadows and not end_stream:
+            self._shadows = shadows
 
     def _elapsed(self) -> float:
         """Seconds since the request was complete."""
@@ -169,6 +187,9 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
             self._abandon_retries()
         if self._request is not None:
             self._request.send_data(data, end_stream)
+        if self._shadows is not None:
+            for shadow in self._shadows:
+                shadow.send_data(data, end_stream)
         if end_stream:
             self._on_request_complete()
         return FilterDataStatus.STOP_NO_BUFFER
@@ -179,7 +200,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
         self._cancel_retry()
         if self._request is None:
             self._clean_up()
-            failure = errors.RETRY_BUFFER_EXCEEDED
+            failure = failures.RETRY_BUFFER_EXCEEDED
             self.decoder_callbacks.send_local_reply(failure.status, failure.body, failure.details, self._mark_reply)
 
     def decode_trailers(self, trailers: HeaderMap) -> FilterTrailersStatus:
@@ -188,12 +209,16 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
         self._trailers = trailers
         if self._request is not None:
             self._request.send_trailers(trailers)
+        if self._shadows is not None:
+            for shadow in self._shadows:
+                shadow.send_trailers(HeaderMap(list(trailers.fields)))
         self._on_request_complete()
         return FilterTrailersStatus.STOP
 
     def _on_request_complete(self) -> None:
         """All of the request is here: its response timeout begins (`RouteAction.timeout`)."""
         self.request_complete = True
+        self._shadows = None  # from here on they end by themselves
         self._downstream_complete_at = self.dispatcher.now()
         request = self._request
         if request is None and (self._retry is None or not self._retry.is_waiting):
@@ -214,6 +239,10 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
         self.cluster.stats.upstream_flow_control_drained_total.inc()
         self.decoder_callbacks.on_decoder_filter_below_write_buffer_low_watermark()
 
+    def on_exception(self, where: str, error: Exception) -> None:
+        """The stream pays for it."""
+        self.decoder_callbacks.on_exception(where, error)
+
     # The response
 
     def on_upstream_1xx_headers(self, headers: ResponseHeaders) -> None:
@@ -229,7 +258,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
             self._retry_instead_of(request, headers.status, retry)
             return
         self._charge(headers.status, request.host)
-        outcome.count_headers(request, headers, end_stream, self._is_grpc)
+        request.count_headers(headers, end_stream, self._is_grpc)
         if self.request_complete and not self.config.suppress_envoy_headers:
             headers.set(b"x-envoy-upstream-service-time", b"%d" % (self._elapsed() * 1000))
         if self._route.virtual_host.include_attempt_count_in_response:
@@ -246,18 +275,15 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
     def _retry_instead_of(self, request: UpstreamRequest, status: int, retry: RetryState) -> None:
         """Drop a response; the connection goes with it where it cannot be read to its end (HTTP/1)."""
         self.cluster.code_stats.charge_retried(status)
-        outcome.count_error(request.host)
+        request.count_error()
         self._request = None
         retry.schedule(self._try)
         request.reset()
 
     def _charge(self, status: int, host: Host | None) -> None:
         """Count a response by its code; as in Envoy a host's errors are among what `dynamic_stats` leaves out."""
-        if not self.config.dynamic_stats:
-            return
-        self.cluster.code_stats.charge(status, self._is_internal(), host is not None and host.canary)
-        if status >= 500:
-            outcome.count_error(host)
+        if self.config.dynamic_stats:
+            self.cluster.charge_response(status, self._is_internal(), host)
 
     def _is_internal(self) -> bool:
         return self._headers.get(b"x-envoy-internal") == b"true"
@@ -265,13 +291,13 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
     def on_upstream_data(self, request: UpstreamRequest, data: bytes, end_stream: bool) -> None:
         """Part of the response body."""
         if end_stream:
-            outcome.count_end(request, None)
+            request.count_end(None)
             self._on_upstream_complete(request)
         self.decoder_callbacks.encode_data(data, end_stream)
 
     def on_upstream_trailers(self, request: UpstreamRequest, trailers: HeaderMap) -> None:
         """The response's trailers."""
-        outcome.count_end(request, trailers)
+        request.count_end(trailers)
         self._on_upstream_complete(request)
         self.decoder_callbacks.encode_trailers(trailers)
 
@@ -295,7 +321,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
         if not started and self._retry_after(request, reason, request_started):
             return
         retried = self.info.attempt_count > 1
-        failure = errors.failure_of_reset(reason, transport_reason, started=started, retried=retried)
+        failure = failures.failure_of_reset(reason, transport_reason, started=started, retried=retried)
         if started:
             self._cut(failure, request)
         else:
@@ -306,7 +332,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
         retry = self._retry
         if retry is None or not retry.wants_reset(reason, request_started):
             return False
-        outcome.count_error(request.host)
+        request.count_error()
         retry.schedule(self._try)
         return True
 
@@ -324,7 +350,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
         self.info.flags |= failure.flag
         self._clean_up()
         if request.awaits_grpc_status:
-            outcome.count_error(request.host)
+            request.count_error()
             self.config.stats.rq_reset_after_downstream_response_started.inc()
         self.decoder_callbacks.reset_stream(StreamResetReason.LOCAL_RESET, failure.details)
 
@@ -344,22 +370,22 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
         self.cluster.stats.upstream_rq_timeout.inc()
         request, self._request = self._request, None
         if request is None:
-            self._fail(errors.RESPONSE_TIMEOUT, None, charge=False)
+            self._fail(failures.RESPONSE_TIMEOUT, None, charge=False)
             return
-        outcome.count_timeout(request.host)
+        request.count_timeout()
         request.reset()
         if self._response_started:
-            self._cut(errors.RESPONSE_TIMEOUT, request)
+            self._cut(failures.RESPONSE_TIMEOUT, request)
         else:
-            self._fail(errors.RESPONSE_TIMEOUT, request.host)
+            self._fail(failures.RESPONSE_TIMEOUT, request.host)
 
     def on_per_try_timeout(self, request: UpstreamRequest) -> None:
         """A try took too long: the next one, if the policy has any left."""
         self.cluster.stats.upstream_rq_per_try_timeout.inc()
-        outcome.count_timeout(request.host)
+        request.count_timeout()
         self._request = None
         if not self._retry_after(request, StreamResetReason.LOCAL_RESET, request_started=True):
-            self._fail(errors.PER_TRY_TIMEOUT, request.host)
+            self._fail(failures.PER_TRY_TIMEOUT, request.host)
 
     # WatermarkCallbacks: the client is slower than the upstream
 
@@ -383,6 +409,10 @@ class RouterFilter(StreamFilter, WatermarkCallbacks):
         request, self._request = self._request, None
         if request is not None:
             request.reset()
+        shadows, self._shadows = self._shadows, None
+        if shadows is not None:
+            for shadow in shadows:
+                shadow.reset()
 
     def _clean_up(self) -> None:
         timer, self._response_timer = self._response_timer, None

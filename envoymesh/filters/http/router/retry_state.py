@@ -6,19 +6,19 @@ Decisions are `router.retry.RetryPolicy`'s; the cluster's retry circuit breaker 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from envoymesh.filters.http.router.settings import RouterFilterConfig
 from envoymesh.http.codec import StreamResetReason
+from envoymesh.http.filter import StreamDecoderFilterCallbacks
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
 from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.network.api import Timer
 from envoymesh.router.retry import RetryPolicy, was_rate_limited
 from envoymesh.upstream.api import LoadBalancerContext
-
-if TYPE_CHECKING:
-    from envoymesh.filters.http.router.filter import RouterFilter
-    from envoymesh.filters.http.router.upstream_request import UpstreamRequest
-    from envoymesh.upstream.host import Host
+from envoymesh.upstream.cluster import Cluster
+from envoymesh.upstream.host import Host
+from envoymesh.upstream.upstream_request import UpstreamRequest
 
 _CONNECT_FAILURES: Final = frozenset(
     {
@@ -33,28 +33,35 @@ class RetryState(LoadBalancerContext):
     """Retries of one request; also its LoadBalancerContext, which avoids hosts already tried.
 
     Args:
-        random: uniform in [0, 1), for back-off.
+        config: says how retries are let happen, and gives chance for back-off.
         buffer_limit: body bytes kept for the next try, 0 for any number; a larger body is not tried again.
     """
 
     __slots__ = (
         "_body",
         "_buffer_limit",
+        "_callbacks",
+        "_cluster",
+        "_config",
         "_holds_resource",
         "_policy",
-        "_random",
         "_retries",
-        "_router",
         "_timer",
         "_tried",
     )
 
     def __init__(
-        self, policy: RetryPolicy, router: RouterFilter, random: Callable[[], float], buffer_limit: int
+        self,
+        policy: RetryPolicy,
+        config: RouterFilterConfig,
+        cluster: Cluster,
+        callbacks: StreamDecoderFilterCallbacks,
+        buffer_limit: int,
     ) -> None:
         self._policy = policy
-        self._router = router
-        self._random = random
+        self._config = config
+        self._cluster = cluster
+        self._callbacks = callbacks
         self._buffer_limit = buffer_limit
         self._body: bytearray | None = None  # bytes only: a client may send them one by one
         self._retries = 0
@@ -117,7 +124,7 @@ class RetryState(LoadBalancerContext):
 
     def _decide(self, wanted: bool) -> bool:
         """Whether there is to be a retry; a refusal sets its response flag (`RetryStateImpl::shouldRetry`)."""
-        stats, info = self._router.cluster.stats, self._router.info
+        stats, info = self._cluster.stats, self._callbacks.stream_info
         if not wanted and self._holds_resource:
             stats.upstream_rq_retry_success.inc()
         self._release()
@@ -128,12 +135,12 @@ class RetryState(LoadBalancerContext):
             info.flags |= ResponseFlag.UPSTREAM_RETRY_LIMIT_EXCEEDED
             return False
         self._retries += 1
-        retries = self._router.cluster.resource_manager().retries
+        retries = self._cluster.resource_manager().retries
         if not retries.can_create():
             stats.upstream_rq_retry_overflow.inc()
             info.flags |= ResponseFlag.UPSTREAM_OVERFLOW
             return False
-        if not self._router.config.use_retry.holds(self._random):
+        if not self._config.use_retry.holds(self._config.random):
             return False
         retries.inc()
         self._holds_resource = True
@@ -142,11 +149,11 @@ class RetryState(LoadBalancerContext):
 
     def schedule(self, retry: Callable[[], None]) -> None:
         """Call `retry` after the back-off."""
-        self._router.cluster.stats.upstream_rq_retry_backoff_exponential.inc()
+        self._cluster.stats.upstream_rq_retry_backoff_exponential.inc()
         if self._timer is None:
-            self._timer = self._router.decoder_callbacks.create_timer(retry)
-        default_base = self._router.config.base_retry_backoff.value / 1000
-        self._timer.enable(self._policy.backoff(self._retries, self._random, default_base))
+            self._timer = self._callbacks.create_timer(retry)
+        default_base = self._config.base_retry_backoff.value / 1000
+        self._timer.enable(self._policy.backoff(self._retries, self._config.random, default_base))
 
     @property
     def is_waiting(self) -> bool:
@@ -162,4 +169,4 @@ class RetryState(LoadBalancerContext):
     def _release(self) -> None:
         if self._holds_resource:
             self._holds_resource = False
-            self._router.cluster.resource_manager().retries.dec()
+            self._cluster.resource_manager().retries.dec()

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from envoymesh.filters.http.router.stats import RouterStats
 from envoymesh.runtime import RuntimeNumber, RuntimeShare
-from envoymesh.upstream.api import ClusterManager
+from envoymesh.upstream.client import AsyncClient
+from envoymesh.upstream.cluster_manager import ClusterManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class RouterFilterConfig:
     """envoy.extensions.filters.http.router.v3.Router.
 
     Args:
+        client: sends mirrored requests.
         random: uniform in [0, 1), for back-off.
         base_retry_backoff: milliseconds, where a retry policy has no interval of its own.
         use_retry: the share of retries that are let happen.
@@ -22,6 +24,7 @@ class RouterFilterConfig:
     """
 
     clusters: ClusterManager
+    client: AsyncClient
     stats: RouterStats
     random: Callable[[], float]
     base_retry_backoff: RuntimeNumber

@@ -29,14 +29,3 @@ class RouterStats(StatsStruct):
     rq_reset_after_downstream_response_started: Counter
     rq_total: Counter
     unused: UnusedRouterStats
-
-
-@stats_struct
-class UnusedAsyncClientStats(UnusedRouterStats):
-    """``http.async-client.``: the router of requests that the proxy itself would make, of which there are none."""
-
-    no_cluster: Counter
-    no_route: Counter
-    rq_direct_response: Counter
-    rq_reset_after_downstream_response_started: Counter
-    rq_total: Counter

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.router.retry import RetryPolicy
 from envoymesh.router.table import ClusterAction
+from envoymesh.upstream.timeouts import Timeouts
 
 _OVERRIDES: Final = frozenset(
     {
@@ -17,14 +17,6 @@ _OVERRIDES: Final = frozenset(
         b"x-envoy-upstream-rq-per-try-timeout-ms",
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds; 0 is no limit."""
-
-    overall: float
-    per_try: float
 
 
 def final_timeouts(
@@ -63,23 +55,3 @@ _timeouts: Final = lru_cache(maxsize=256)(Timeouts)
 
 def _milliseconds(text: bytes | None, otherwise: float) -> float:
     return int(text) / 1000 if text is not None and text.isdigit() else otherwise
-
-
-def set_expected_timeout(headers: RequestHeaders, timeouts: Timeouts, elapsed: float = 0.0) -> None:
-    """Tell the upstream how long this proxy will wait (x-envoy-expected-rq-timeout-ms; FilterUtility).
-
-    `elapsed` is how many seconds of the overall timeout are over: earlier tries have used them.
-    """
-    expected = _expected(timeouts.overall, timeouts.per_try, int(elapsed * 1000))
-    if expected:
-        headers.set(b"x-envoy-expected-rq-timeout-ms", expected)
-
-
-@lru_cache(maxsize=256)
-def _expected(overall: float, per_try: float, elapsed: int) -> bytes:
-    """The header's value, empty without a limit; `elapsed` in milliseconds."""
-    expected = round((per_try or overall) * 1000)
-    if expected and overall:
-        # 0 would mean no limit to the upstream.
-        expected = max(1, min(expected, round(overall * 1000) - elapsed))
-    return b"%d" % expected if expected else b""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from envoymesh.access_loggers import log_all
+from envoymesh.errors import CodecProtocolError
 from envoymesh.filters.network.http_connection_manager.header_mutation import (
     is_upgrade,
     mutate_request_headers,
@@ -19,8 +20,7 @@ from envoymesh.filters.network.http_connection_manager.header_mutation import (
 )
 from envoymesh.filters.network.http_connection_manager.local_reply import make_local_reply, route_headers_first
 from envoymesh.filters.network.http_connection_manager.request_checks import Refusal, check_request
-from envoymesh.filters.network.http_connection_manager.request_timers import RequestTimers
-from envoymesh.filters.network.http_connection_manager.stream_ends import ENDED, HELD, RUNNING
+from envoymesh.filters.network.http_connection_manager.request_timers import RequestTimers, TimedStream
 from envoymesh.formatter import FormatterContext
 from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, StreamCallbacks, StreamResetReason
 from envoymesh.http.filter import WatermarkCallbacks
@@ -34,6 +34,12 @@ from envoymesh.router.table import ClusterAction, Route
 if TYPE_CHECKING:
     from envoymesh.filters.network.http_connection_manager.connection_manager import ConnectionManager
 
+RUNNING: Final = 0
+HELD: Final = 1
+ENDED: Final = 2
+"""`ActiveStream.destroyed`. HELD: the exchange is over, but part of the response waits for an HTTP/2 client's windows;
+it is counted and logged when that is out, or can't be."""
+
 _UNMATCHED: Final = object()
 TIMER_RESOLUTION: Final = 0.001
 _CONTINUE: Final = ResponseHeaders(100)
@@ -42,7 +48,7 @@ UNEXPECTED_EXCEPTION: Final = "unexpected_exception"
 """response_code_details of a stream that a fault in the proxy, or in a filter, has ended."""
 
 
-class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
+class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStream):
     """A request and its response. Implements RequestDecoder, StreamCallbacks and FilterChainStream."""
 
     __slots__ = (
@@ -104,7 +110,7 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
             self._idle_timer = dispatcher.create_timer(self._on_idle_timeout, self)
             self._idle_timer.enable(settings.stream_idle_timeout)
         if manager.has_request_timeouts:
-            self._request_timers = RequestTimers(self)
+            self._request_timers = RequestTimers(self, dispatcher, settings, manager.stats)
         encoder.set_callbacks(self)
 
     def log(self, now: float, log_type: str) -> None:
@@ -269,6 +275,24 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
             self.info.response_code_details = details
         self.manager.end_stream(self, reset=False)
 
+    def note_disconnect(self, remote: bool) -> None:
+        """The connection is closed, and the stream is about to end with it: what the log says of that."""
+        info = self.info
+        if remote:
+            info.flags |= ResponseFlag.DOWNSTREAM_CONNECTION_TERMINATION
+        held = self.destroyed == HELD
+        if held:
+            self.local_complete = False
+        if held or not info.response_code_details or self.response_headers is None:
+            info.response_code_details = "downstream_remote_disconnect" if remote else "downstream_local_disconnect"
+
+    def note_codec_error(self, error: CodecProtocolError) -> None:
+        """The connection is about to be closed, because the peer broke the protocol on this stream or on another."""
+        info = self.info
+        info.flags |= ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR
+        if not info.response_code_details:
+            info.response_code_details = error.stream_details if self.encoder is error.stream else error.details
+
     def on_above_write_buffer_high_watermark(self) -> None:
         """The downstream write buffer is full: hold the upstream."""
         self._high_watermark_calls += 1
@@ -404,7 +428,10 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream):
         # Filters see no second response when one is still among them: it is dropped, and this goes straight out.
         direct = chain is None or self.response_headers is not None
         # A filter in front of the router may answer: the route's headers are for that answer too.
-        modify_headers = route_headers_first(self, self._route if chain is None else self.route, modify_headers)
+        route = self._route if chain is None else self.route
+        modify_headers = route_headers_first(
+            route, modify_headers, self.info, self.request_headers, self.dispatcher.now()
+        )
         headers, body = make_local_reply(status, body, self.request_headers, modify_headers)
         self.begin_response(headers, details)
         if direct or chain is None:

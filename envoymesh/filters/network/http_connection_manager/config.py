@@ -6,18 +6,29 @@ Each function reads one message through a `Reader`; a field that is not read her
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from envoymesh.access_loggers.config import AccessLogContext, read_access_log
 from envoymesh.config.reader import Reader
+from envoymesh.filters.network.http_connection_manager.factory import ConnectionManagerFactory
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings, Network
+from envoymesh.filters.network.http_connection_manager.stats import UnusedTracingStats
 from envoymesh.http.config import read_http1_options, read_http2_options
 from envoymesh.http.filter_manager.filter_plan import FilterChainFactory, NamedFilter
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.router.config import RouteContext, read_route_table
-from envoymesh.router.table import RouteTable
+from envoymesh.router.table import ClusterAction, RouteTable
 from envoymesh.runtime import RuntimeReader
+from envoymesh.stats import sanitize
+from envoymesh.upstream.cluster_manager import ClusterManager
+
+if TYPE_CHECKING:
+    from envoymesh.filters.network.context import NetworkFilterContext
+
+_log = logging.getLogger("envoymesh.config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,38 @@ class HttpConfigContext:
     service_node: str
     runtime: RuntimeReader
     random: Callable[[], float]
+
+
+def http_connection_manager_factory(reader: Reader, context: NetworkFilterContext) -> ConnectionManagerFactory:
+    """Read one connection manager filter. Errors: ConfigError with the field's path."""
+    settings = read_connection_manager(reader, context.http_config)
+    # A cluster that was refused is not unknown.
+    if settings.route_table.validate_clusters and not reader.has_refused:
+        check_routes(settings.route_table, context.clusters, reader)
+    warn_of_unknown_filters(settings)
+    UnusedTracingStats.create(context.store.scope(f"http.{sanitize(settings.stat_prefix)}.tracing."))
+    made = context.http.make(settings, context.listener_scope, context.drain_close)
+    return ConnectionManagerFactory(made, context.buffer_limit)
+
+
+def warn_of_unknown_filters(settings: HttpConnectionManagerSettings) -> None:
+    """Settings in routes for a filter that is not there have no effect, here as in Envoy, which says nothing."""
+    table = settings.route_table
+    for name in sorted(table.configured_filters - {each.name for each in settings.filters.filters}):
+        _log.warning("route table %s: typed_per_filter_config of %s, which is not in http_filters", table.name, name)
+
+
+def check_routes(table: RouteTable, clusters: ClusterManager, reader: Reader) -> None:
+    """Every route's clusters exist. Errors: ConfigError naming the cluster."""
+    for i, host in enumerate(table.virtual_hosts):
+        for j, route in enumerate(host.routes):
+            field = f"route_config.virtual_hosts[{i}].routes[{j}].route"
+            action = route.action
+            if isinstance(action, ClusterAction) and clusters.get(action.cluster) is None:
+                raise reader.error(f"{field}.cluster", f"route: unknown cluster '{action.cluster}'")
+            for mirror in route.mirrors:
+                if mirror.cluster and clusters.get(mirror.cluster) is None:
+                    raise reader.error(field, f"route: unknown shadow cluster '{mirror.cluster}'")
 
 
 def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpConnectionManagerSettings:

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from itertools import islice
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.filters.network.http_connection_manager.active_stream import ActiveStream
+from envoymesh.filters.network.filter import TerminalFilter
+from envoymesh.filters.network.http_connection_manager.active_stream import ENDED, ActiveStream
 from envoymesh.filters.network.http_connection_manager.context import HttpContext
 from envoymesh.filters.network.http_connection_manager.header_mutation import Peer, ends_with_connection
-from envoymesh.filters.network.http_connection_manager.leaving import LEAVE_GRACE, Goodbye, IdleWatch
+from envoymesh.filters.network.http_connection_manager.leaving import LEAVE_GRACE, Goodbye, IdleWatch, LeavingConnection
 from envoymesh.filters.network.http_connection_manager.settings import DEFERRED_CLOSE
-from envoymesh.filters.network.http_connection_manager.stream_ends import ENDED, note_codec_error, note_disconnect
 from envoymesh.http.codec import (
     CUT_SHARE,
     CodecConnection,
@@ -30,11 +30,11 @@ from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1ServerCodec
 from envoymesh.http.http2 import HTTP2_PREFACE_START, Http2ServerCodec
 from envoymesh.http.stream_info import ResponseFlag, StreamInfo
-from envoymesh.network.api import NO_TIMER, CloseType, Connection, ConnectionEvent, ConnectionHandler
+from envoymesh.network.api import NO_TIMER, CloseType, Connection, ConnectionEvent
 
 
-class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks):
-    """One downstream connection's ConnectionHandler, CodecConnection and ServerCodecCallbacks."""
+class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, LeavingConnection):
+    """One downstream connection: TerminalFilter, CodecConnection, ServerCodecCallbacks and LeavingConnection."""
 
     __slots__ = (
         "_accumulated_requests",
@@ -119,7 +119,10 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
     def __repr__(self) -> str:
         return f"<ConnectionManager {self.connection.id} streams={len(self._streams)} closing={self.closing}>"
 
-    # ConnectionHandler
+    # TerminalFilter
+
+    def on_new_connection(self) -> None:
+        """It waits for requests."""
 
     def on_data(self, data: bytes) -> int:
         """Bytes from the peer; returns how many were taken."""
@@ -160,7 +163,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
         # What knows this object is let go, so that no reference cycle waits for the collector.
         self._drain_timer = self._idle_timer = self._duration_timer = self._stall_timer = NO_TIMER
         if not self._cutting:
-            self._cut_streams(lambda stream: note_disconnect(stream, remote))
+            self._cut_streams(lambda stream: stream.note_disconnect(remote))
 
     def _cut_streams(self, note: Callable[[ActiveStream], None]) -> None:
         """End all streams, CUT_SHARE of them in a turn of the loop; `note` says in each why."""
@@ -225,7 +228,7 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
             stats.downstream_cx_protocol_error.inc()
         if self._streams:
             stats.charge_active_requests(remote=False)
-        self._cut_streams(lambda stream: note_codec_error(stream, error))
+        self._cut_streams(lambda stream: stream.note_codec_error(error))
         self._idle_timer.disable()
         self.connection.close(CloseType.FLUSH_WRITE_AND_DELAY, error.details)
 
@@ -379,6 +382,11 @@ class ConnectionManager(ConnectionHandler, CodecConnection, ServerCodecCallbacks
             self.connection.close(
                 CloseType.FLUSH_WRITE if skip_delay else CloseType.FLUSH_WRITE_AND_DELAY, DEFERRED_CLOSE
             )
+
+    def close_after_requests(self) -> None:
+        """Take no more requests, and close when those under way are answered."""
+        self.closing = True
+        self.check_for_deferred_close()
 
     def start_drain(self, why: str = "") -> None:
         """Announce the end (GOAWAY), and end `drain_timeout` later."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from envoymesh.filters.network.http_connection_manager.date import DateProvider
+from envoymesh.filters.network.http_connection_manager.leaving import LeavingConnection
 from envoymesh.filters.network.http_connection_manager.request_id import RequestIdGenerator
 from envoymesh.filters.network.http_connection_manager.settings import (
     PREMATURE_RESET_LIMIT,
@@ -20,9 +20,6 @@ from envoymesh.filters.network.http_connection_manager.stats import (
 from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
 from envoymesh.network.api import Dispatcher
 from envoymesh.runtime import RuntimeReader
-
-if TYPE_CHECKING:
-    from envoymesh.filters.network.http_connection_manager.connection_manager import ConnectionManager
 
 
 class HttpContext:
@@ -81,7 +78,7 @@ class HttpContext:
         self.premature_reset_seconds = runtime.number(PREMATURE_RESET_SECONDS, 1)
         self.response_classes = response_class_counters(stats)
         self.listener_classes = response_class_counters(listener_stats)
-        self.managers: set[ConnectionManager] = set()
+        self.managers: set[LeavingConnection] = set()
         self.leaving = False  # the process is; so are connections that are accepted yet
 
     def leave(self) -> None:

@@ -102,7 +102,7 @@ def mutate_request_headers(
     if settings.user_agent:
         _set_user_agent(headers, settings)
     if settings.via:
-        append(headers, b"via", settings.via, b", ")
+        headers.append(b"via", settings.via, b", ")
     _set_request_id(headers, settings, request_ids, edge)
     return trusted
 
@@ -146,7 +146,7 @@ def _note_remote_address(
     if remote and not settings.skip_xff_append:
         # A loopback peer would say nothing to whoever reads the header: Envoy gives the machine's address instead.
         shown = settings.local_address if _is_loopback(remote) else remote
-        append(headers, b"x-forwarded-for", shown.encode())
+        headers.append(b"x-forwarded-for", shown.encode())
     return trusted, not had_xff
 
 
@@ -165,12 +165,6 @@ def _last_forwarded(headers: RequestHeaders, skip: int, fallback: str) -> tuple[
     except ValueError:
         return fallback, False
     return text, len(entries) == 1
-
-
-def append(headers: HeaderMap, name: bytes, value: bytes, separator: bytes = b",") -> None:
-    """Append to a comma-separated header (Envoy puts a space behind the comma in via, none in x-forwarded-for)."""
-    present = headers.joined(name)
-    headers.set(name, value if present is None else present + separator + value)
 
 
 def _sanitise(
@@ -221,7 +215,7 @@ def mutate_response_headers(
         if request_id is not None:
             headers.set(b"x-request-id", request_id)
     if settings.via:
-        append(headers, b"via", settings.via, b", ")
+        headers.append(b"via", settings.via, b", ")
 
 
 def set_server(headers: ResponseHeaders, settings: HttpConnectionManagerSettings) -> None:

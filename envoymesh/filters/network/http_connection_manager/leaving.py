@@ -8,14 +8,14 @@ arrive counts as one. This module must not know what codecs there are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from abc import abstractmethod
+from typing import Final
+
+from mypy_extensions import trait
 
 from envoymesh.filters.network.http_connection_manager.settings import DEFERRED_CLOSE
 from envoymesh.http.codec import ServerCodec
-from envoymesh.network.api import CloseType, Timer
-
-if TYPE_CHECKING:
-    from envoymesh.filters.network.http_connection_manager.connection_manager import ConnectionManager
+from envoymesh.network.api import CloseType, Connection, Dispatcher, Timer
 
 LEAVE_GRACE: Final = 0.5
 """Seconds within which a client that has just been answered asks again, if it goes on; also the time between the two
@@ -23,6 +23,36 @@ GOAWAYs, for requests that cross the first one (RFC 9113 section 6.8)."""
 
 LAST_LOOK: Final = 0.001
 """Seconds from the decision to close until the close: the loop reads once more what has arrived."""
+
+
+@trait
+class LeavingConnection:
+    """A downstream connection, as its end sees it.
+
+    Attributes:
+        idle_since: monotonic seconds of the end of the last request.
+        multiplexed: it speaks HTTP/2.
+    """
+
+    __slots__ = ()
+
+    connection: Connection
+    dispatcher: Dispatcher
+    idle_since: float
+    multiplexed: bool
+
+    @property
+    @abstractmethod
+    def is_busy(self) -> bool:
+        """Whether a request is under way, or has begun to arrive."""
+
+    @abstractmethod
+    def leave(self) -> None:
+        """The process is about to end, and this connection should before it, without a loss."""
+
+    @abstractmethod
+    def close_after_requests(self) -> None:
+        """Take no more requests, and close when those under way are answered."""
 
 
 class Goodbye:
@@ -34,7 +64,7 @@ class Goodbye:
 
     __slots__ = ("_codec", "_manager", "timer")
 
-    def __init__(self, manager: ConnectionManager, codec: ServerCodec, seconds: float) -> None:
+    def __init__(self, manager: LeavingConnection, codec: ServerCodec, seconds: float) -> None:
         self._manager = manager
         self._codec = codec
         self.timer: Timer = manager.dispatcher.create_timer(self._end)
@@ -43,8 +73,7 @@ class Goodbye:
 
     def _end(self) -> None:
         self._codec.go_away()
-        self._manager.closing = True
-        self._manager.check_for_deferred_close()
+        self._manager.close_after_requests()
 
 
 class IdleWatch:
@@ -56,7 +85,7 @@ class IdleWatch:
 
     __slots__ = ("_decided", "_manager", "timer")
 
-    def __init__(self, manager: ConnectionManager) -> None:
+    def __init__(self, manager: LeavingConnection) -> None:
         self._manager = manager
         self._decided = False
         self.timer: Timer = manager.dispatcher.create_timer(self._look)

@@ -5,32 +5,62 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from envoymesh.network.api import Timer
+from mypy_extensions import trait
 
-if TYPE_CHECKING:
-    from envoymesh.filters.network.http_connection_manager.active_stream import ActiveStream
+from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
+from envoymesh.filters.network.http_connection_manager.stats import HttpConnectionManagerStats
+from envoymesh.network.api import Dispatcher, ExceptionHandler, Timer
+
+
+@trait
+class TimedStream(ExceptionHandler):
+    """A request, as its timers see it.
+
+    Attributes:
+        remote_complete: the whole request has come.
+    """
+
+    __slots__ = ()
+
+    remote_complete: bool
+
+    @abstractmethod
+    def time_out(self, status: int, body: bytes, details: str) -> None:
+        """End with a reply, or a reset where a response has begun."""
+
+    @abstractmethod
+    def log(self, now: float, log_type: str) -> None:
+        """Write to the access logs; `now` and `log_type` as in `FormatterContext`."""
 
 
 class RequestTimers:
     """Runs those of the four that are configured, from the request's first byte."""
 
-    __slots__ = ("_duration", "_flush", "_headers", "_request", "_stream")
+    __slots__ = ("_dispatcher", "_duration", "_flush", "_flush_interval", "_headers", "_request", "_stats", "_stream")
 
-    def __init__(self, stream: ActiveStream) -> None:
-        settings = stream.manager.settings
+    def __init__(
+        self,
+        stream: TimedStream,
+        dispatcher: Dispatcher,
+        settings: HttpConnectionManagerSettings,
+        stats: HttpConnectionManagerStats,
+    ) -> None:
         self._stream = stream
+        self._dispatcher = dispatcher
+        self._stats = stats
+        self._flush_interval = settings.access_log_flush_interval
         self._request = self._start(self._on_request_timeout, settings.request_timeout)
         self._headers = self._start(self._on_headers_timeout, settings.request_headers_timeout)
         self._duration = self._start(self._on_max_duration, settings.max_stream_duration)
-        self._flush = self._start(self._on_flush_interval, settings.access_log_flush_interval)
+        self._flush = self._start(self._on_flush_interval, self._flush_interval)
 
     def _start(self, callback: Callable[[], None], seconds: float) -> Timer | None:
         if not seconds:
             return None
-        timer = self._stream.dispatcher.create_timer(callback, self._stream)
+        timer = self._dispatcher.create_timer(callback, self._stream)
         timer.enable(seconds)
         return timer
 
@@ -51,22 +81,20 @@ class RequestTimers:
                 timer.disable()
 
     def _on_request_timeout(self) -> None:
-        self._stream.manager.stats.downstream_rq_timeout.inc()
+        self._stats.downstream_rq_timeout.inc()
         self._stream.time_out(408, b"request timeout", "request_overall_timeout")
 
     def _on_headers_timeout(self) -> None:
-        self._stream.manager.stats.downstream_rq_header_timeout.inc()
+        self._stats.downstream_rq_header_timeout.inc()
         self._stream.time_out(408, b"request header timeout", "request_header_timeout")
 
     def _on_max_duration(self) -> None:
         stream = self._stream
-        stream.manager.stats.downstream_rq_max_duration_reached.inc()
+        self._stats.downstream_rq_max_duration_reached.inc()
         status = 504 if stream.remote_complete else 408
         stream.time_out(status, b"downstream duration timeout", "max_duration_timeout")
 
     def _on_flush_interval(self) -> None:
-        stream = self._stream
-        settings = stream.manager.settings
-        stream.log(stream.dispatcher.now(), "DownstreamPeriodic")
+        self._stream.log(self._dispatcher.now(), "DownstreamPeriodic")
         if self._flush is not None:
-            self._flush.enable(settings.access_log_flush_interval)
+            self._flush.enable(self._flush_interval)

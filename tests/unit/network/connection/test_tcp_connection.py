@@ -454,3 +454,188 @@ def test_addresses() -> None:
 def _host(address: Any) -> tuple[str, int]:
     assert socket.inet_aton(address.host)
     return address.host, address.port
+
+
+def test_half_close_both_ways(run: Run, pair: Any) -> None:
+    async def main(net: Net) -> None:
+        client, at_client, server, at_server = await pair(net)
+        for each in (client, server):
+            each.enable_half_close()
+        client.write(b"ask")
+        client.write_end_stream()
+        client.write(b"nothing more")
+        client.write_end_stream()
+        await at_server.until(lambda: at_server.eof == 1)
+        assert at_server.data == b"ask"
+        server.write(b"x" * 300_000)
+        await at_client.until(lambda: len(at_client.data) == 300_000)
+        assert at_client.events == [CONNECTED]
+        assert at_server.events == []
+        server.write(b"last")
+        server.write_end_stream()
+        await at_server.until_closed()
+        await at_client.until_closed()
+        assert bytes(at_client.data[-4:]) == b"last"
+        assert at_client.eof == 1
+        assert (at_client.events, at_server.events) == ([CONNECTED, REMOTE], [LOCAL])
+
+    run(main)
+
+
+def test_half_close_within_on_eof(run: Run, pair: Any) -> None:
+    class Answering(Watcher):
+        def on_eof(self) -> None:
+            super().on_eof()
+            self.connection.write(b"bye")
+            self.connection.write_end_stream()
+
+    async def main(net: Net) -> None:
+        client, at_client, server, _ = await pair(net)
+        handler = Answering()
+        handler.connection = server
+        server.set_handler(handler)
+        client.write_end_stream()
+        await at_client.until_closed()
+        await handler.until_closed()
+        assert at_client.data == b"bye"
+        assert handler.events == [LOCAL]
+
+    run(main)
+
+
+def test_a_fin_without_a_close_notify_ends_a_half_closing_connection(run: Run, pair: Any) -> None:
+    async def main(net: Net) -> None:
+        client, _, server, at_server = await pair(net)
+        server.enable_half_close()
+        client._transport.write_eof()
+        await at_server.until(lambda: at_server.eof == 1)
+        assert at_server.events == []
+        server.write_end_stream()
+        await at_server.until_closed()
+
+    run(main)
+
+
+def test_a_peer_that_takes_nothing_ends_a_half_closed_connection_in_time(run: Run) -> None:
+    async def main(net: Net) -> None:
+        client, at_client, server, at_server = await net.pair()
+        server.set_delayed_close_timeout(0.05)
+        client.write_end_stream()
+        await at_server.until(lambda: at_server.eof == 1)
+        client.read_disable(True)
+        server.write(b"x" * 20_000_000)
+        server.write_end_stream()
+        await at_server.until_closed()
+        assert server.delayed_close_timed_out
+        client.close(CloseType.NO_FLUSH)
+        await at_client.until_closed()
+
+    run(main)
+
+
+def test_bytes_given_back_come_first_and_later(run: Run, pair: Any) -> None:
+    class GivingBack(Watcher):
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls: list[bytes] = []
+
+        def on_data(self, data: bytes) -> int:
+            self.calls.append(data)
+            if len(self.calls) == 1:
+                self.connection.unread(b"a")
+                self.connection.unread(data[1:])
+                return len(data)
+            return super().on_data(data)
+
+    async def main(net: Net) -> None:
+        client, _, server, _ = await pair(net)
+        handler = GivingBack()
+        handler.connection = server
+        server.set_handler(handler)
+        client.write(b"?bc")
+        await handler.until(lambda: handler.data == b"abc")
+        assert handler.calls == [b"?bc", b"abc"]
+        client.write(b"def")
+        await handler.until(lambda: handler.data == b"abcdef")
+
+    run(main)
+
+
+def test_bytes_given_back_wait_for_reading_after_the_peers_end(run: Run) -> None:
+    async def main(net: Net) -> None:
+        client, _, server, at_server = await net.pair()
+        client.write_end_stream()
+        await at_server.until(lambda: at_server.eof == 1)
+        server.read_disable(True)
+        server.unread(b"late")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert at_server.data == b""
+        server.read_disable(False)
+        await at_server.until(lambda: at_server.data == b"late")
+        server.close(CloseType.NO_FLUSH)
+
+    run(main)
+
+
+def test_a_write_filter_gets_what_is_written(run: Run, pair: Any) -> None:
+    class Doubling:
+        def __init__(self, connection: Any) -> None:
+            self.connection = connection
+
+        def on_write(self, data: bytes, end_stream: bool) -> None:
+            self.connection.write_unfiltered(data * 2, end_stream)
+
+    async def main(net: Net) -> None:
+        client, at_client, server, at_server = await pair(net)
+        server.set_write_filter(Doubling(server))
+        server.write(memoryview(b"ab"))
+        server.write_end_stream()
+        assert server.bytes_sent == 4
+        server.write(b"nothing more")
+        await at_client.until(lambda: at_client.eof == 1)
+        assert at_client.data == b"abab"
+        client.close(CloseType.NO_FLUSH)
+        await at_server.until_closed()
+        server.write(b"too late")
+        server.write_end_stream()
+
+    run(main)
+
+
+def test_what_comes_while_nobody_reads_from_the_beginning_makes_a_reset(run: Run) -> None:
+    async def main(net: Net) -> None:
+        came = net.loop.create_future()
+
+        def not_reading(connection: Any, chain: Any) -> None:
+            connection.read_disable(True)
+            watcher = Watcher()
+            watcher.connection = connection
+            connection.set_handler(watcher)
+            came.set_result(watcher)
+
+        listener = await net.listen(plain_listener(), not_reading)
+        client, at_client = net.connect(listener.addresses[0])
+        client.write(b"unread")
+        watcher = await came
+        # asyncio has not begun to read by then, uvloop has.
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert watcher.data == b""
+        watcher.connection.close(CloseType.NO_FLUSH)
+        await at_client.until_closed()
+        assert client.reset_by_peer
+
+    run(main)
+
+
+def test_a_connection_that_was_aborted_says_so(run: Run, pair: Any) -> None:
+    async def main(net: Net) -> None:
+        client, at_client, server, _ = await pair(net)
+        assert server.start_time > 0.0
+        server.close(CloseType.ABORT_RESET)
+        await at_client.until_closed()
+        assert server.aborted
+        assert client.reset_by_peer
+
+    run(main)

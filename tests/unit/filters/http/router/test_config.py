@@ -38,7 +38,9 @@ class Chain(stands_for(FilterChainFactoryCallbacks)):
 
 
 def context(bench: RouterBench) -> FilterContext:
-    return FilterContext(bench, bench.dispatcher, Store().scope("http.p."), lambda: 0.5, FakeRuntime())  # type: ignore[arg-type]
+    return FilterContext(
+        bench, bench.async_client, bench.dispatcher, Store().scope("http.p."), lambda: 0.5, FakeRuntime()
+    )  # type: ignore[arg-type]
 
 
 def made(**settings: Any) -> tuple[RouterBench, RequestHeaders]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from envoymesh.filters.http.router.timeouts import Timeouts, final_timeouts, set_expected_timeout
+from envoymesh.filters.http.router.timeouts import final_timeouts
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.router.retry import RetryPolicy
 from envoymesh.router.table import ClusterAction
+from envoymesh.upstream.timeouts import Timeouts, set_expected_timeout
 
 OVERALL = b"x-envoy-upstream-rq-timeout-ms"
 PER_TRY = b"x-envoy-upstream-rq-per-try-timeout-ms"

@@ -141,7 +141,8 @@ class ConformanceEdge(Edge):
         )  # fmt: skip
         self.cluster = BenchCluster(self.dispatcher, 1, 3, FakeRuntime())
         self.dispatcher.report = lambda what, error: self.raised.append(f"{what}: {error!r}")  # type: ignore[method-assign]
-        context = FilterContext(self, self.dispatcher, Store().scope("http.t."), lambda: 0.5, FakeRuntime())  # type: ignore[arg-type]
+        scope = Store().scope("http.t.")
+        context: Any = FilterContext(self, None, self.dispatcher, scope, lambda: 0.5, FakeRuntime())  # type: ignore[arg-type]
         self._subject = kind.read(reader(subject, settings), context)
         self._router = FILTERS[ROUTER].read(reader(ROUTER, {}), context)
 

@@ -9,7 +9,6 @@ import pytest
 
 from envoymesh.filters.network.http_connection_manager.header_mutation import (
     Peer,
-    append,
     is_upgrade,
     mutate_request_headers,
     mutate_response_headers,
@@ -260,7 +259,7 @@ def test_the_server_header(how: str, given_server: bytes | None, expected: bytes
 
 def test_append_joins_what_is_there() -> None:
     headers = HeaderMap([(b"a", b"1"), (b"b", b"x"), (b"a", b"2")])
-    append(headers, b"a", b"3")
+    headers.append(b"a", b"3")
     assert headers.fields == [(b"a", b"1,2,3"), (b"b", b"x")]
 
 

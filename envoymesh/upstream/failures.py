@@ -27,12 +27,19 @@ _BEFORE: Final = "upstream connect error or disconnect/reset before headers. "
 
 @dataclass(frozen=True, slots=True)
 class UpstreamFailure:
-    """What the client is told of an upstream failure, and what the log says."""
+    """What the client is told of an upstream failure, and what the log says.
+
+    Args:
+        flag: a `ResponseFlag`, or 0.
+        details: response_code_details.
+        after_response_started: there was a response, which has no end.
+    """
 
     status: int
     body: bytes
     flag: int
     details: str
+    after_response_started: bool = False
 
 
 def failure_of_reset(
@@ -49,7 +56,7 @@ def failure_of_reset(
     details = f"upstream_reset_{when}_response_started{{{cause}}}".replace(" ", "_")
     body = _BEFORE + ("retried and the latest " if retried else "") + "reset reason: " + reason.value
     status = 502 if reason is StreamResetReason.PROTOCOL_ERROR else 503
-    return UpstreamFailure(status, body.encode(), _FLAGS[reason], details)
+    return UpstreamFailure(status, body.encode(), _FLAGS[reason], details, started)
 
 
 NO_HEALTHY_UPSTREAM: Final = UpstreamFailure(

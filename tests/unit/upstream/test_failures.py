@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from envoymesh.filters.http.router.errors import failure_of_reset
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.stream_info import FLAG_NAMES
+from envoymesh.upstream.failures import failure_of_reset
 
 SHORT = {bit: short for bit, short, _ in FLAG_NAMES}
 

@@ -1,22 +1,25 @@
-"""One try of a request at one host (Envoy's `UpstreamRequest`).
+"""One try of a request at one host (Envoy's `UpstreamRequest`), for whoever owns the request: the router filter, or a
+request from inside (`client.py`).
 
-It waits for a pooled stream, sends what the router gives it (keeping body bytes until the stream is there, and pausing
-the client when they are many), and hands the response to the router as long as it is the router's current try. It must
-not decide about retries or answers.
+It waits for a pooled stream, sends what its owner gives it (keeping body bytes until the stream is there, and pausing
+the owner when they are many), hands the response to the owner, and counts how the try ended for its host. It must not
+decide about retries or answers, and knows nothing of its owner but the trait below.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from abc import abstractmethod
+from typing import Final
+
+from mypy_extensions import trait
 
 from envoymesh.http.codec import HttpProtocol, RequestEncoder, ResponseDecoder, StreamCallbacks, StreamResetReason
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
-from envoymesh.network.api import Connection, Timer
+from envoymesh.http.stream_info import UpstreamInfo
+from envoymesh.network.api import Connection, Dispatcher, ExceptionHandler, Timer
 from envoymesh.upstream.api import Cancellable, PoolCallbacks, PoolFailureReason
-
-if TYPE_CHECKING:
-    from envoymesh.filters.http.router.filter import RouterFilter
-    from envoymesh.upstream.host import Host
+from envoymesh.upstream.cluster import Cluster
+from envoymesh.upstream.host import Host
 
 _FAILURE_REASONS: Final = {
     PoolFailureReason.OVERFLOW: StreamResetReason.OVERFLOW,
@@ -24,6 +27,60 @@ _FAILURE_REASONS: Final = {
     PoolFailureReason.LOCAL_CONNECTION_FAILURE: StreamResetReason.LOCAL_CONNECTION_FAILURE,
     PoolFailureReason.REMOTE_CONNECTION_FAILURE: StreamResetReason.REMOTE_CONNECTION_FAILURE,
 }
+
+_SERVER_ERRORS: Final = frozenset({b"2", b"4", b"12", b"13", b"14", b"15"})
+"""Values of grpc-status that stand for a 5xx (Grpc::Utility::grpcToHttpStatus): UNKNOWN, DEADLINE_EXCEEDED,
+UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
+
+
+@trait
+class UpstreamRequestOwner(ExceptionHandler):
+    """Whoever sends a request, one try at a time, and takes what comes back. What it raises ends its request only.
+
+    Attributes:
+        request_complete: all of the request has been sent to the current try, or kept for it.
+        buffer_limit: body bytes kept while there is no stream before the owner is paused, 0 for any number.
+    """
+
+    __slots__ = ()
+
+    request_complete: bool
+    buffer_limit: int
+
+    @abstractmethod
+    def on_upstream_1xx_headers(self, headers: ResponseHeaders) -> None:
+        """An interim response."""
+
+    @abstractmethod
+    def on_upstream_headers(self, request: UpstreamRequest, headers: ResponseHeaders, end_stream: bool) -> None:
+        """The response begins."""
+
+    @abstractmethod
+    def on_upstream_data(self, request: UpstreamRequest, data: bytes, end_stream: bool) -> None:
+        """Part of the response body."""
+
+    @abstractmethod
+    def on_upstream_trailers(self, request: UpstreamRequest, trailers: HeaderMap) -> None:
+        """The response's trailers."""
+
+    @abstractmethod
+    def on_upstream_reset(
+        self, request: UpstreamRequest, reason: StreamResetReason, transport_reason: str, request_started: bool
+    ) -> None:
+        """The try failed. `transport_reason` is the connection's, or empty; `request_started` says whether there was
+        a stream."""
+
+    @abstractmethod
+    def on_per_try_timeout(self, request: UpstreamRequest) -> None:
+        """The try took too long, and was reset."""
+
+    @abstractmethod
+    def pause_request(self) -> None:
+        """Counted: the upstream's write buffer, or what waits for a stream, is full. Send no more of the request."""
+
+    @abstractmethod
+    def resume_request(self) -> None:
+        """One for each call of the above: there is room again."""
 
 
 class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
@@ -34,21 +91,30 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         done: nothing more comes of it: the response has ended, or the try was reset.
         response_started: response headers are here.
         awaits_grpc_status: whether the host did well is known only from the trailers.
+
+    Args:
+        info: takes what is learnt of the upstream.
+        per_try_timeout: seconds from the request's end (or the stream, where it comes later) to response headers; 0
+            is no limit.
     """
 
     __slots__ = (
         "_body",
         "_body_paused",
         "_cancellable",
+        "_cluster",
+        "_dispatcher",
         "_encoder",
         "_end_stream",
         "_headers",
+        "_info",
         "_is_http2",
+        "_owner",
+        "_per_try_timeout",
         "_per_try_timer",
         "_request_ended",
         "_request_paused",
         "_response_ended",
-        "_router",
         "_trailers",
         "awaits_grpc_status",
         "done",
@@ -56,8 +122,22 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         "response_started",
     )
 
-    def __init__(self, router: RouterFilter, host: Host, headers: RequestHeaders, end_stream: bool) -> None:
-        self._router = router
+    def __init__(
+        self,
+        owner: UpstreamRequestOwner,
+        cluster: Cluster,
+        host: Host,
+        info: UpstreamInfo,
+        dispatcher: Dispatcher,
+        headers: RequestHeaders,
+        end_stream: bool,
+        per_try_timeout: float,
+    ) -> None:
+        self._owner = owner
+        self._cluster = cluster
+        self._info = info
+        self._dispatcher = dispatcher
+        self._per_try_timeout = per_try_timeout
         self.host: Host | None = host
         self._headers = headers
         self._end_stream = end_stream
@@ -80,16 +160,16 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
 
     def start(self, host: Host, downstream_protocol: HttpProtocol | None) -> None:
         """Ask the pool for a stream; it may come, or fail, before this returns."""
-        self._cancellable = self._router.cluster.new_stream(host, self, self, downstream_protocol)
+        self._cancellable = self._cluster.new_stream(host, self, self, downstream_protocol)
 
     def start_per_try_timer(self) -> None:
         """Limit this try (`RetryPolicy.per_try_timeout`), once there is a stream and the whole request."""
-        seconds = self._router.timeouts.per_try
+        seconds = self._per_try_timeout
         if seconds and self._encoder is not None and not self.response_started and self._per_try_timer is None:
-            self._per_try_timer = self._router.decoder_callbacks.create_timer(self._on_per_try_timeout)
+            self._per_try_timer = self._dispatcher.create_timer(self._on_per_try_timeout, self._owner)
             self._per_try_timer.enable(seconds)
 
-    # The request, from the router
+    # The request, from the owner
 
     def send_data(self, data: bytes, end_stream: bool) -> None:
         """Part of the body; kept until there is a stream."""
@@ -108,7 +188,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         if body is None:
             body = self._body = bytearray()
         body += data
-        if 0 < self._router.buffer_limit < len(body) and not self._body_paused:
+        if 0 < self._owner.buffer_limit < len(body) and not self._body_paused:
             self._body_paused = True
             self.on_above_write_buffer_high_watermark()
 
@@ -134,20 +214,19 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
             self._fault("an upstream request", error)
 
     def _begin(self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol) -> None:
-        router = self._router
         self._cancellable = None
         self._encoder = encoder
         self._is_http2 = protocol is HttpProtocol.HTTP2
         self.host = host
-        info = router.info
+        info = self._info
         info.upstream_host = host.address
         info.upstream_host_name = host.hostname
         info.upstream_connection = connection
         info.upstream_meter = encoder
         info.upstream_protocol = protocol
-        info.first_upstream_tx = router.dispatcher.now()
+        info.first_upstream_tx = self._dispatcher.now()
         encoder.set_callbacks(self)
-        if router.request_complete:
+        if self._owner.request_complete:
             self.start_per_try_timer()
         if self._body is not None or self._trailers is not None:
             self._send_kept(encoder)
@@ -159,7 +238,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
 
     def _end_request(self) -> None:
         self._request_ended = True
-        self._router.info.last_upstream_tx = self._router.dispatcher.now()
+        self._info.last_upstream_tx = self._dispatcher.now()
 
     def _send_kept(self, encoder: RequestEncoder) -> None:
         """Headers and what came while there was no stream; any call may end the try."""
@@ -182,14 +261,14 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         """There will be no stream."""
         self._cancellable = None
         self.host = host
-        info = self._router.info
+        info = self._info
         info.upstream_host = None if host is None else host.address
         info.upstream_host_name = "" if host is None else host.hostname
         info.upstream_failure_reason = transport_failure_reason
         self._finish()
         reset = _FAILURE_REASONS[reason]
         try:
-            self._router.on_upstream_reset(self, reset, transport_failure_reason, request_started=False)
+            self._owner.on_upstream_reset(self, reset, transport_failure_reason, request_started=False)
         except Exception as error:  # noqa: BLE001 see _fault
             self._fault("a pool's failure", error)
 
@@ -199,7 +278,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         """An interim response."""
         if not self.done:
             try:
-                self._router.on_upstream_1xx_headers(headers)
+                self._owner.on_upstream_1xx_headers(headers)
             except Exception as error:  # noqa: BLE001 see _fault
                 self._fault("an interim response", error)
 
@@ -208,13 +287,13 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         if self.done:
             return
         self.response_started = True
-        self._router.info.first_upstream_rx = self._router.dispatcher.now()
+        self._info.first_upstream_rx = self._dispatcher.now()
         if self._per_try_timer is not None:
             self._per_try_timer.disable()
         if end_stream:
             self._end_response()
         try:
-            self._router.on_upstream_headers(self, headers, end_stream)
+            self._owner.on_upstream_headers(self, headers, end_stream)
         except Exception as error:  # noqa: BLE001 see _fault
             self._fault("a response's headers", error)
 
@@ -225,7 +304,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         if end_stream:
             self._end_response()
         try:
-            self._router.on_upstream_data(self, data, end_stream)
+            self._owner.on_upstream_data(self, data, end_stream)
         except Exception as error:  # noqa: BLE001 see _fault
             self._fault("a response's data", error)
 
@@ -235,7 +314,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
             return
         self._end_response()
         try:
-            self._router.on_upstream_trailers(self, trailers)
+            self._owner.on_upstream_trailers(self, trailers)
         except Exception as error:  # noqa: BLE001 see _fault
             self._fault("a response's trailers", error)
 
@@ -252,27 +331,27 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         self._finish()
         self._encoder = None
         if self._is_http2:
-            stats = self._router.cluster.stats
+            stats = self._cluster.stats
             if reason is StreamResetReason.REMOTE_RESET:
                 stats.upstream_rq_rx_reset.inc()
             elif reason is StreamResetReason.PROTOCOL_ERROR:
                 stats.upstream_rq_tx_reset.inc()
-        connection = self._router.info.upstream_connection
+        connection = self._info.upstream_connection
         transport_reason = "" if connection is None else connection.failure_reason
         try:
-            self._router.on_upstream_reset(self, reason, transport_reason, request_started=True)
+            self._owner.on_upstream_reset(self, reason, transport_reason, request_started=True)
         except Exception as error:  # noqa: BLE001 see _fault
             self._fault("an upstream reset", error)
 
     def on_above_write_buffer_high_watermark(self) -> None:
         """The upstream is slower than the client: stop reading the request."""
         self._request_paused += 1
-        self._router.pause_request()
+        self._owner.pause_request()
 
     def on_below_write_buffer_low_watermark(self) -> None:
         """The upstream caught up."""
         self._request_paused -= 1
-        self._router.resume_request()
+        self._owner.resume_request()
 
     def on_response_held(self) -> None:
         """A server's."""
@@ -286,6 +365,43 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         """The client is slower than the upstream: stop (or go on) reading the response."""
         if self._encoder is not None and not self.done:
             self._encoder.read_disable(disable)
+
+    # How the try ended for its host: rq_success, rq_error and rq_timeout of `/clusters`
+
+    def count_headers(self, headers: ResponseHeaders, end_stream: bool, is_grpc: bool) -> None:
+        """A response begins. A 5xx has been counted with its code; a gRPC response counts by its grpc-status, for its
+        HTTP status is 200 even of failures (`Filter::handleNon5xxResponseHeaders`)."""
+        host = self.host
+        if host is None or headers.status >= 500:
+            return
+        if not is_grpc:
+            host.stats.rq_success.inc()
+        else:
+            self.awaits_grpc_status = True
+            if end_stream:
+                self.count_end(headers)
+
+    def count_end(self, fields: HeaderMap | None) -> None:
+        """A response ends; `fields` are its last headers or trailers. gRPC without a grpc-status is an error."""
+        host = self.host
+        if host is None or not self.awaits_grpc_status:
+            return
+        self.awaits_grpc_status = False
+        status = None if fields is None else fields.get(b"grpc-status")
+        if status is None or not status.isdigit() or status in _SERVER_ERRORS:
+            host.stats.rq_error.inc()
+        else:
+            host.stats.rq_success.inc()
+
+    def count_error(self) -> None:
+        """The try failed."""
+        if self.host is not None:
+            self.host.stats.rq_error.inc()
+
+    def count_timeout(self) -> None:
+        """The try took too long."""
+        if self.host is not None:
+            self.host.stats.rq_timeout.inc()
 
     # The end
 
@@ -301,7 +417,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
             cancellable.cancel()
         elif encoder is not None and not (self._request_ended and self._response_ended):
             if self._is_http2:
-                self._router.cluster.stats.upstream_rq_tx_reset.inc()
+                self._cluster.stats.upstream_rq_tx_reset.inc()
             encoder.reset_stream(StreamResetReason.LOCAL_RESET)
 
     def _finish(self) -> None:
@@ -313,12 +429,12 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
             self._per_try_timer.disable()
         while self._request_paused:
             self._request_paused -= 1
-            self._router.resume_request()
+            self._owner.resume_request()
 
     def _fault(self, where: str, error: Exception) -> None:
         """What a stream does wrong must not reach the upstream's connection or pool, which serve others too."""
-        self._router.decoder_callbacks.on_exception(where, error)
+        self._owner.on_exception(where, error)
 
     def _on_per_try_timeout(self) -> None:
         self.reset()
-        self._router.on_per_try_timeout(self)
+        self._owner.on_per_try_timeout(self)

@@ -1,0 +1,1 @@
+"""`direct_response`: a fixed answer to each connection, and its end."""

@@ -1,0 +1,12 @@
+"""envoy.extensions.filters.network.direct_response.v3.Config -> factory of direct response filters."""
+
+from __future__ import annotations
+
+from envoymesh.config.reader import Reader
+from envoymesh.filters.network.context import NetworkFilterContext
+from envoymesh.filters.network.direct_response.filter import DirectResponseFilterFactory
+
+
+def direct_response_filter_factory(reader: Reader, context: NetworkFilterContext) -> DirectResponseFilterFactory:
+    """Read the answer. Errors: ConfigError for a file or variable that cannot be read."""
+    return DirectResponseFilterFactory(reader.data_source("response"))

@@ -1,0 +1,1 @@
+"""`echo`: what a peer sends comes back."""

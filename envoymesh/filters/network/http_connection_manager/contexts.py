@@ -1,0 +1,53 @@
+"""Makes the context of each connection manager filter. It must not hold anything of one connection."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+
+from envoymesh.filters.network.http_connection_manager.context import HttpContext
+from envoymesh.filters.network.http_connection_manager.date import DateProvider
+from envoymesh.filters.network.http_connection_manager.request_id import RequestIdGenerator
+from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
+from envoymesh.filters.network.http_connection_manager.stats import HttpConnectionManagerStats, ListenerHttpStats
+from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
+from envoymesh.network.api import Dispatcher
+from envoymesh.runtime import RuntimeReader
+from envoymesh.stats import Scope, Store, sanitize
+
+
+class HttpContexts:
+    """What all connection managers of a process share: codec stats, ids and the date."""
+
+    def __init__(self, store: Store, dispatcher: Dispatcher, runtime: RuntimeReader) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._runtime = runtime
+        self._http1 = Http1CodecStats.create(store.scope("http1."))
+        self._http2: Http2CodecStats | None = None
+        self._dates = DateProvider(dispatcher)
+        self._ids = RequestIdGenerator(os.urandom)
+        self._next_stream_id = itertools.count(1).__next__
+
+    def make(
+        self, settings: HttpConnectionManagerSettings, listener_scope: Scope, drain_close: Callable[[], bool]
+    ) -> HttpContext:
+        """A context."""
+        store = self._store
+        if self._http2 is None:
+            self._http2 = Http2CodecStats.create(store.scope("http2."))
+        prefix = f"http.{sanitize(settings.stat_prefix)}."
+        return HttpContext(
+            settings=settings,
+            stats=HttpConnectionManagerStats.create(store.scope(prefix)),
+            listener_stats=ListenerHttpStats.create(listener_scope.scope(prefix)),
+            http1_stats=self._http1,
+            http2_stats=self._http2,
+            dispatcher=self._dispatcher,
+            dates=self._dates,
+            request_ids=self._ids,
+            drain_close=drain_close,
+            next_stream_id=self._next_stream_id,
+            runtime=self._runtime,
+        )

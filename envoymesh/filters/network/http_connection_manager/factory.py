@@ -1,0 +1,43 @@
+"""Makes the connection managers of one filter chain. It must not hold anything of one connection."""
+
+from __future__ import annotations
+
+from envoymesh.filters.network.filter import TerminalFilter, TerminalFilterFactory
+from envoymesh.filters.network.http_connection_manager.connection_manager import ConnectionManager
+from envoymesh.filters.network.http_connection_manager.context import HttpContext
+from envoymesh.network.api import Connection
+
+
+class ConnectionManagerFactory(TerminalFilterFactory):
+    """The connection managers that share a context.
+
+    Args:
+        buffer_limit: per_connection_buffer_limit_bytes.
+    """
+
+    __slots__ = ("_buffer_limit", "_context")
+
+    def __init__(self, context: HttpContext, buffer_limit: int) -> None:
+        self._context = context
+        self._buffer_limit = buffer_limit
+
+    def create(self, connection: Connection) -> TerminalFilter:
+        """The connection manager of one connection."""
+        return ConnectionManager(self._context, connection, self._buffer_limit)
+
+    def count_failed_handshake(self, remote: bool) -> None:
+        """As in Envoy such a connection counts as one of ours."""
+        self._context.count_failed_handshake(remote)
+
+    def leave(self) -> None:
+        """Each connection is told, and those that are still to come."""
+        self._context.leave()
+
+    def sample_buffers(self) -> None:
+        """Set the gauges of buffered bytes."""
+        self._context.sample_buffers()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether streams of connections that are gone are still to be ended."""
+        return bool(self._context.managers)

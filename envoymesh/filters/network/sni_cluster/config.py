@@ -1,0 +1,17 @@
+"""envoy.extensions.filters.network.sni_cluster.v3.SniCluster -> factory of its filters. The message has no fields."""
+
+from __future__ import annotations
+
+from envoymesh.config.reader import Reader
+from envoymesh.filters.network.context import NetworkFilterContext
+from envoymesh.filters.network.filter import FilterFactory, FilterManager
+from envoymesh.filters.network.sni_cluster.filter import SniClusterFilter
+
+
+def sni_cluster_filter_factory(reader: Reader, context: NetworkFilterContext) -> FilterFactory:
+    """Nothing is to be read."""
+
+    def add(manager: FilterManager) -> None:
+        manager.add_read_filter(SniClusterFilter())
+
+    return add

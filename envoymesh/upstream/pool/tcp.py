@@ -1,0 +1,271 @@
+"""Connections to a cluster's hosts for who proxies bytes (Envoy's `Tcp::ConnPoolImpl`): one for each who asks.
+
+Such a connection is its owner's from CONNECTED to its end, and nobody uses it again; so this pool only counts, keeps
+the circuit breakers, and says why there is none. It must not look at bytes, and must not choose hosts.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from envoymesh.network.api import ClientTls, CloseType, ConnectionEvent, ConnectionHandler, Connector, Dispatcher
+from envoymesh.upstream.api import Cancellable, PoolFailureReason, TcpPoolCallbacks
+from envoymesh.upstream.host import Host
+from envoymesh.upstream.resource_manager import ResourceManager
+from envoymesh.upstream.settings import ClusterSettings
+from envoymesh.upstream.stats import ClusterStats
+
+
+class _Nobody(TcpPoolCallbacks):
+    """The owner of a connection that is of no interest any more."""
+
+    __slots__ = ()
+
+    def on_pool_ready(self, upstream: TcpUpstreamConnection, host: Host) -> None:
+        """Nobody waits."""
+
+    def on_pool_failure(self, reason: PoolFailureReason, transport_failure_reason: str, host: Host | None) -> None:
+        """Nobody waits."""
+
+    def on_upstream_data(self, data: bytes) -> int:
+        """Nobody reads."""
+        return len(data)
+
+    def on_upstream_eof(self) -> None:
+        """Nobody reads."""
+
+    def on_upstream_event(self, event: ConnectionEvent) -> None:
+        """Nobody wants to know."""
+
+    def on_upstream_above_write_buffer_high_watermark(self) -> None:
+        """Nobody writes."""
+
+    def on_upstream_below_write_buffer_low_watermark(self) -> None:
+        """Nobody writes."""
+
+
+NOBODY: Final = _Nobody()
+
+
+class TcpUpstreamConnection(ConnectionHandler, Cancellable):
+    """One upstream connection, from the first attempt to its end; before CONNECTED it is a wait that can be cancelled.
+
+    Attributes:
+        connection: the connection itself, for its facts; what is to be counted goes through this object.
+        host: where it goes.
+    """
+
+    __slots__ = (
+        "_callbacks",
+        "_closing",
+        "_pool",
+        "_ready",
+        "_received",
+        "_remote_closed",
+        "_sent",
+        "_started",
+        "connection",
+        "host",
+    )
+
+    def __init__(self, pool: TcpConnectionPool, host: Host, callbacks: TcpPoolCallbacks) -> None:
+        self._pool = pool
+        self._callbacks = callbacks
+        self._ready = False
+        self._closing = False
+        self._remote_closed = False
+        self._received = pool.stats.upstream_cx_rx_bytes_total
+        self._sent = pool.stats.upstream_cx_tx_bytes_total
+        self._started = pool.dispatcher.now()
+        self.host = host
+        pool.count_new(self)
+        self.connection = pool.connector.connect(
+            host.address,
+            self,
+            connect_timeout=pool.settings.connect_timeout,
+            buffer_limit=pool.settings.per_connection_buffer_limit_bytes,
+            tls=pool.tls,
+        )
+
+    def __repr__(self) -> str:
+        return f"<TcpUpstreamConnection {self.host.address} {'ready' if self._ready else 'connecting'}>"
+
+    # What the owner may ask
+
+    def cancel(self) -> None:
+        """Stop waiting; no callback follows, and the attempt ends."""
+        if self._ready or self._callbacks is NOBODY:
+            return
+        self._callbacks = NOBODY
+        self._pool.stats.upstream_rq_cancelled.inc()
+        self.close(CloseType.NO_FLUSH)
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes."""
+        self._sent.value += len(data)
+        self.connection.write(data)
+
+    def count_paused(self, paused: bool) -> None:
+        """Whoever owns it has stopped reading it, or goes on."""
+        stats = self._pool.stats
+        if paused:
+            stats.upstream_flow_control_paused_reading_total.inc()
+        else:
+            stats.upstream_flow_control_resumed_reading_total.inc()
+
+    def close(self, how: CloseType) -> None:
+        """Begin to close; `on_upstream_event` follows."""
+        self._closing = True
+        self.connection.close(how)
+
+    # ConnectionHandler
+
+    def on_data(self, data: bytes) -> int:
+        """Bytes from the host."""
+        taken = self._callbacks.on_upstream_data(data)
+        self._received.value += taken
+        return taken
+
+    def on_eof(self) -> None:
+        """The host has ended its side."""
+        self._callbacks.on_upstream_eof()
+
+    def on_event(self, event: ConnectionEvent) -> None:
+        """Connected, or closed."""
+        if event is ConnectionEvent.CONNECTED:
+            self._ready = True
+            self._pool.count_ready(self, self._age_ms())
+            self._callbacks.on_pool_ready(self, self.host)
+            return
+        callbacks, self._callbacks = self._callbacks, NOBODY
+        remote = event is ConnectionEvent.REMOTE_CLOSE
+        # The connector closes locally, unasked and without another reason, only when connect_timeout passed.
+        timed_out = not (self._ready or remote or self._closing or self.connection.failure_reason)
+        self._pool.count_closed(self, self._ready, remote, timed_out, callbacks is NOBODY, self._age_ms())
+        if self._ready:
+            callbacks.on_upstream_event(event)
+            return
+        reason = PoolFailureReason.REMOTE_CONNECTION_FAILURE if remote else PoolFailureReason.LOCAL_CONNECTION_FAILURE
+        if timed_out:
+            reason = PoolFailureReason.TIMEOUT
+        callbacks.on_pool_failure(reason, self.connection.failure_reason, self.host)
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        """The host does not take what is written."""
+        self._callbacks.on_upstream_above_write_buffer_high_watermark()
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        """It does again."""
+        self._callbacks.on_upstream_below_write_buffer_low_watermark()
+
+    def _age_ms(self) -> int:
+        return int((self._pool.dispatcher.now() - self._started) * 1000)
+
+
+class TcpConnectionPool:
+    """Counts the connections of one cluster.
+
+    Args:
+        tls: what the connector needs for TLS, or None.
+    """
+
+    __slots__ = ("_connections", "connector", "dispatcher", "resources", "settings", "stats", "tls")
+
+    def __init__(
+        self,
+        *,
+        settings: ClusterSettings,
+        stats: ClusterStats,
+        resources: ResourceManager,
+        connector: Connector,
+        tls: ClientTls | None,
+        dispatcher: Dispatcher,
+    ) -> None:
+        self.settings = settings
+        self.stats = stats
+        self.resources = resources
+        self.connector = connector
+        self.tls = tls
+        self.dispatcher = dispatcher
+        self._connections: set[TcpUpstreamConnection] = set()
+
+    def new_connection(self, host: Host, callbacks: TcpPoolCallbacks) -> Cancellable | None:
+        """Begin to connect. None where the breaker of pending requests is open: `on_pool_failure` has been called."""
+        if not self.resources.pending_requests.can_create():
+            self.stats.upstream_rq_pending_overflow.inc()
+            callbacks.on_pool_failure(PoolFailureReason.OVERFLOW, "", None)
+            return None
+        return TcpUpstreamConnection(self, host, callbacks)
+
+    def count_new(self, upstream: TcpUpstreamConnection) -> None:
+        """An attempt begins."""
+        stats, resources, of_host = self.stats, self.resources, upstream.host.stats
+        self._connections.add(upstream)
+        stats.upstream_rq_pending_total.inc()
+        stats.upstream_rq_pending_active.inc()
+        of_host.rq_pending_active.inc()
+        resources.pending_requests.inc()
+        stats.upstream_cx_total.inc()
+        stats.upstream_cx_active.inc()
+        of_host.cx_total.inc()
+        of_host.cx_active.inc()
+        resources.connections.inc()
+
+    def count_ready(self, upstream: TcpUpstreamConnection, milliseconds: int) -> None:
+        """It is connected, and somebody's from now on."""
+        stats, of_host = self.stats, upstream.host.stats
+        self._count_waited(upstream)
+        stats.upstream_cx_connect_ms.record(milliseconds)
+        stats.upstream_rq_total.inc()
+        stats.upstream_rq_active.inc()
+        of_host.rq_total.inc()
+        of_host.rq_active.inc()
+        self.resources.requests.inc()
+
+    def _count_waited(self, upstream: TcpUpstreamConnection) -> None:
+        self.stats.upstream_rq_pending_active.dec()
+        upstream.host.stats.rq_pending_active.dec()
+        self.resources.pending_requests.dec()
+
+    def count_closed(
+        self, upstream: TcpUpstreamConnection, ready: bool, remote: bool, timed_out: bool, cancelled: bool, age: int
+    ) -> None:
+        """It is over; `age` is in milliseconds."""
+        stats, of_host = self.stats, upstream.host.stats
+        self._connections.discard(upstream)
+        stats.upstream_cx_active.dec()
+        of_host.cx_active.dec()
+        self.resources.connections.dec()
+        stats.upstream_cx_destroy.inc()
+        (stats.upstream_cx_destroy_remote if remote else stats.upstream_cx_destroy_local).inc()
+        stats.upstream_cx_length_ms.record(age)
+        if ready:
+            self._count_end_of_use(upstream, remote)
+            return
+        self._count_waited(upstream)
+        stats.upstream_cx_connect_fail.inc()
+        of_host.cx_connect_fail.inc()
+        if timed_out:
+            stats.upstream_cx_connect_timeout.inc()
+        if not cancelled:
+            stats.upstream_rq_pending_failure_eject.inc()
+
+    def _count_end_of_use(self, upstream: TcpUpstreamConnection, remote: bool) -> None:
+        stats, of_host = self.stats, upstream.host.stats
+        stats.upstream_rq_active.dec()
+        of_host.rq_active.dec()
+        self.resources.requests.dec()
+        stats.upstream_cx_destroy_with_active_rq.inc()
+        if remote:
+            stats.upstream_cx_destroy_remote_with_active_rq.inc()
+        else:
+            stats.upstream_cx_destroy_local_with_active_rq.inc()
+
+    def buffered(self) -> list[tuple[int, int]]:
+        """Each connection's waiting bytes: received and written ones."""
+        return [each.connection.buffered for each in self._connections]
+
+    def close(self) -> None:
+        """Close every connection now."""
+        for each in list(self._connections):
+            each.close(CloseType.NO_FLUSH)
