@@ -5,15 +5,15 @@ Each function reads one message through a `Reader`; a field that is not read her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from envoymesh.access_loggers import filters
 from envoymesh.access_loggers.filters import LogFilter
 from envoymesh.access_loggers.logger import DEFAULT_FORMAT, AccessLog, AccessLogFile, LineFormatter
 from envoymesh.config.reader import Reader
-from envoymesh.formatter import Formatter, JsonFormatter
-from envoymesh.formatter.operators import EXTENSIONS
+from envoymesh.formatter import Formatter
+from envoymesh.formatter.config import compile_json, compile_text, read_format
 from envoymesh.http.stream_info import FLAG_NAMES
 from envoymesh.matching.config import read_header_matcher, read_value_matcher
 from envoymesh.runtime import RuntimeNumber, RuntimeReader
@@ -70,49 +70,14 @@ def _read_format(config: Reader) -> LineFormatter:
     if config.type_name == FILE_ACCESS_LOG and config.has("format"):
         return compile_text(config, "format", config.string("format"))
     if config.type_name == FILE_ACCESS_LOG and config.has("typed_json_format"):
-        return _compile_json(config, "typed_json_format", False, ())
+        return compile_json(config, "typed_json_format", False, ())
     log_format = config.message_("log_format")
-    return Formatter(DEFAULT_FORMAT) if log_format is None else read_log_format(log_format)
+    return Formatter(DEFAULT_FORMAT) if log_format is None else _read_log_format(log_format)
 
 
-def read_log_format(reader: Reader) -> LineFormatter:
-    """Read an envoy.config.core.v3.SubstitutionFormatString. Errors: ConfigError in Envoy's words."""
-    # A content type is for local replies. Properties are always sorted, which json_format_options may ask for.
-    reader.accept("content_type", "json_format_options")
-    omit = reader.boolean("omit_empty_values")
-    extensions = [_read_extension(each) for each in reader.repeated("formatters")]
-    kind = reader.which("format")
-    if kind == "json_format":
-        return _compile_json(reader, kind, omit, extensions)
-    if kind == "text_format_source":
-        return compile_text(reader, kind, reader.data_source(kind).decode(), omit, extensions)
-    return compile_text(reader, "text_format", reader.string("text_format"), omit, extensions)
-
-
-def _read_extension(reader: Reader) -> str:
-    name = reader.string("name")
-    config = reader.any_("typed_config")
-    kind = "" if config is None else config.type_name
-    if kind not in EXTENSIONS:
-        raise reader.error("typed_config", f"formatter {name} ({kind}) is not supported by envoymesh")
-    return kind
-
-
-def _compile_json(reader: Reader, field: str, omit_empty_values: bool, extensions: Sequence[str]) -> JsonFormatter:
-    try:
-        return JsonFormatter(reader.struct(field), omit_empty_values, extensions)
-    except ValueError as error:
-        raise reader.error(field, str(error)) from None
-
-
-def compile_text(
-    reader: Reader, field: str, text: str, omit_empty_values: bool = False, extensions: Sequence[str] = ()
-) -> Formatter:
-    """Compile a text format. Errors: ConfigError in Envoy's words."""
-    try:
-        return Formatter(text, omit_empty_values, extensions)
-    except ValueError as error:
-        raise reader.error(field, str(error)) from None
+def _read_log_format(reader: Reader) -> LineFormatter:
+    reader.accept("content_type")  # of bodies alone
+    return read_format(reader)
 
 
 # Filters

@@ -31,6 +31,7 @@ class FormatterContext:
     Args:
         now: monotonic seconds of the dispatcher, which ``%DURATION%`` counts to.
         log_type: what ``%ACCESS_LOG_TYPE%`` says (envoy.data.accesslog.v3.AccessLogType).
+        local_reply_body: what ``%LOCAL_REPLY_BODY%`` says, which only formats of bodies see.
     """
 
     info: StreamInfo
@@ -39,6 +40,7 @@ class FormatterContext:
     trailers: HeaderMap | None
     now: float
     log_type: str = NOT_SET
+    local_reply_body: bytes = b""
 
 
 class JsonText(str):

@@ -182,8 +182,7 @@ STREAM: Mapping[str, Operator] = {
     "CONNECTION_ID": lambda context: context.info.downstream.id,
     "ROUTE_NAME": _text(lambda context: context.info.route_name),
     "ACCESS_LOG_TYPE": lambda context: context.log_type,
-    # As in Envoy only a local reply's own format sees a body, and there is none of those here.
-    "LOCAL_REPLY_BODY": lambda context: "",
+    "LOCAL_REPLY_BODY": lambda context: context.local_reply_body.decode("latin-1"),
     "CUSTOM_FLAGS": lambda context: "",
     # Of Envoy's internal addresses alone.
     "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID": lambda context: "",

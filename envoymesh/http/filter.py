@@ -252,6 +252,25 @@ class StreamDecoderFilterCallbacks(StreamFilterCallbacks):
     def set_idle_timeout(self, seconds: float) -> None:
         """A route's idle_timeout in the place of stream_idle_timeout; 0 disables."""
 
+    @property
+    @abstractmethod
+    def max_stream_duration(self) -> float:
+        """The connection manager's `max_stream_duration` in seconds; 0 is no limit."""
+
+    @abstractmethod
+    def set_max_stream_duration(self, seconds: float | None) -> None:
+        """A route's max_stream_duration in its place, counted from the stream's beginning; None is no limit."""
+
+    @abstractmethod
+    def recreate_stream(self, response: ResponseHeaders, body: bytes) -> None:
+        """Send the request, whose headers have been changed, through new filters, as a redirect that the proxy follows
+        itself. This stream is over, and logged, when this returns. Only for a request that is complete.
+
+        Args:
+            response: what is followed, for the log.
+            body: the request's.
+        """
+
     @abstractmethod
     def add_downstream_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
         """Hear of the downstream write buffer."""

@@ -69,6 +69,14 @@ class FilterState:
 
     __slots__ = ()
 
+    def lives_with_request(self) -> bool:
+        """Whether it stays when the proxy follows a redirect; else it ends with the filters that saw the request."""
+        return False
+
+    def hashed(self) -> str | None:
+        """What a `hash_policy` of a route hashes."""
+        return None
+
     def as_text(self) -> str | None:
         """For ``%FILTER_STATE(key:PLAIN)%``."""
         return None

@@ -5,11 +5,13 @@ Nothing here sends, waits or counts; the router filter does as it is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from envoymesh.http.headers import RequestHeaders, ResponseHeaders
+from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.matching.matchers import HeaderMatcher
+from envoymesh.router.numbers import parse_number
 
 KNOWN_CONDITIONS: Final = frozenset(
     {
@@ -21,6 +23,14 @@ KNOWN_CONDITIONS: Final = frozenset(
         "refused-stream",
         "retriable-4xx",
         "retriable-status-codes",
+        "retriable-headers",
+        "envoy-ratelimited",
+        "cancelled",
+        "deadline-exceeded",
+        "internal",
+        "resource-exhausted",
+        "unavailable",
+        "http3-post-connect-failure",  # which never comes: there is no HTTP/3
     }
 )
 """Values of `retry_on` that this table decides (others are refused where they are read)."""
@@ -36,7 +46,57 @@ _WISHES: Final = frozenset(
     )
 )
 
+_GRPC_CONDITIONS: Final = {
+    b"1": "cancelled", b"4": "deadline-exceeded", b"8": "resource-exhausted", b"13": "internal", b"14": "unavailable",
+}  # fmt: skip
+"""Values of grpc-status that a condition names."""
+
 GATEWAY_ERRORS: Final = frozenset({502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class ResetHeader:
+    """A header that says when to come back (RetryPolicy.ResetHeader).
+
+    Args:
+        name: in lower case.
+        is_timestamp: its number is a time in seconds since 1970, else seconds from now.
+    """
+
+    name: bytes
+    is_timestamp: bool = False
+
+    def interval(self, headers: HeaderMap, wall_time: float) -> float | None:
+        """Seconds from now; None where the header is not there, or says no number, or a time that is past."""
+        number = parse_number(headers.get(self.name) or b"")
+        if number is None:
+            return None
+        if not self.is_timestamp:
+            return float(number)
+        # Whole seconds, as in Envoy.
+        left = number - int(wall_time)
+        return float(left) if left > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitedBackOff:
+    """`rate_limited_retry_back_off`.
+
+    Args:
+        reset_headers: asked in order.
+        max_interval: seconds; an answer that asks for more does not count.
+    """
+
+    reset_headers: Sequence[ResetHeader]
+    max_interval: float = 300.0
+
+    def interval(self, headers: HeaderMap, wall_time: float) -> float | None:
+        """Seconds to wait, as the first header says that can be obeyed; None where none can."""
+        for each in self.reset_headers:
+            wanted = each.interval(headers, wall_time)
+            if wanted is not None and wanted <= self.max_interval:
+                return wanted
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +110,10 @@ class RetryPolicy:
             25 ms unless set; and ten times the base).
         avoid_previous_hosts: the `previous_hosts` host predicate.
         host_selection_attempts: how often a refused host is picked anew.
+        per_try_idle_timeout: seconds without progress of one try; 0 is no limit.
+        retriable_headers: what `retriable-headers` wants of a response: one of these.
+        retriable_request_headers: requests that may be tried again have one of these; empty is all requests.
+        rate_limited_back_off: for responses that say when to come back.
     """
 
     retry_on: frozenset[str] = frozenset()
@@ -60,6 +124,27 @@ class RetryPolicy:
     max_interval: float = 0.0
     avoid_previous_hosts: bool = False
     host_selection_attempts: int = 1
+    per_try_idle_timeout: float = 0.0
+    retriable_headers: Sequence[HeaderMatcher] = ()
+    retriable_request_headers: Sequence[HeaderMatcher] = ()
+    rate_limited_back_off: RateLimitedBackOff | None = None
+
+    def wants_response(self, headers: ResponseHeaders) -> bool:
+        """Whether a response is to be tried again."""
+        if was_rate_limited(headers):
+            return "envoy-ratelimited" in self.retry_on
+        return (
+            self.wants_status(headers.status)
+            or (bool(self.retriable_headers) and self._wants_headers(headers))
+            or _GRPC_CONDITIONS.get(headers.get(b"grpc-status") or b"") in self.retry_on
+        )
+
+    def _wants_headers(self, headers: ResponseHeaders) -> bool:
+        if "retriable-headers" not in self.retry_on:
+            return False
+        # Matchers look at requests, whose headers are the same but for the status.
+        seen = RequestHeaders(b"", b"", fields=[(b":status", b"%d" % headers.status), *headers.fields])
+        return any(matcher.matches(seen) for matcher in self.retriable_headers)
 
     def wants_status(self, status: int) -> bool:
         """Whether a response of this status is to be tried again."""
@@ -112,18 +197,24 @@ def effective_policy(configured: RetryPolicy | None, headers: RequestHeaders) ->
         policy = _with_wishes(configured or RetryPolicy(), index)
         for name in _WISHES.intersection(index):
             headers.remove(name)
-    return policy if policy is not None and policy.retry_on else None
+    if policy is None or not policy.retry_on:
+        return None
+    wanted = policy.retriable_request_headers
+    return policy if not wanted or any(matcher.matches(headers) for matcher in wanted) else None
 
 
 def _with_wishes(policy: RetryPolicy, index: Mapping[bytes, bytes]) -> RetryPolicy:
-    conditions = {item.strip() for item in index.get(b"x-envoy-retry-on", b"").decode("latin-1").split(",")}
+    wishes = index.get(b"x-envoy-retry-on", b"") + b"," + index.get(b"x-envoy-retry-grpc-on", b"")
+    conditions = {item.strip() for item in wishes.decode("latin-1").split(",")}
     codes = {int(code) for code in index.get(b"x-envoy-retriable-status-codes", b"").split(b",") if _is_number(code)}
     tries = index.get(b"x-envoy-max-retries", b"")
+    names = [name.strip().lower() for name in index.get(b"x-envoy-retriable-header-names", b"").split(b",")]
     return replace(
         policy,
         retry_on=policy.retry_on | (conditions & KNOWN_CONDITIONS),
         retriable_status_codes=policy.retriable_status_codes | codes,
         num_retries=int(tries) if _is_number(tries) else policy.num_retries,
+        retriable_headers=[*policy.retriable_headers, *(HeaderMatcher(name) for name in names if name)],
     )
 
 

@@ -8,12 +8,18 @@ Order of routes: as configured, the first that matches wins.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from envoymesh.http.headers import RequestHeaders, is_grpc
+from envoymesh.http.stream_info import StreamInfo
 from envoymesh.matching.matchers import HeaderMatcher, QueryParameterMatcher, all_match, parse_query
 from envoymesh.metadata import Metadata, joined
+from envoymesh.router.actions.answers import DIRECT_RESPONSE, DirectResponseAction, RedirectAction
+from envoymesh.router.actions.cluster import ClusterAction
+from envoymesh.router.actions.rate_limits import RateLimit
+from envoymesh.router.actions.weighted import WeightedEntry
+from envoymesh.router.authority import split_port
 from envoymesh.router.cors import CorsPolicy, effective_policy
 from envoymesh.router.filter_configs import (
     NO_FILTER_CONFIGS,
@@ -27,79 +33,22 @@ from envoymesh.router.path_index import Run, runs_of
 from envoymesh.router.paths import PathMatcher
 from envoymesh.router.retry import RetryPolicy
 
-
-@dataclass(frozen=True, slots=True)
-class ClusterAction:
-    """`route`: send the request to a cluster.
-
-    Args:
-        timeout: seconds for the whole response; 0 is no limit (`RouteAction.timeout`, default 15 s).
-        idle_timeout: seconds without progress, replaces the connection manager's; None leaves that in force.
-        cluster_not_found_status: answer when the cluster does not exist.
-    """
-
-    cluster: str
-    timeout: float = 15.0
-    idle_timeout: float | None = None
-    cluster_not_found_status: int = 503
-    retry: RetryPolicy | None = None
-    cors: CorsPolicy | None = None
-    mirrors: Sequence[MirrorPolicy] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DirectResponseAction:
-    """`direct_response`: answer here."""
-
-    status: int
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class RedirectAction:
-    """`redirect`: answer with a location (envoy.config.route.v3.RedirectAction). Empty values leave a part as it is."""
-
-    status: int = 301
-    scheme: bytes = b""
-    host: bytes = b""
-    port: int = 0
-    path: bytes = b""
-    prefix_rewrite: bytes | None = None
-    strip_query: bool = False
-
-    def location(self, headers: RequestHeaders, matcher: PathMatcher | None) -> bytes:
-        """The new URI, as Envoy builds it (RouteEntryImplBase::newUri)."""
-        scheme = self.scheme or headers.scheme
-        port = b":%d" % self.port if self.port else b""
-        host = self.host or self._request_host(headers, scheme, port)
-        return scheme + b"://" + host + port + self._new_path(headers.path, matcher)
-
-    def _request_host(self, headers: RequestHeaders, scheme: bytes, port: bytes) -> bytes:
-        host = headers.authority or b""
-        bare, port_in_host = split_port(host)
-        if not port_in_host:
-            return host
-        was = headers.get(b"x-forwarded-proto") or headers.scheme
-        default = b":443" if was == b"https" else b":80"
-        drop = bool(port) or (scheme != was and port_in_host == default)
-        return bare if drop else host
-
-    def _new_path(self, path: bytes, matcher: PathMatcher | None) -> bytes:
-        bare, mark, query = path.partition(b"?")
-        if self.path:
-            bare = self.path
-            mark = b"" if b"?" in bare else mark
-        elif self.prefix_rewrite is not None and matcher is not None:
-            bare = matcher.rewritten(bare, self.prefix_rewrite)
-        if self.strip_query or not mark:
-            return bare
-        return bare + mark + query
-
-
 INDEXED_FROM: Final = 4
 """Routes of a virtual host from which on they are looked up by path; fewer are asked one by one as fast."""
 
 Action = ClusterAction | DirectResponseAction | RedirectAction
+
+__all__ = [
+    "DIRECT_RESPONSE",
+    "Action",
+    "ClusterAction",
+    "DirectResponseAction",
+    "RedirectAction",
+    "Route",
+    "RouteTable",
+    "VirtualHost",
+    "split_port",
+]
 
 
 @dataclass(slots=True)
@@ -115,6 +64,10 @@ class Route:
         own_filter_configs: this level's settings of HTTP filters.
         filter_configs: those of all levels by the filter's name, the most specific one last.
         disabled_filters: whether a filter takes part, by its name, where any level says so.
+        entry: the weighted cluster that this variant of a route stands for.
+        variants: of a route with weighted clusters, one for each of them.
+        chooses_cluster: the request decides on the cluster: `with_cluster` gives the route to take.
+        changes_requests: there is something to do to the headers of a request that is sent upstream.
     """
 
     name: str
@@ -132,7 +85,38 @@ class Route:
     mirrors: Sequence[MirrorPolicy] = field(default=(), repr=False, compare=False)
     filter_configs: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False, compare=False)
     disabled_filters: Mapping[str, bool] = field(default_factory=dict, repr=False, compare=False)
+    entry: WeightedEntry | None = field(default=None, repr=False, compare=False)
+    variants: Sequence[Route] = field(default=(), repr=False, compare=False)
+    chooses_cluster: bool = field(default=False, repr=False, compare=False)
+    changes_requests: bool = field(default=False, repr=False, compare=False)
     virtual_host: VirtualHost = field(init=False, repr=False, compare=False)  # set by it
+
+    def __post_init__(self) -> None:
+        action = self.action
+        if isinstance(action, ClusterAction):
+            self.chooses_cluster = action.weighted is not None or bool(action.cluster_header)
+
+    def with_cluster(self, headers: RequestHeaders, info: StreamInfo) -> Route | None:
+        """This route as it is for a request that decides on the cluster; None where no weighted cluster has weight."""
+        action = self.action
+        if not isinstance(action, ClusterAction):
+            return self
+        if action.weighted is not None:
+            place = action.weighted.pick(headers, info)
+            return None if place < 0 else self.variants[place].with_cluster(headers, info)
+        if action.cluster_header:
+            name = headers.get(action.cluster_header) or b""
+            return _variant(self, replace(action, cluster=name.decode("latin-1"), cluster_header=b""), self.entry)
+        return self
+
+    @property
+    def rate_limits(self) -> Sequence[RateLimit]:
+        """Those of the action; and those of the virtual host where the action has none, or wants both."""
+        action, of_host = self.action, self.virtual_host.rate_limits
+        if not isinstance(action, ClusterAction) or not action.rate_limits:
+            return of_host
+        own = action.rate_limits
+        return [*own, *of_host] if action.include_virtual_host_rate_limits else own
 
     def matches(self, headers: RequestHeaders, path: bytes) -> bool:
         """Whether a request takes this route; `path` is without the query."""
@@ -165,12 +149,14 @@ class VirtualHost:
     retry: RetryPolicy | None = None
     include_request_attempt_count: bool = False
     include_attempt_count_in_response: bool = False
+    include_is_timeout_retry_header: bool = False
     header_parsers: HeaderParsers = NO_HEADER_PARSERS
     own_filter_configs: FilterConfigs = field(default_factory=dict)
     own_cors: CorsPolicy | None = None
     own_mirrors: Sequence[MirrorPolicy] = ()
     metadata: Metadata | None = None
     tls_redirect: Route | None = None
+    rate_limits: Sequence[RateLimit] = ()
     # Empty where asking route by route is as good.
     _runs: tuple[Run, ...] = field(default=(), init=False, repr=False, compare=False)
 
@@ -260,7 +246,9 @@ class RouteTable:
                 _order_parsers(route, levels[::-1] if most_specific_wins else levels)
                 if isinstance(route.action, ClusterAction):
                     route.mirrors = route.action.mirrors or host.own_mirrors or mirrors
-                _resolve_filter_configs(route, [filter_configs, host.own_filter_configs, route.own_filter_configs])
+                configs = [filter_configs, host.own_filter_configs, route.own_filter_configs]
+                _resolve_filter_configs(route, configs)
+                _make_variants(route, configs)
 
     def _add(
         self, domain: bytes, host: VirtualHost, suffixes: dict[bytes, VirtualHost], prefixes: dict[bytes, VirtualHost]
@@ -307,21 +295,56 @@ class RouteTable:
     @property
     def chooses_filters(self) -> bool:
         """Whether any route says which filters take part."""
-        return any(route.disabled_filters for route in self.routes())
+        return any(route.disabled_filters for route in self._variants())
 
     @property
     def configured_filters(self) -> set[str]:
         """Names of the filters that any route has something to say of."""
-        return {name for route in self.routes() for name in route.disabled_filters}
+        return {name for route in self._variants() for name in route.disabled_filters}
+
+    def _variants(self) -> list[Route]:
+        """All routes, each with its variants."""
+        return [each for route in self.routes() for each in (route, *route.variants)]
 
     def routes(self) -> list[Route]:
         """All routes of all virtual hosts, for checks and dumps."""
         return [route for host in self.virtual_hosts for route in host.routes]
 
 
+def _variant(route: Route, action: ClusterAction, entry: WeightedEntry | None) -> Route:
+    """A route that has matched, with another action."""
+    made = Route(route.name, route.path, action, metadata=route.metadata, entry=entry)
+    made.virtual_host = route.virtual_host
+    made.request_parsers, made.response_parsers = route.request_parsers, route.response_parsers
+    made.filter_configs, made.disabled_filters = route.filter_configs, route.disabled_filters
+    made.cors, made.mirrors = route.cors, route.mirrors
+    made.changes_requests = route.changes_requests
+    return made
+
+
+def _make_variants(route: Route, levels: Sequence[FilterConfigs]) -> None:
+    """Make a route for each weighted cluster: its own level is the most specific one, its headers come first."""
+    action = route.action
+    if not isinstance(action, ClusterAction) or action.weighted is None:
+        return
+    variants = []
+    for entry in action.weighted.entries:
+        to_entry = replace(action, cluster=entry.cluster, cluster_header=entry.cluster_header, weighted=None)
+        made = _variant(route, to_entry, entry)
+        if entry.header_parsers.response:
+            made.response_parsers = (entry.header_parsers.response, *route.response_parsers)
+        made.changes_requests |= bool(entry.host_rewrite or entry.header_parsers.request)
+        _resolve_filter_configs(made, [*levels, entry.filter_configs])
+        variants.append(made)
+    route.variants = variants
+
+
 def _order_parsers(route: Route, levels: Sequence[HeaderParsers]) -> None:
     route.request_parsers = tuple(each.request for each in levels if each.request)
     route.response_parsers = tuple(each.response for each in levels if each.response)
+    action = route.action
+    rewrites = action.rewrites if isinstance(action, ClusterAction) else None
+    route.changes_requests = bool(route.request_parsers) or rewrites is not None
 
 
 def _resolve_filter_configs(route: Route, levels: Sequence[FilterConfigs]) -> None:
@@ -333,13 +356,3 @@ def _resolve_filter_configs(route: Route, levels: Sequence[FilterConfigs]) -> No
 
 def _longest_first(group: dict[bytes, VirtualHost]) -> list[tuple[bytes, VirtualHost]]:
     return sorted(group.items(), key=lambda item: -len(item[0]))
-
-
-def split_port(host: bytes) -> tuple[bytes, bytes]:
-    """Split ``name:80`` into (``name``, ``:80``); the second is empty without a port. IPv6 literals keep brackets."""
-    colon = host.rfind(b":")
-    if colon < 0 or not host[colon + 1 :].isdigit():
-        return host, b""
-    if b":" in host[:colon] and not host.startswith(b"["):
-        return host, b""
-    return host[:colon], host[colon:]

@@ -344,6 +344,9 @@ class AsyncStream(UpstreamRequestOwner):
     def on_per_try_timeout(self, request: UpstreamRequest) -> None:
         """Nobody asks for one."""
 
+    def on_per_try_idle_timeout(self, request: UpstreamRequest) -> None:
+        """Nobody asks for one."""
+
     def pause_request(self) -> None:
         """The upstream is slower than the owner."""
         self._cluster.stats.upstream_flow_control_backed_up_total.inc()

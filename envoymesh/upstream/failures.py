@@ -69,6 +69,9 @@ RESPONSE_TIMEOUT: Final = UpstreamFailure(
 PER_TRY_TIMEOUT: Final = UpstreamFailure(
     504, b"upstream request timeout", ResponseFlag.UPSTREAM_REQUEST_TIMEOUT, "upstream_per_try_timeout"
 )
+PER_TRY_IDLE_TIMEOUT: Final = UpstreamFailure(
+    504, b"upstream request timeout", ResponseFlag.UPSTREAM_REQUEST_TIMEOUT, "upstream_per_try_idle_timeout"
+)
 RETRY_BUFFER_EXCEEDED: Final = UpstreamFailure(
     507,
     b"exceeded request buffer limit while retrying upstream",

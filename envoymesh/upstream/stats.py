@@ -74,6 +74,8 @@ class ClusterStats(StatsStruct):
     upstream_flow_control_paused_reading_total: Counter
     upstream_flow_control_resumed_reading_total: Counter
     upstream_rq_maintenance_mode: Counter
+    upstream_internal_redirect_failed_total: Counter
+    upstream_internal_redirect_succeeded_total: Counter
     upstream_rq_active: Gauge
     upstream_rq_active_overflow: Counter
     upstream_rq_cancelled: Counter
@@ -83,9 +85,11 @@ class ClusterStats(StatsStruct):
     upstream_rq_pending_overflow: Counter
     upstream_rq_pending_total: Counter
     upstream_rq_per_cx: Histogram
+    upstream_rq_per_try_idle_timeout: Counter
     upstream_rq_per_try_timeout: Counter
     upstream_rq_retry: Counter
     upstream_rq_retry_backoff_exponential: Counter
+    upstream_rq_retry_backoff_ratelimited: Counter
     upstream_rq_retry_limit_exceeded: Counter
     upstream_rq_retry_overflow: Counter
     upstream_rq_retry_success: Counter
@@ -97,8 +101,8 @@ class ClusterStats(StatsStruct):
 
 @stats_struct
 class UnusedClusterStats(ConstantStats):
-    """EDS, `upstream_bind_config`, zone-aware and subset balancing, ORIGINAL_DST, HTTP/3, preconnecting, internal
-    redirects and the like."""
+    """EDS, `upstream_bind_config`, zone-aware and subset balancing, ORIGINAL_DST, HTTP/3, preconnecting and
+    the like."""
 
     assignment_stale: Counter
     assignment_timeout_received: Counter
@@ -124,13 +128,9 @@ class UnusedClusterStats(ConstantStats):
     upstream_cx_pool_overflow: Counter
     upstream_cx_preconnect_skipped: Counter
     upstream_http3_broken: Counter
-    upstream_internal_redirect_failed_total: Counter
-    upstream_internal_redirect_succeeded_total: Counter
     upstream_queue_overloaded: Gauge
     upstream_rq_0rtt: Counter
     upstream_rq_max_duration_reached: Counter
-    upstream_rq_per_try_idle_timeout: Counter
-    upstream_rq_retry_backoff_ratelimited: Counter
     upstream_rq_rx_reset_no_error: Counter
     version: Gauge
 

@@ -10,10 +10,17 @@ from envoymesh.http.headers import RequestHeaders
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds; 0 is no limit."""
+    """Seconds; 0 is no limit.
+
+    Args:
+        tells_grpc: the upstream is told in grpc-timeout, too.
+        per_try_idle: without progress of one try.
+    """
 
     overall: float
     per_try: float
+    tells_grpc: bool = False
+    per_try_idle: float = 0.0
 
 
 def set_expected_timeout(headers: RequestHeaders, timeouts: Timeouts, elapsed: float = 0.0) -> None:
@@ -21,13 +28,13 @@ def set_expected_timeout(headers: RequestHeaders, timeouts: Timeouts, elapsed: f
 
     `elapsed` is how many seconds of the overall timeout are over: earlier tries have used them.
     """
-    expected = _expected(timeouts.overall, timeouts.per_try, int(elapsed * 1000))
+    expected = expected_timeout(timeouts.overall, timeouts.per_try, int(elapsed * 1000))
     if expected:
         headers.set(b"x-envoy-expected-rq-timeout-ms", expected)
 
 
 @lru_cache(maxsize=256)
-def _expected(overall: float, per_try: float, elapsed: int) -> bytes:
+def expected_timeout(overall: float, per_try: float, elapsed: int) -> bytes:
     """The header's value, empty without a limit; `elapsed` in milliseconds."""
     expected = round((per_try or overall) * 1000)
     if expected and overall:

@@ -75,6 +75,10 @@ class UpstreamRequestOwner(ExceptionHandler):
         """The try took too long, and was reset."""
 
     @abstractmethod
+    def on_per_try_idle_timeout(self, request: UpstreamRequest) -> None:
+        """Nothing came for the try's idle timeout; it has been reset."""
+
+    @abstractmethod
     def pause_request(self) -> None:
         """Counted: the upstream's write buffer, or what waits for a stream, is full. Send no more of the request."""
 
@@ -107,9 +111,11 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         "_encoder",
         "_end_stream",
         "_headers",
+        "_idle_timer",
         "_info",
         "_is_http2",
         "_owner",
+        "_per_try_idle_timeout",
         "_per_try_timeout",
         "_per_try_timer",
         "_request_ended",
@@ -132,12 +138,14 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         headers: RequestHeaders,
         end_stream: bool,
         per_try_timeout: float,
+        per_try_idle_timeout: float = 0.0,
     ) -> None:
         self._owner = owner
         self._cluster = cluster
         self._info = info
         self._dispatcher = dispatcher
         self._per_try_timeout = per_try_timeout
+        self._per_try_idle_timeout = per_try_idle_timeout
         self.host: Host | None = host
         self._headers = headers
         self._end_stream = end_stream
@@ -148,6 +156,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         self._is_http2 = False
         self._cancellable: Cancellable | None = None
         self._per_try_timer: Timer | None = None
+        self._idle_timer: Timer | None = None
         self._request_paused = 0
         self._request_ended = False
         self._response_ended = False
@@ -168,6 +177,10 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         if seconds and self._encoder is not None and not self.response_started and self._per_try_timer is None:
             self._per_try_timer = self._dispatcher.create_timer(self._on_per_try_timeout, self._owner)
             self._per_try_timer.enable(seconds)
+        idle = self._per_try_idle_timeout
+        if idle and self._encoder is not None and self._idle_timer is None:
+            self._idle_timer = self._dispatcher.create_timer(self._on_per_try_idle_timeout, self._owner)
+            self._idle_timer.enable(idle)
 
     # The request, from the owner
 
@@ -290,6 +303,8 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         self._info.first_upstream_rx = self._dispatcher.now()
         if self._per_try_timer is not None:
             self._per_try_timer.disable()
+        if self._idle_timer is not None:
+            self._idle_timer.enable(self._per_try_idle_timeout)
         if end_stream:
             self._end_response()
         try:
@@ -301,6 +316,8 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         """Part of the response body."""
         if self.done:
             return
+        if self._idle_timer is not None:
+            self._idle_timer.enable(self._per_try_idle_timeout)
         if end_stream:
             self._end_response()
         try:
@@ -427,6 +444,8 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
             self._encoder.set_callbacks(None)
         if self._per_try_timer is not None:
             self._per_try_timer.disable()
+        if self._idle_timer is not None:
+            self._idle_timer.disable()
         while self._request_paused:
             self._request_paused -= 1
             self._owner.resume_request()
@@ -438,3 +457,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
     def _on_per_try_timeout(self) -> None:
         self.reset()
         self._owner.on_per_try_timeout(self)
+
+    def _on_per_try_idle_timeout(self) -> None:
+        self.reset()
+        self._owner.on_per_try_idle_timeout(self)

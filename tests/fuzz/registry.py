@@ -11,6 +11,7 @@ MODULES = {
     "http2": ["http2-server", "http2-client", "hpack"],
     "grpc": ["grpc-frames", "grpc-words"],
     "edge": ["client-hello", "path", "route"],
+    "actions": ["location", "values", "substitution"],
     "texts": ["yaml", "config", "format", "admin"],
 }
 NAMES = [name for names in MODULES.values() for name in names]

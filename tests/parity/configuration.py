@@ -11,6 +11,8 @@ from typing import Any
 
 from tests.integration import exchanges
 from tests.integration.harness import Address, http_listener, static_cluster, to_cluster
+from tests.parity.action_listeners import ACTION_ANSWERS, TABLE, action_listeners, named_cluster
+from tests.parity.action_listeners import RUNTIME_LAYER as WEIGHTS
 from tests.parity.answers import HTTP2_ANSWERS
 from tests.parity.filter_listeners import RUNTIME_LAYER, filter_listeners
 from tests.parity.log_listeners import log_listeners, mutation_routes
@@ -125,9 +127,10 @@ def configuration(places: Places) -> dict[str, Any]:
     own.append(pipe_log_listener(log))
     mutated = {"mutated": False, "mutated-specific": True}
     resources["listeners"] += [http_listener(name, mutation_routes(each)) for name, each in mutated.items()]
-    resources["listeners"] += filter_listeners() + pipe_listeners(log.parent)
-    resources["clusters"] += pipe_clusters(log.parent)
-    made["layered_runtime"] = {"layers": [{"name": "static", "static_layer": RUNTIME_LAYER}]}
+    resources["listeners"] += [*filter_listeners(), *action_listeners(), *pipe_listeners(log.parent)]
+    resources["clusters"] += [named_cluster(http1), *pipe_clusters(log.parent)]
+    layer = {**RUNTIME_LAYER, **WEIGHTS}
+    made["layered_runtime"] = {"layers": [{"name": "static", "static_layer": layer}]}
     for listener in resources["listeners"]:
         for chain in listener["filter_chains"]:
             _complete(chain["filters"][0]["typed_config"])
@@ -136,7 +139,7 @@ def configuration(places: Places) -> dict[str, Any]:
 
 
 def _complete(manager: dict[str, Any]) -> None:
-    if manager["route_config"].get("name") not in ("mutations", "filters", "pipes"):
+    if manager["route_config"].get("name") not in ("mutations", "filters", "pipes", TABLE):
         manager["route_config"] = _with_more_routes(manager["route_config"])
     manager["delayed_close_timeout"] = "0.05s"
     manager.pop("access_log", None)  # the exchanges' own; the setup puts in the one that is compared
@@ -200,6 +203,10 @@ def _by_name(route_config: dict[str, Any], certificates: Path) -> dict[str, Any]
 COMMON = Setup(
     "common",
     configuration,
-    {"http1": partial(Recorder, exchanges.ANSWERS), "http2": partial(Http2Recorder, HTTP2_ANSWERS), "dead": Refusing},
+    {
+        "http1": partial(Recorder, {**exchanges.ANSWERS, **ACTION_ANSWERS}),
+        "http2": partial(Http2Recorder, HTTP2_ANSWERS),
+        "dead": Refusing,
+    },
 )
 """The setup of cases that name none."""

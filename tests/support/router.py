@@ -197,6 +197,8 @@ class FakeClient(stands_for(StreamDecoderFilterCallbacks)):
         self.paused = 0
         self.idle_timeout: float | None = None
         self.watermarks: list[Any] = []
+        self.stream_duration: list[float | None] = []
+        self.recreated: tuple[int, bytes] | None = None
 
     def create_timer(self, callback: Callable[[], None]) -> Any:
         return self.dispatcher.create_timer(callback, self)
@@ -252,6 +254,18 @@ class FakeClient(stands_for(StreamDecoderFilterCallbacks)):
     def set_idle_timeout(self, seconds: float) -> None:
         self.idle_timeout = seconds
 
+    max_stream_duration = 0.0
+
+    def set_max_stream_duration(self, seconds: float | None) -> None:
+        self.stream_duration.append(seconds)
+
+    def clear_route_cache(self) -> None:
+        self.route = self._bench.route_of(self._bench.filter.request_headers)
+
+    def recreate_stream(self, response: ResponseHeaders, body: bytes) -> None:
+        self.recreated = (response.status, body)
+        self._bench.destroy()
+
     def add_downstream_watermark_callbacks(self, callbacks: Any) -> None:
         self.watermarks.append(callbacks)
 
@@ -288,6 +302,7 @@ class RouterBench:
             route = Route("r", None, action)
             RouteTable("t", [VirtualHost("v", [b"*"], [route], **virtual_host)])
         self.client = FakeClient(self, route, limit)
+        self.route_of: Callable[[RequestHeaders], Route | None] = lambda headers: route
         self.info = self.client.stream_info
         self.settings = RouterFilterConfig(
             self,  # type: ignore[arg-type]  # has the one method asked

@@ -113,6 +113,19 @@ class FilterChainStream(ExceptionHandler):
     def set_idle_timeout(self, seconds: float) -> None:
         """Replace stream_idle_timeout."""
 
+    @property
+    @abstractmethod
+    def max_stream_duration(self) -> float:
+        """The connection manager's `max_stream_duration` in seconds; 0 is no limit."""
+
+    @abstractmethod
+    def set_max_stream_duration(self, seconds: float | None) -> None:
+        """Replace max_stream_duration; None is no limit."""
+
+    @abstractmethod
+    def recreate_stream(self, response: ResponseHeaders, body: bytes) -> None:
+        """Begin again with the request as it is now."""
+
     @abstractmethod
     def set_buffer_limit(self, limit: int) -> None:
         """Replace `buffer_limit`."""
@@ -429,6 +442,16 @@ class DecoderHandle(FilterHandle, StreamDecoderFilterCallbacks):
 
     def set_idle_timeout(self, seconds: float) -> None:
         self.stream.set_idle_timeout(seconds)
+
+    @property
+    def max_stream_duration(self) -> float:
+        return self.stream.max_stream_duration
+
+    def set_max_stream_duration(self, seconds: float | None) -> None:
+        self.stream.set_max_stream_duration(seconds)
+
+    def recreate_stream(self, response: ResponseHeaders, body: bytes) -> None:
+        self.stream.recreate_stream(response, body)
 
     def add_downstream_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
         self.stream.add_watermark_callbacks(callbacks)

@@ -159,7 +159,7 @@ def check_route(data: bytes) -> None:
     else:
         assert found is next((route for route in host.routes if route.matches(headers, bare)), None)
     if found is not None and isinstance(found.action, RedirectAction):
-        location = found.action.location(headers, found.path)
+        location = found.action.location(headers)
         assert location.startswith((b"http://", b"https://", b"ws://"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.parity.case import Case
 from tests.parity.cases import (
+    actions,
     admin,
     balancing,
     breakers,
@@ -34,6 +35,7 @@ CASES: list[Case] = [
     *mutations.CASES,
     *filters.CASES,
     *pipes.CASES,
+    *actions.CASES,
     *admin.CASES,
     *routing.CASES,
     *mirror.CASES,

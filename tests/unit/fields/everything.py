@@ -100,6 +100,7 @@ def _manager(newer: bool) -> dict[str, Any]:
         "@type": EXT + "filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "m",
         "route_config": _routes(),
+        "local_reply_config": _local_replies(),
         "common_http_protocol_options": EMPTY,
         "http_protocol_options": {"header_key_format": {"proper_case_words": EMPTY}},
         "http2_protocol_options": HTTP2 | dict.fromkeys(HTTP2_INTEGERS[4:], 1) | dict.fromkeys(HTTP2_INTEGERS[:2], 1),
@@ -178,10 +179,16 @@ def _routes() -> dict[str, Any]:
         ]
         for direction in ("request", "response")
     }
-    retry = {"retry_back_off": {"base_interval": "1s"}, "retry_host_predicate": [_previous_hosts()]}
+    retry = {
+        "retry_back_off": {"base_interval": "1s"},
+        "retry_host_predicate": [_previous_hosts()],
+        "retriable_headers": [{"name": "a"}],
+        "retriable_request_headers": [{"name": "a"}],
+        "rate_limited_retry_back_off": {"reset_headers": [{"name": "a"}]},
+    }
     paths: list[dict[str, Any]] = [
         {"prefix": "/a"}, {"path": "/b"}, {"path_separated_prefix": "/c"}, {"safe_regex": REGEX},
-        {"path": "/d"}, {"path": "/e"},
+        {"path": "/d"}, {"path": "/e"}, *({"path": f"/{number}"} for number in range(len(_actions()))),
     ]  # fmt: skip
     bodies = ({"inline_bytes": "YQ=="}, {"filename": __file__}, {"environment_variable": "PATH"})
     actions: list[dict[str, Any]] = [
@@ -189,6 +196,7 @@ def _routes() -> dict[str, Any]:
         {"redirect": {"prefix_rewrite": "/"}},
         {"redirect": {"path_redirect": "/"}},
         *({"direct_response": {"status": 200, "body": body}} for body in bodies),
+        *_actions(),
     ]
     routes = [{"match": path, **action} for path, action in zip(paths, actions, strict=True)]
     routes[0]["match"].update(grpc=EMPTY, headers=_header_matchers(), query_parameters=_query_parameters())
@@ -218,6 +226,77 @@ def _mirrors() -> list[dict[str, Any]]:
     ]  # fmt: skip
     whole = {"cluster": "c", "runtime_fraction": {"default_value": EMPTY}, "request_headers_mutations": changes}
     return [whole, {"cluster_header": "a"}]
+
+
+def _local_replies() -> dict[str, Any]:
+    code = {"status_code_filter": {"comparison": NUMBER}}
+    added = [{"header": {"key": "a", "value": "b"}}]
+    text = {"text_format": "a"}
+    mapper = {"filter": code, "headers_to_add": added, "body": {"inline_string": "a"}, "body_format_override": text}
+    mapper["status_code"] = 200
+    return {"mappers": [mapper], "body_format": text}
+
+
+def _actions() -> list[dict[str, Any]]:
+    """What routes may do besides the plain things."""
+    substitution = {"pattern": REGEX, "substitution": "b"}
+    weighted = {"clusters": [{"name": "c", "weight": 1}, {"cluster_header": "a", "weight": 1}]}
+    kinds: list[dict[str, Any]] = [
+        {"prefix_rewrite": "/", "host_rewrite_literal": "a", "max_stream_duration": EMPTY, "max_grpc_timeout": "1s"},
+        {"regex_rewrite": substitution, "host_rewrite_header": "a"},
+        {"path_rewrite": "/", "host_rewrite": "a"},
+        {"auto_host_rewrite": True},
+        {"host_rewrite_path_regex": substitution, "internal_redirect_policy": {"predicates": _predicates()}},
+        {"hash_policy": _hash_policies(), "rate_limits": _rate_limits()},
+    ]
+    return [
+        *({"route": {"cluster": "c", **kind}} for kind in kinds),
+        {"route": {"weighted_clusters": weighted}},
+        {"route": {"weighted_clusters": {**weighted, "header_name": "a"}}},
+        {"route": {"weighted_clusters": {**weighted, "use_hash_policy": True}}},
+        {"route": {"cluster_header": "a"}},
+        {"redirect": {"regex_rewrite": substitution}},
+        {"direct_response": {"status": 200, "body_format": {"text_format": "a"}}},
+        {"non_forwarding_action": EMPTY},
+        {"filter_action": EMPTY},
+    ]
+
+
+def _predicates() -> list[dict[str, Any]]:
+    kinds = (
+        "allow_listed_routes.v3.AllowListedRoutesConfig", "previous_routes.v3.PreviousRoutesConfig",
+        "safe_cross_scheme.v3.SafeCrossSchemeConfig",
+    )  # fmt: skip
+    return [{"name": kind, "typed_config": {"@type": EXT + "internal_redirect." + kind}} for kind in kinds]
+
+
+def _hash_policies() -> list[dict[str, Any]]:
+    return [
+        {"header": {"header_name": "a", "regex_rewrite": {"pattern": REGEX, "substitution": "b"}}},
+        {"cookie": {"name": "a", "attributes": [{"name": "a"}]}},
+        {"connection_properties": {"source_ip": True}},
+        {"query_parameter": {"name": "a"}},
+        {"filter_state": {"key": "a"}},
+    ]
+
+
+def _rate_limits() -> list[dict[str, Any]]:
+    key = {"key": "a", "path": [{"key": "b"}]}
+    metadata = {"descriptor_key": "a", "metadata_key": key}
+    actions: list[dict[str, Any]] = [
+        {"source_cluster": EMPTY},
+        {"destination_cluster": EMPTY},
+        {"request_headers": {"header_name": "a", "descriptor_key": "b"}},
+        {"query_parameters": {"query_parameter_name": "a", "descriptor_key": "b"}},
+        {"remote_address": EMPTY},
+        {"masked_remote_address": EMPTY},
+        {"generic_key": {"descriptor_value": "a"}},
+        {"header_value_match": {"descriptor_value": "a", "headers": [{"name": "a"}]}},
+        {"query_parameter_value_match": {"descriptor_value": "a", "query_parameters": [{"name": "a"}]}},
+        {"metadata": metadata},
+    ]
+    limit = {"dynamic_metadata": {"metadata_key": key}}
+    return [{"actions": actions, "limit": limit, "hits_addend": {"number": 1}}, {"actions": actions[:1]}]
 
 
 def _previous_hosts() -> dict[str, Any]:

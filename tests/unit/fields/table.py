@@ -25,7 +25,7 @@ UNIT = "tests/unit"
 FILES = (
     *(
         f"{UNIT}/{room}/test_config.py"
-        for room in ("access_loggers", "network", "router", "upstream", "filters/http/router")
+        for room in ("access_loggers", "network", "router", "router/actions", "upstream", "filters/http/router")
     ),
     f"{UNIT}/filters/network/test_registry.py",
     f"{UNIT}/filters/network/tcp_proxy/test_filter.py",

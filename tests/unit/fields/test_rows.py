@@ -24,6 +24,7 @@ from envoymesh.router.table import ClusterAction, DirectResponseAction, RouteTab
 from envoymesh.server.config import read_bootstrap, read_runtime_layers
 from envoymesh.upstream.config import read_cluster
 from tests.support.fakes import FakeRuntime
+from tests.support.logged import full
 
 MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 TLS = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
@@ -535,3 +536,30 @@ def test_a_plain_socket_by_its_name() -> None:
     assert read_upstream_socket(reader(kind, {"name": "envoy.transport_sockets.raw_buffer"})) is None
     with pytest.raises(ConfigError):
         read_upstream_socket(reader(kind, {"name": "another"}))
+
+
+def test_local_replies_mapped() -> None:
+    code = {"status_code_filter": {"comparison": {"value": {"default_value": 404, "runtime_key": "k"}}}}
+    mapper = {
+        "filter": code, "status_code": 299, "body": {"inline_string": "b"},
+        "body_format_override": {"text_format_source": {"inline_string": "own"}},
+        "headers_to_add": [{"header": {"key": "a", "value": "b"}}],
+    }  # fmt: skip
+    body_format = {"text_format_source": {"inline_string": "all"}, "content_type": "a/b"}
+    mapping = manager(
+        local_reply_config={"mappers": [mapper, {"filter": code}], "body_format": body_format}
+    ).local_reply
+    assert mapping is not None
+    one, two = mapping.mappers
+    context = full(response_code=404)
+    assert one.wanted(context)
+    assert not one.wanted(full(response_code=200))
+    assert (one.status, one.body, [each.name for each in one.headers.to_add]) == (299, b"b", [b"a"])
+    assert one.body_format is not None
+    assert one.body_format.format(context, b"") == b"own"
+    assert (two.status, two.body, two.body_format, list(two.headers.to_add)) == (None, None, None, [])
+    assert (mapping.body_format.format(context, b""), mapping.body_format.content_type) == (b"all", b"a/b")
+    assert manager().local_reply is None
+    plain = manager(local_reply_config={}).local_reply
+    assert plain is not None
+    assert plain.body_format.format(context, b"body") == b"body"

@@ -91,7 +91,7 @@ def test_direct_responses_and_redirects() -> None:
         "strip_query": True,
     }
     assert only({"match": {"prefix": "/"}, "redirect": {**fields, "strip_query": True}}).action == RedirectAction(
-        301, b"https", b"h", 1, b"/p", None, True
+        301, b"https", b"h", 1, b"/p", b"", True
     )
     rewrite = {"prefix_rewrite": "/n", "scheme_redirect": "ftp", "response_code": "SEE_OTHER"}
     assert only({"match": {"prefix": "/"}, "redirect": rewrite}).action == RedirectAction(
@@ -118,8 +118,6 @@ ROUTE = "route_config.virtual_hosts[0].routes[0]"
 @pytest.mark.parametrize(
     ("route", "path"),
     [
-        ({"match": {"prefix": "/"}, "route": {"cluster_header": "x"}}, f"{ROUTE}.route.cluster_header"),
-        ({"match": {"prefix": "/"}, "non_forwarding_action": {}}, f"{ROUTE}.non_forwarding_action"),
         ({"match": {"connect_matcher": {}}, **DIRECT}, f"{ROUTE}.match.connect_matcher"),
         ({"match": {"safe_regex": {"regex": "a("}}, **DIRECT}, f"{ROUTE}.match.safe_regex.regex"),
         ({"match": {"prefix": "/", "tls_context": {"presented": True}}, **DIRECT}, f"{ROUTE}.match.tls_context"),

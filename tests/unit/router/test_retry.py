@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envoymesh.http.headers import RequestHeaders, ResponseHeaders
-from envoymesh.router.retry import KNOWN_CONDITIONS, RetryPolicy, effective_policy, was_rate_limited
+from envoymesh.matching.matchers import HeaderMatcher, StringMatcher
+from envoymesh.router.retry import (
+    KNOWN_CONDITIONS,
+    RateLimitedBackOff,
+    ResetHeader,
+    RetryPolicy,
+    effective_policy,
+    was_rate_limited,
+)
 
 END = {"refused": False, "connect_failure": False, "overflow": False, "request_started": True}
 
@@ -132,3 +140,80 @@ def test_a_number_alone_starts_no_retries() -> None:
 def test_rate_limited() -> None:
     assert was_rate_limited(ResponseHeaders(503, [(b"x-envoy-ratelimited", b"true")]))
     assert not was_rate_limited(ResponseHeaders(503))
+
+
+def response(status: int = 200, **fields: str) -> ResponseHeaders:
+    return ResponseHeaders(
+        status, [(name.replace("_", "-").encode(), value.encode()) for name, value in fields.items()]
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [("cancelled", "1"), ("deadline-exceeded", "4"), ("resource-exhausted", "8"), ("internal", "13"),
+     ("unavailable", "14")],
+)  # fmt: skip
+def test_grpc_statuses(condition: str, status: str) -> None:
+    wanted = [each for each in map(str, range(17)) if policy(condition).wants_response(response(grpc_status=each))]
+    assert wanted == [status]
+    assert not policy(condition).wants_response(response())
+
+
+def test_a_rate_limited_response_only_where_that_is_asked_for() -> None:
+    limited = response(503, x_envoy_ratelimited="true")
+    assert not policy("5xx").wants_response(limited)
+    assert policy("envoy-ratelimited").wants_response(limited)
+    assert policy("5xx").wants_response(response(503))
+
+
+@pytest.mark.parametrize(
+    ("matcher", "wanted"),
+    [
+        (HeaderMatcher(b"x-again"), True),
+        (HeaderMatcher(b"x-other"), False),
+        (HeaderMatcher(b"x-again", StringMatcher("exact", b"yes")), True),
+        (HeaderMatcher(b":status", StringMatcher("exact", b"200")), True),
+        (HeaderMatcher(b":status", StringMatcher("prefix", b"5")), False),
+    ],
+)
+def test_headers_of_responses(matcher: HeaderMatcher, wanted: bool) -> None:
+    headers = response(x_again="yes")
+    assert policy("retriable-headers", retriable_headers=[matcher]).wants_response(headers) is wanted
+    assert not policy("5xx", retriable_headers=[matcher]).wants_response(headers)
+
+
+def test_only_some_requests_are_tried_again() -> None:
+    configured = policy("5xx", retriable_request_headers=[HeaderMatcher(b"x-a"), HeaderMatcher(b"x-b")])
+    assert effective_policy(configured, request(x_b="1")) is configured
+    assert effective_policy(configured, request(x_c="1")) is None
+    assert effective_policy(configured, request(x_c="1", x_envoy_retry_on="5xx")) is None
+
+
+def test_wishes_of_grpc_clients_and_of_headers() -> None:
+    headers = request(x_envoy_retry_grpc_on="unavailable, nothing", x_envoy_retriable_header_names="X-One, x-two,")
+    wished = effective_policy(None, headers)
+    assert wished is not None
+    assert wished.retry_on == {"unavailable"}
+    assert [matcher.name for matcher in wished.retriable_headers] == [b"x-one", b"x-two"]
+    assert headers.fields == []
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "seconds"),
+    [
+        (ResetHeader(b"h"), "5", 5.0),
+        (ResetHeader(b"h"), "soon", None),
+        (ResetHeader(b"h"), "11", None),
+        (ResetHeader(b"other"), "5", None),
+        (ResetHeader(b"h", True), "1005", 5.0),
+        (ResetHeader(b"h", True), "1000", None),
+        (ResetHeader(b"h", True), "999", None),
+    ],
+)
+def test_when_to_come_back(header: ResetHeader, value: str, seconds: float | None) -> None:
+    assert RateLimitedBackOff([header], 10.0).interval(response(h=value), 1000.5) == seconds
+
+
+def test_the_first_answer_that_can_be_obeyed() -> None:
+    back_off = RateLimitedBackOff([ResetHeader(b"a"), ResetHeader(b"b"), ResetHeader(b"c")], 10.0)
+    assert back_off.interval(response(a="99", b="2", c="1"), 0.0) == 2.0

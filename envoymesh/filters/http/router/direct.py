@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from envoymesh.filters.http.router.headers import rewrite_path_header
 from envoymesh.filters.http.router.settings import RouterFilterConfig
+from envoymesh.formatter import FormatterContext
 from envoymesh.http.filter import StreamDecoderFilterCallbacks
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.stream_info import ResponseFlag
-from envoymesh.router.table import DirectResponseAction, RedirectAction, Route
+from envoymesh.router.table import DIRECT_RESPONSE, DirectResponseAction, RedirectAction, Route
 
 
 def answer_no_route(config: RouterFilterConfig, callbacks: StreamDecoderFilterCallbacks) -> None:
@@ -28,10 +29,25 @@ def answer_directly(
     # Envoy answers redirects as direct responses, and counts them so.
     config.stats.rq_direct_response.inc()
     if isinstance(action, DirectResponseAction):
-        callbacks.send_local_reply(action.status, action.body, "direct_response")
+        _answer(callbacks, action, headers)
         return
-    location = action.location(headers, route.path)
-    rewrite_path_header(route, action, headers, config.suppress_envoy_headers)
+    now = callbacks.dispatcher.now()
+    rewrite_path_header(route, action, headers, callbacks.stream_info, now, config.suppress_envoy_headers)
+    location = action.location(headers)
     callbacks.send_local_reply(
-        action.status, b"", "direct_response", lambda response: response.set(b"location", location)
+        action.status, b"", DIRECT_RESPONSE, lambda response: response.set(b"location", location)
+    )
+
+
+def _answer(callbacks: StreamDecoderFilterCallbacks, action: DirectResponseAction, headers: RequestHeaders) -> None:
+    body, body_format = action.body, action.body_format
+    if body_format is not None:
+        context = FormatterContext(callbacks.stream_info, headers, None, None, callbacks.dispatcher.now())
+        body = body_format.format(context, body)
+    if not action.has_location:
+        callbacks.send_local_reply(action.status, body, DIRECT_RESPONSE)
+        return
+    location = RedirectAction().location(headers)
+    callbacks.send_local_reply(
+        action.status, body, DIRECT_RESPONSE, lambda response: response.set(b"location", location)
     )

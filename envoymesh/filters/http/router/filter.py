@@ -12,11 +12,13 @@ Rules of this module:
 from __future__ import annotations
 
 from envoymesh.filters.http.router.direct import answer_directly, answer_no_route
+from envoymesh.filters.http.router.hash_context import HashContext, HashedRequest
 from envoymesh.filters.http.router.headers import finalize_request_headers, finalize_response_headers
+from envoymesh.filters.http.router.redirect_follower import RedirectFollower
 from envoymesh.filters.http.router.retry_state import RetryState
 from envoymesh.filters.http.router.settings import RouterFilterConfig
 from envoymesh.filters.http.router.shadow_writer import ShadowStream, start_shadows
-from envoymesh.filters.http.router.timeouts import final_timeouts
+from envoymesh.filters.http.router.timeouts import final_timeouts, tell_grpc_timeout
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.filter import (
     FilterDataStatus,
@@ -29,9 +31,11 @@ from envoymesh.http.filter import (
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders, is_grpc
 from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.network.api import Dispatcher, Timer
+from envoymesh.router.actions.hash_policy import CookieHash, new_cookie_value
 from envoymesh.router.retry import effective_policy
 from envoymesh.router.table import ClusterAction, Route
 from envoymesh.upstream import failures
+from envoymesh.upstream.api import LoadBalancerContext
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.failures import UpstreamFailure
 from envoymesh.upstream.host import Host
@@ -39,7 +43,7 @@ from envoymesh.upstream.timeouts import Timeouts, set_expected_timeout
 from envoymesh.upstream.upstream_request import UpstreamRequest, UpstreamRequestOwner
 
 
-class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
+class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, HashedRequest):
     """One request on its way to an upstream.
 
     Attributes:
@@ -48,8 +52,11 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
     """
 
     __slots__ = (
+        "_action",
+        "_context",
         "_downstream_complete_at",
         "_end_stream",
+        "_follower",
         "_headers",
         "_is_grpc",
         "_request",
@@ -57,7 +64,9 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
         "_response_timer",
         "_retry",
         "_route",
+        "_set_cookies",
         "_shadows",
+        "_timed_out",
         "_trailers",
         "buffer_limit",
         "cluster",
@@ -75,9 +84,13 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
         self.config = config
         self._request: UpstreamRequest | None = None
         self._retry: RetryState | None = None
+        self._context: LoadBalancerContext | None = None
+        self._follower: RedirectFollower | None = None
+        self._set_cookies: list[bytes] | None = None
         self._response_timer: Timer | None = None
         self._response_started = False
         self._shadows: list[ShadowStream] | None = None  # those that take the rest of the request, too
+        self._timed_out = False
         self._end_stream = False
         self._trailers: HeaderMap | None = None
         self._downstream_complete_at = 0.0
@@ -91,6 +104,11 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
         self.decoder_callbacks = callbacks
         self.dispatcher: Dispatcher = callbacks.dispatcher
         self.info = callbacks.stream_info
+
+    @property
+    def request_headers(self) -> RequestHeaders:
+        """The request's, as they are sent."""
+        return self._headers
 
     # The request
 
@@ -111,9 +129,11 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
 
     def _forward(self, route: Route, action: ClusterAction, end_stream: bool) -> None:
         self._route = route
+        self._action = action
         cluster = self.config.clusters.get(action.cluster)
         if cluster is None:
             self.config.stats.no_cluster.inc()
+            self.info.upstream_cluster = ""
             self.info.flags |= ResponseFlag.NO_CLUSTER_FOUND
             self.info.upstream_cluster = ""  # logs name clusters that there are
             self.decoder_callbacks.send_local_reply(action.cluster_not_found_status, b"", "cluster_not_found")
@@ -126,13 +146,23 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
             return
         headers = self._headers
         self._is_grpc = is_grpc(headers)
+        if action.stream_duration is not None:
+            callbacks = self.decoder_callbacks
+            callbacks.set_max_stream_duration(action.stream_duration.limit(headers, callbacks.max_stream_duration))
         configured = action.retry or route.virtual_host.retry
         self.timeouts = final_timeouts(action, configured, headers, self.config.respect_expected_rq_timeout)
         policy = effective_policy(configured, headers)
         if action.idle_timeout is not None:
             self.decoder_callbacks.set_idle_timeout(action.idle_timeout)
         if policy is not None:
-            self._retry = RetryState(policy, self.config, cluster, self.decoder_callbacks, self.buffer_limit)
+            self._retry = RetryState(policy, self.config, cluster, self.decoder_callbacks, self, self.buffer_limit)
+            self._context = self._retry
+        elif action.hash_policy is not None:
+            self._context = HashContext(self)
+        if action.internal_redirect is not None:
+            self._follower = RedirectFollower(
+                action.internal_redirect, self.buffer_limit, self.config, self.decoder_callbacks
+            )
         self._end_stream = end_stream
         self._try()
         if route.mirrors:
@@ -146,21 +176,36 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
         info.attempt_count += 1
         if not self.config.suppress_envoy_headers:
             set_expected_timeout(headers, self.timeouts, self._elapsed())
+        if self.timeouts.tells_grpc:
+            tell_grpc_timeout(headers, self.timeouts, self._elapsed())
         if self._route.virtual_host.include_request_attempt_count:
             headers.set(b"x-envoy-attempt-count", b"%d" % info.attempt_count)
-        if self._route.request_parsers and info.attempt_count == 1:
-            finalize_request_headers(self._route, headers, info, self.dispatcher.now())
-        host = self.cluster.choose_host(self._retry)
+        if self._route.changes_requests and info.attempt_count == 1:
+            keep_original = not self.config.suppress_envoy_headers
+            finalize_request_headers(self._route, headers, info, self.dispatcher.now(), keep_original)
+        host = self.cluster.choose_host(self._context)
         if host is None:
             self._fail(failures.NO_HEALTHY_UPSTREAM, None)
             return
         if info.attempt_count > 1:
             info.begin_another_try()
+            if self._route.virtual_host.include_is_timeout_retry_header:
+                headers.set(b"x-envoy-is-timeout-retry", b"true" if self._timed_out else b"false")
         # Logged even if no connection to it comes about in time.
         info.upstream_host = host.address
         info.host_metadata = host.endpoint.metadata
+        if self._route.changes_requests:
+            self._rewrite_host_to(host)
         request = self._request = UpstreamRequest(
-            self, self.cluster, host, info, self.dispatcher, headers, self._end_stream, self.timeouts.per_try
+            self,
+            self.cluster,
+            host,
+            info,
+            self.dispatcher,
+            headers,
+            self._end_stream,
+            self.timeouts.per_try,
+            self.timeouts.per_try_idle,
         )
         if self._retry is not None:
             self._retry.replay(request, host, self._end_stream, self._trailers)
@@ -176,6 +221,23 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
         if shadows and not end_stream:
             self._shadows = shadows
 
+    def _rewrite_host_to(self, host: Host) -> None:
+        """`auto_host_rewrite`: the request is for the host that it is sent to."""
+        rewrites = self._action.rewrites
+        if rewrites is not None and rewrites.auto_host and host.hostname:
+            keep_original = not self.config.suppress_envoy_headers
+            rewrites.set_host(self._headers, host.hostname.encode(), keep_original)
+
+    def hash_key(self) -> int | None:
+        """The route's `hash_policy`, for a balancer that wants it; may give the client a cookie."""
+        policy = self._action.hash_policy
+        return None if policy is None else policy.generate_hash(self._headers, self.info, self._add_cookie)
+
+    def _add_cookie(self, cookie: CookieHash) -> bytes:
+        value = new_cookie_value(self.info)
+        self._set_cookies = [*(self._set_cookies or ()), cookie.set_cookie(value)]
+        return value
+
     def _elapsed(self) -> float:
         """Seconds since the request was complete."""
         return self.dispatcher.now() - self._downstream_complete_at if self.request_complete else 0.0
@@ -183,7 +245,10 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
     def decode_data(self, data: bytes, end_stream: bool) -> FilterDataStatus:
         """Part of the request body."""
         self._end_stream = end_stream
-        if self._retry is not None and not self._retry.keep(data):
+        fits = self._retry is None or self._retry.keep(data)
+        if self._follower is not None and not self._follower.keep(data):
+            fits = False
+        if not fits:
             self._abandon_retries()
         if self._request is not None:
             self._request.send_data(data, end_stream)
@@ -257,6 +322,9 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
         if retry is not None and retry.wants_response(headers):
             self._retry_instead_of(request, headers.status, retry)
             return
+        follower = self._follower
+        if follower is not None and follower.wants(headers) and self._follow(follower, headers):
+            return
         self._charge(headers.status, request.host)
         request.count_headers(headers, end_stream, self._is_grpc)
         if self.request_complete and not self.config.suppress_envoy_headers:
@@ -265,6 +333,9 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
             headers.set(b"x-envoy-attempt-count", b"%d" % self.info.attempt_count)
         if self._route.response_parsers:
             finalize_response_headers(self._route, self._headers, headers, self.info, self.dispatcher.now())
+        if self._set_cookies is not None:
+            for cookie in self._set_cookies:
+                headers.add(b"set-cookie", cookie)
         self._response_started = True
         if end_stream:
             self._on_upstream_complete(request)
@@ -274,11 +345,23 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
 
     def _retry_instead_of(self, request: UpstreamRequest, status: int, retry: RetryState) -> None:
         """Drop a response; the connection goes with it where it cannot be read to its end (HTTP/1)."""
+        self._timed_out = False
         self.cluster.code_stats.charge_retried(status)
         request.count_error()
         self._request = None
         retry.schedule(self._try)
         request.reset()
+
+    def _follow(self, follower: RedirectFollower, headers: ResponseHeaders) -> bool:
+        """Send the request to where the response says, as another stream; this one is over then."""
+        stats = self.cluster.stats
+        followed = self.request_complete and follower.prepare(self._headers, headers)
+        if not followed:
+            stats.upstream_internal_redirect_failed_total.inc()
+            return False
+        stats.upstream_internal_redirect_succeeded_total.inc()
+        self.decoder_callbacks.recreate_stream(headers, follower.body)
+        return True
 
     def _charge(self, status: int, host: Host | None) -> None:
         """Count a response by its code; as in Envoy a host's errors are among what `dynamic_stats` leaves out."""
@@ -316,6 +399,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
         self, request: UpstreamRequest, reason: StreamResetReason, transport_reason: str, request_started: bool
     ) -> None:
         """The try failed: retry it, or tell the client."""
+        self._timed_out = False
         self._request = None
         started = self._response_started
         if not started and self._retry_after(request, reason, request_started):
@@ -381,11 +465,23 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner):
 
     def on_per_try_timeout(self, request: UpstreamRequest) -> None:
         """A try took too long: the next one, if the policy has any left."""
+        self._timed_out = True
         self.cluster.stats.upstream_rq_per_try_timeout.inc()
         request.count_timeout()
         self._request = None
         if not self._retry_after(request, StreamResetReason.LOCAL_RESET, request_started=True):
             self._fail(failures.PER_TRY_TIMEOUT, request.host)
+
+    def on_per_try_idle_timeout(self, request: UpstreamRequest) -> None:
+        """A try went on too slowly: the next one, if the response has not begun and the policy has any left."""
+        self._timed_out = True
+        self.cluster.stats.upstream_rq_per_try_idle_timeout.inc()
+        request.count_timeout()
+        self._request = None
+        if self._response_started:
+            self._cut(failures.PER_TRY_IDLE_TIMEOUT, request)
+        elif not self._retry_after(request, StreamResetReason.LOCAL_RESET, request_started=True):
+            self._fail(failures.PER_TRY_IDLE_TIMEOUT, request.host)
 
     # WatermarkCallbacks: the client is slower than the upstream
 

@@ -8,14 +8,34 @@ from __future__ import annotations
 from envoymesh.formatter import FormatterContext
 from envoymesh.http.headers import RequestHeaders, ResponseHeaders
 from envoymesh.http.stream_info import StreamInfo
-from envoymesh.router.table import RedirectAction, Route
+from envoymesh.router.actions.rewrites import Rewrites, rewrite_path
+from envoymesh.router.table import ClusterAction, RedirectAction, Route
 
 
-def finalize_request_headers(route: Route, headers: RequestHeaders, info: StreamInfo, now: float) -> None:
-    """What the route adds to and removes from the request; `now` is monotonic seconds."""
+def finalize_request_headers(
+    route: Route, headers: RequestHeaders, info: StreamInfo, now: float, keep_original: bool
+) -> None:
+    """What the route changes of the request, its host and its path; `now` is monotonic seconds.
+
+    `keep_original` puts the host and the path that were into x-envoy-original-host and x-envoy-original-path.
+    """
     context = FormatterContext(info, headers, None, None, now)
+    entry = route.entry
+    if entry is not None:
+        entry.header_parsers.request.evaluate_headers(headers, context)
+        if entry.host_rewrite:
+            headers.authority = entry.host_rewrite
     for parser in route.request_parsers:
         parser.evaluate_headers(headers, context)
+    rewrites = rewrites_of(route)
+    if rewrites is not None:
+        rewrites.apply(headers, route.path, context, keep_original)
+
+
+def rewrites_of(route: Route) -> Rewrites | None:
+    """The rewrites of a route that forwards."""
+    action = route.action
+    return action.rewrites if isinstance(action, ClusterAction) else None
 
 
 def finalize_response_headers(
@@ -31,11 +51,12 @@ def finalize_response_headers(
     info.response_code = before
 
 
-def rewrite_path_header(route: Route, action: RedirectAction, headers: RequestHeaders, suppress: bool) -> None:
-    """Logs show the path that a redirect leads to, and the original in x-envoy-original-path unless suppressed."""
-    if action.prefix_rewrite is None or route.path is None:
-        return
-    bare, mark, query = headers.path.partition(b"?")
-    if not suppress:
-        headers.set(b"x-envoy-original-path", headers.path)
-    headers.path = route.path.rewritten(bare, action.prefix_rewrite) + mark + query
+def rewrite_path_header(
+    route: Route, action: RedirectAction, headers: RequestHeaders, info: StreamInfo, now: float, suppress: bool
+) -> None:
+    """The location is made of the rewritten path, and logs show it; the original is in x-envoy-original-path unless
+    suppressed."""
+    rewrite = action.path_rewrite
+    if rewrite is not None:
+        context = FormatterContext(info, headers, None, None, now)
+        rewrite_path(headers, rewrite, route.path, context, not suppress)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from envoymesh.filters.http.router.hash_context import HashedRequest
 from envoymesh.filters.http.router.settings import RouterFilterConfig
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.filter import StreamDecoderFilterCallbacks
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
 from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.network.api import Timer
-from envoymesh.router.retry import RetryPolicy, was_rate_limited
+from envoymesh.router.retry import RetryPolicy
 from envoymesh.upstream.api import LoadBalancerContext
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
@@ -38,6 +39,7 @@ class RetryState(LoadBalancerContext):
     """
 
     __slots__ = (
+        "_asked_interval",
         "_body",
         "_buffer_limit",
         "_callbacks",
@@ -45,6 +47,7 @@ class RetryState(LoadBalancerContext):
         "_config",
         "_holds_resource",
         "_policy",
+        "_request",
         "_retries",
         "_timer",
         "_tried",
@@ -56,18 +59,21 @@ class RetryState(LoadBalancerContext):
         config: RouterFilterConfig,
         cluster: Cluster,
         callbacks: StreamDecoderFilterCallbacks,
+        request: HashedRequest,
         buffer_limit: int,
     ) -> None:
         self._policy = policy
         self._config = config
         self._cluster = cluster
         self._callbacks = callbacks
+        self._request = request
         self._buffer_limit = buffer_limit
         self._body: bytearray | None = None  # bytes only: a client may send them one by one
         self._retries = 0
         self._tried: list[Host] = []
         self._timer: Timer | None = None
         self._holds_resource = False
+        self._asked_interval: float | None = None
 
     def __repr__(self) -> str:
         return f"<RetryState {self._retries}/{self._policy.num_retries} waiting={self.is_waiting}>"
@@ -75,8 +81,8 @@ class RetryState(LoadBalancerContext):
     # LoadBalancerContext
 
     def hash_key(self) -> int | None:
-        """No hash policy here."""
-        return None
+        """The route's `hash_policy`."""
+        return self._request.hash_key()
 
     def should_select_another_host(self, host: Host) -> bool:
         """Whether the balancer should look further (the `previous_hosts` predicate)."""
@@ -110,7 +116,11 @@ class RetryState(LoadBalancerContext):
 
     def wants_response(self, headers: ResponseHeaders) -> bool:
         """Whether to drop this response and try again."""
-        return self._decide(not was_rate_limited(headers) and self._policy.wants_status(headers.status))
+        wanted = self._decide(self._policy.wants_response(headers))
+        back_off = self._policy.rate_limited_back_off
+        if wanted and back_off is not None:
+            self._asked_interval = back_off.interval(headers, self._callbacks.dispatcher.wall_time())
+        return wanted
 
     def wants_reset(self, reason: StreamResetReason, request_started: bool) -> bool:
         """Whether to try again after a try that ended without a response."""
@@ -149,11 +159,19 @@ class RetryState(LoadBalancerContext):
 
     def schedule(self, retry: Callable[[], None]) -> None:
         """Call `retry` after the back-off."""
-        self._cluster.stats.upstream_rq_retry_backoff_exponential.inc()
         if self._timer is None:
             self._timer = self._callbacks.create_timer(retry)
-        default_base = self._config.base_retry_backoff.value / 1000
-        self._timer.enable(self._policy.backoff(self._retries, self._config.random, default_base))
+        self._timer.enable(self._back_off())
+
+    def _back_off(self) -> float:
+        """Seconds to wait: what the response has asked for, else ever longer."""
+        stats, asked, random = self._cluster.stats, self._asked_interval, self._config.random
+        if asked is not None and asked > 0.001:
+            self._asked_interval = None
+            stats.upstream_rq_retry_backoff_ratelimited.inc()
+            return asked * (1 + 0.5 * random())
+        stats.upstream_rq_retry_backoff_exponential.inc()
+        return self._policy.backoff(self._retries, random, self._config.base_retry_backoff.value / 1000)
 
     @property
     def is_waiting(self) -> bool:

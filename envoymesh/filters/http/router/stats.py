@@ -7,14 +7,8 @@ from envoymesh.stats import ConstantStats, Counter, StatsStruct, stats_struct
 
 @stats_struct
 class UnusedRouterStats(ConstantStats):
-    """Internal redirects that are not followed, local replies that an overload makes, and redirects, which Envoy now
-    counts with the direct responses."""
+    """Local replies that an overload makes, and redirects, which Envoy now counts with the direct responses."""
 
-    passthrough_internal_redirect_bad_location: Counter
-    passthrough_internal_redirect_no_route: Counter
-    passthrough_internal_redirect_predicate: Counter
-    passthrough_internal_redirect_too_many_redirects: Counter
-    passthrough_internal_redirect_unsafe_scheme: Counter
     rq_overload_local_reply: Counter
     rq_redirect: Counter
 
@@ -25,6 +19,11 @@ class RouterStats(StatsStruct):
 
     no_cluster: Counter
     no_route: Counter
+    passthrough_internal_redirect_bad_location: Counter
+    passthrough_internal_redirect_no_route: Counter
+    passthrough_internal_redirect_predicate: Counter
+    passthrough_internal_redirect_too_many_redirects: Counter
+    passthrough_internal_redirect_unsafe_scheme: Counter
     rq_direct_response: Counter
     rq_reset_after_downstream_response_started: Counter
     rq_total: Counter

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from envoymesh.http.headers import RequestHeaders
+from envoymesh.http.headers import RequestHeaders, is_grpc
+from envoymesh.router.actions.durations import set_grpc_timeout
 from envoymesh.router.retry import RetryPolicy
 from envoymesh.router.table import ClusterAction
-from envoymesh.upstream.timeouts import Timeouts
+from envoymesh.upstream.timeouts import Timeouts, expected_timeout
 
 _OVERRIDES: Final = frozenset(
     {
@@ -27,13 +28,18 @@ def final_timeouts(
     `policy` is the route's own, `respect_expected` the router's `respect_expected_rq_timeout`.
     """
     index = headers.index
-    overall = action.timeout
-    per_try = policy.per_try_timeout if policy is not None else 0.0
+    overall, of_grpc = action.timeout, False
+    if action.grpc_timeout is not None and is_grpc(headers):
+        overall, of_grpc = action.grpc_timeout.limit(headers), True
+    if action.stream_duration is not None:
+        # As in Envoy, which takes max_stream_duration for the newer word for it, set or not.
+        overall = 0.0
+    per_try, per_try_idle = (0.0, 0.0) if policy is None else (policy.per_try_timeout, policy.per_try_idle_timeout)
     if not _OVERRIDES.isdisjoint(index):
         overall, per_try = _overridden(headers, overall, per_try, respect_expected)
     if overall and per_try >= overall:
         per_try = 0.0
-    return _timeouts(overall, per_try)
+    return _timeouts(overall, per_try, of_grpc, per_try_idle)
 
 
 def _overridden(headers: RequestHeaders, overall: float, per_try: float, respect_expected: bool) -> tuple[float, float]:
@@ -55,3 +61,10 @@ _timeouts: Final = lru_cache(maxsize=256)(Timeouts)
 
 def _milliseconds(text: bytes | None, otherwise: float) -> float:
     return int(text) / 1000 if text is not None and text.isdigit() else otherwise
+
+
+def tell_grpc_timeout(headers: RequestHeaders, timeouts: Timeouts, elapsed: float = 0.0) -> None:
+    """Tell a gRPC upstream the same in grpc-timeout."""
+    expected = expected_timeout(timeouts.overall, timeouts.per_try, int(elapsed * 1000))
+    if expected:
+        set_grpc_timeout(headers, int(expected) / 1000)

@@ -18,7 +18,12 @@ from envoymesh.filters.network.http_connection_manager.header_mutation import (
     mutate_response_headers,
     set_server,
 )
-from envoymesh.filters.network.http_connection_manager.local_reply import make_local_reply, route_headers_first
+from envoymesh.filters.network.http_connection_manager.local_reply import (
+    GRPC_STATUS_OF_DETAILS,
+    make_local_reply,
+    rewrite_of,
+    route_headers_first,
+)
 from envoymesh.filters.network.http_connection_manager.request_checks import Refusal, check_request
 from envoymesh.filters.network.http_connection_manager.request_timers import RequestTimers, TimedStream
 from envoymesh.formatter import FormatterContext
@@ -330,6 +335,8 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
         """The matched route, looked up once."""
         if self._route is _UNMATCHED and self.request_headers is not None:
             route = self.manager.route_table.route(self.request_headers)
+            if route is not None and route.chooses_cluster:
+                route = route.with_cluster(self.request_headers, self.info)
             self._note_route(route)
         return self._route  # type: ignore[return-value]  # _UNMATCHED only without headers, when no filter runs
 
@@ -342,6 +349,57 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
             if isinstance(route.action, ClusterAction):
                 info.upstream_cluster = route.action.cluster
 
+    @property
+    def max_stream_duration(self) -> float:
+        """The connection manager's, in seconds."""
+        return self.manager.settings.max_stream_duration
+
+    def set_max_stream_duration(self, seconds: float | None) -> None:
+        """A route's max_stream_duration; None is no limit."""
+        if self._request_timers is None:
+            if seconds is None:
+                return
+            self._request_timers = RequestTimers(self, self.dispatcher, self.manager.settings, self.manager.stats)
+        self._request_timers.limit_duration(seconds, self.info.start_time)
+
+    def recreate_stream(self, response: ResponseHeaders, body: bytes) -> None:
+        """Follow a redirect: another stream has the request and the client from here."""
+        self.info.response_code = response.status
+        self.response_headers = response
+        self.info.response_code_details = "internal_redirect"
+        self.manager.recreate_stream(self, body)
+
+    def begin_again(self, before: ActiveStream, body: bytes) -> None:
+        """Take the whole request of another stream, whose headers a redirect has changed.
+
+        As in Envoy they have been sanitised; but they are checked again, for their path is new.
+        """
+        headers, trailers, info = before.request_headers, before.request_trailers, self.info
+        assert headers is not None, "a stream that a router has seen"
+        self.request_headers, self.request_trailers = headers, trailers
+        info.protocol = self.encoder.protocol
+        info.trusted_remote = before.info.trusted_remote
+        info.bytes_received = before.info.bytes_received
+        for key, state in (before.info.filter_state or {}).items():
+            if state.lives_with_request():
+                info.set_filter_state(key, state)
+        if self._request_timers is not None:
+            self._request_timers.on_headers()
+        self._on_request_complete()
+        refusal = check_request(
+            headers, self.encoder.protocol, self.manager.settings, self.manager.stats, self.connection.local_address
+        )
+        if refusal is not None:
+            self._refuse(refusal)
+            return
+        chain = self._chain = FilterChain(self, self.manager.filters)
+        chain.decoding.pass_headers(headers, not body and trailers is None)
+        if body and not self.destroyed:
+            info.bytes_received += len(body)
+            chain.decoding.pass_data(body, trailers is None)
+        if trailers is not None and not self.destroyed:
+            chain.decoding.pass_trailers(trailers)
+
     def set_route(self, route: Route | None) -> None:
         """Take this route."""
         self._note_route(route)
@@ -349,6 +407,8 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
     def clear_route_cache(self) -> None:
         """Match again at the next look."""
         self._route = _UNMATCHED
+        self.info.route_name = self.info.upstream_cluster = ""
+        self.info.route_metadata = None
 
     @property
     def proxies_interim(self) -> bool:
@@ -429,10 +489,11 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
         direct = chain is None or self.response_headers is not None
         # A filter in front of the router may answer: the route's headers are for that answer too.
         route = self._route if chain is None else self.route
-        modify_headers = route_headers_first(
-            route, modify_headers, self.info, self.request_headers, self.dispatcher.now()
-        )
-        headers, body = make_local_reply(status, body, self.request_headers, modify_headers)
+        now = self.dispatcher.now()
+        modify_headers = route_headers_first(route, details, modify_headers, self.info, self.request_headers, now)
+        rewrite = rewrite_of(self.manager.settings.local_reply, self.info, self.request_headers, self.dispatcher)
+        grpc_status = GRPC_STATUS_OF_DETAILS.get(details)
+        headers, body = make_local_reply(status, body, self.request_headers, modify_headers, rewrite, grpc_status)
         self.begin_response(headers, details)
         if direct or chain is None:
             self.write_headers(headers, not body)

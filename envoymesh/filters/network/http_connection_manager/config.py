@@ -11,15 +11,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from envoymesh.access_loggers.config import AccessLogContext, read_access_log
+from envoymesh.access_loggers.config import AccessLogContext, read_access_log, read_filter
 from envoymesh.config.reader import Reader
 from envoymesh.filters.network.http_connection_manager.factory import ConnectionManagerFactory
+from envoymesh.filters.network.http_connection_manager.local_reply_mapping import (
+    DEFAULT_FORMAT,
+    LocalReplyMapping,
+    ResponseMapper,
+)
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings, Network
 from envoymesh.filters.network.http_connection_manager.stats import UnusedTracingStats
+from envoymesh.formatter.config import read_body_format
 from envoymesh.http.config import read_http1_options, read_http2_options
 from envoymesh.http.filter_manager.filter_plan import FilterChainFactory, NamedFilter
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.router.config import RouteContext, read_route_table
+from envoymesh.router.header_parser import HeaderParser
+from envoymesh.router.levels.config import read_headers_to_add
 from envoymesh.router.table import ClusterAction, RouteTable
 from envoymesh.runtime import RuntimeReader
 from envoymesh.stats import sanitize
@@ -79,8 +87,10 @@ def check_routes(table: RouteTable, clusters: ClusterManager, reader: Reader) ->
         for j, route in enumerate(host.routes):
             field = f"route_config.virtual_hosts[{i}].routes[{j}].route"
             action = route.action
-            if isinstance(action, ClusterAction) and clusters.get(action.cluster) is None:
-                raise reader.error(f"{field}.cluster", f"route: unknown cluster '{action.cluster}'")
+            for name, what in action.named_clusters if isinstance(action, ClusterAction) else ():
+                if clusters.get(name) is None:
+                    at = f"{field}.cluster" if what == "cluster" else field
+                    raise reader.error(at, f"route: unknown {what} '{name}'")
             for mirror in route.mirrors:
                 if mirror.cluster and clusters.get(mirror.cluster) is None:
                     raise reader.error(field, f"route: unknown shadow cluster '{mirror.cluster}'")
@@ -129,6 +139,7 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
         access_logs=tuple(reader.each("access_log", lambda log: read_access_log(log, context.access_logs))),
         access_log_flush_interval=flushing.interval,
         flush_access_log_on_new_request=flushing.on_new_request,
+        local_reply=_read_local_reply(reader, context),
         http1=read_http1_options(
             reader.message_("http_protocol_options"), common, max_headers_kb=limits.kb, max_headers_count=limits.count
         ),
@@ -165,6 +176,26 @@ def _read_flushing(reader: Reader) -> _Flushing:
         raise options.error("flush_log_on_tunnel_successfully_established", "envoymesh has no tunnels")
     return _Flushing(
         _seconds(options, "access_log_flush_interval", 0.0), options.boolean("flush_access_log_on_new_request")
+    )
+
+
+def _read_local_reply(parent: Reader, context: HttpConfigContext) -> LocalReplyMapping | None:
+    reader = parent.message_("local_reply_config")
+    if reader is None:
+        return None
+    mappers = reader.each("mappers", lambda each: _read_response_mapper(each, context))
+    body_format = reader.message_("body_format")
+    return LocalReplyMapping(mappers, DEFAULT_FORMAT if body_format is None else read_body_format(body_format))
+
+
+def _read_response_mapper(reader: Reader, context: HttpConfigContext) -> ResponseMapper:
+    body_format = reader.message_("body_format_override")
+    return ResponseMapper(
+        wanted=read_filter(reader.required("filter"), context.access_logs),
+        status=reader.integer("status_code") if reader.has("status_code") else None,
+        body=reader.data_source("body") if reader.has("body") else None,
+        body_format=None if body_format is None else read_body_format(body_format),
+        headers=HeaderParser(read_headers_to_add(reader, "headers_to_add")),
     )
 
 

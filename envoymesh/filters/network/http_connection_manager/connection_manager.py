@@ -251,6 +251,9 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
 
     def new_stream(self, encoder: ResponseEncoder) -> RequestDecoder:
         """A request begins."""
+        return self._add_stream(encoder)
+
+    def _add_stream(self, encoder: ResponseEncoder) -> ActiveStream:
         stats = self.stats
         stats.downstream_rq_total.inc()
         stats.downstream_rq_active.inc()
@@ -263,6 +266,16 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
         stream = ActiveStream(self, encoder, self._context.next_stream_id())
         self._streams.add(stream)
         return stream
+
+    def recreate_stream(self, old: ActiveStream, body: bytes) -> None:
+        """Begin a stream anew, for a request that is complete: the old one is over for all but the client."""
+        stream = self._add_stream(old.encoder)
+        old.destroyed = ENDED
+        self._finish(old)
+        try:
+            stream.begin_again(old, body)
+        except Exception as error:  # noqa: BLE001 one stream's fault is one stream's
+            stream.on_exception("a redirected request's beginning", error)
 
     def on_go_away(self, error_code: int) -> None:
         """The client will open no more streams; it closes when it has its answers."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from mypy_extensions import trait
 
+from envoymesh.filters.network.http_connection_manager.local_reply import MAX_DURATION_DETAILS
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.filters.network.http_connection_manager.stats import HttpConnectionManagerStats
 from envoymesh.network.api import Dispatcher, ExceptionHandler, Timer
@@ -74,6 +75,16 @@ class RequestTimers:
         if self._request is not None:
             self._request.disable()
 
+    def limit_duration(self, seconds: float | None, began: float) -> None:
+        """Another `max_stream_duration`, from the stream's beginning, in monotonic seconds; None is none."""
+        if self._duration is not None:
+            self._duration.disable()
+            self._duration = None
+        if seconds is not None:
+            used = self._dispatcher.now() - began
+            self._duration = self._dispatcher.create_timer(self._on_max_duration, self._stream)
+            self._duration.enable(max(seconds - used, 0.0))
+
     def disable(self) -> None:
         """The stream is ending."""
         for timer in (self._request, self._headers, self._duration, self._flush):
@@ -92,7 +103,7 @@ class RequestTimers:
         stream = self._stream
         self._stats.downstream_rq_max_duration_reached.inc()
         status = 504 if stream.remote_complete else 408
-        stream.time_out(status, b"downstream duration timeout", "max_duration_timeout")
+        stream.time_out(status, b"downstream duration timeout", MAX_DURATION_DETAILS)
 
     def _on_flush_interval(self) -> None:
         self._stream.log(self._dispatcher.now(), "DownstreamPeriodic")

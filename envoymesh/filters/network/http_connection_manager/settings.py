@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from envoymesh.access_loggers import AccessLog
+from envoymesh.filters.network.http_connection_manager.local_reply_mapping import LocalReplyMapping
 from envoymesh.http.filter_manager.filter_plan import FilterChainFactory
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
@@ -68,6 +69,7 @@ class HttpConnectionManagerSettings:
     access_logs: Sequence[AccessLog] = ()
     access_log_flush_interval: float = 0.0
     flush_access_log_on_new_request: bool = False
+    local_reply: LocalReplyMapping | None = None
     http1: Http1Settings = field(default_factory=Http1Settings)
     http2: Http2Settings = field(default_factory=Http2Settings)
 

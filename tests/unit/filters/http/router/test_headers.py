@@ -29,7 +29,7 @@ def test_the_request_sees_itself() -> None:
     headers = RequestHeaders(b"GET", b"/p", b"a", b"http")
     context = full(response_code=None)
     route = routed(HeaderParsers(request=adds("%REQ(:PATH)% %UPSTREAM_CLUSTER% %RESPONSE_CODE% %DURATION%")))
-    finalize_request_headers(route, headers, context.info, 100.005)
+    finalize_request_headers(route, headers, context.info, 100.005, True)
     assert headers.get(b"x") == b"/p up 0 5"
 
 
@@ -46,14 +46,14 @@ def test_a_redirect_shows_the_path_it_leads_to() -> None:
     action = RedirectAction(prefix_rewrite=b"/new")
     route = Route("", PrefixPath(b"/old"), action)
     headers = RequestHeaders(b"GET", b"/old/a?b", b"h", b"http")
-    rewrite_path_header(route, action, headers, suppress=False)
+    rewrite_path_header(route, action, headers, full().info, 100.0, suppress=False)
     assert (headers.path, headers.get(b"x-envoy-original-path")) == (b"/new/a?b", b"/old/a?b")
-    rewrite_path_header(route, RedirectAction(host=b"x"), headers, suppress=False)
+    rewrite_path_header(route, RedirectAction(host=b"x"), headers, full().info, 100.0, suppress=False)
     assert headers.path == b"/new/a?b"
 
 
 def test_the_original_path_is_suppressed_with_envoy_headers() -> None:
     action = RedirectAction(prefix_rewrite=b"/new")
     headers = RequestHeaders(b"GET", b"/old", b"h", b"http")
-    rewrite_path_header(Route("", PrefixPath(b"/old"), action), action, headers, suppress=True)
+    rewrite_path_header(Route("", PrefixPath(b"/old"), action), action, headers, full().info, 100.0, suppress=True)
     assert (headers.path, headers.fields) == (b"/new", [])

@@ -170,6 +170,14 @@ class FakeStream(stands_for(FilterChainStream)):
     def remove_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
         self.watermark_callbacks.remove(callbacks)
 
+    max_stream_duration = 0.0
+
+    def set_max_stream_duration(self, seconds: float | None) -> None:
+        raise AssertionError("no filter here asks for it")
+
+    def recreate_stream(self, response: ResponseHeaders, body: bytes) -> None:
+        raise AssertionError("no filter here asks for it")
+
     def set_idle_timeout(self, seconds: float) -> None:
         raise AssertionError("no filter here sets it")
 

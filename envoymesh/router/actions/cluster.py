@@ -1,0 +1,55 @@
+"""Routes that forward (envoy.config.route.v3.RouteAction): their settings. They must not know the router filter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from envoymesh.router.actions.durations import GrpcTimeout, StreamDuration
+from envoymesh.router.actions.hash_policy import HashPolicy
+from envoymesh.router.actions.internal_redirects import InternalRedirectPolicy
+from envoymesh.router.actions.rate_limits import RateLimit
+from envoymesh.router.actions.rewrites import Rewrites
+from envoymesh.router.actions.weighted import WeightedClusters
+from envoymesh.router.cors import CorsPolicy
+from envoymesh.router.mirror import MirrorPolicy
+from envoymesh.router.retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAction:
+    """`route`: send the request to a cluster. What is None is not configured.
+
+    Args:
+        cluster: its name; empty where the request decides, and then `cluster_header` or `weighted` says how.
+        timeout: seconds for the whole response; 0 is no limit (`RouteAction.timeout`, default 15 s).
+        idle_timeout: seconds without progress, replaces the connection manager's; None leaves that in force.
+        cluster_not_found_status: answer when the cluster does not exist.
+        cluster_header: the header (in lower case) that names the cluster.
+        grpc_timeout: the deprecated `max_grpc_timeout` and `grpc_timeout_offset`.
+        include_virtual_host_rate_limits: those of the virtual host count too, where the route has its own.
+    """
+
+    cluster: str
+    timeout: float = 15.0
+    idle_timeout: float | None = None
+    cluster_not_found_status: int = 503
+    retry: RetryPolicy | None = None
+    cors: CorsPolicy | None = None
+    cluster_header: bytes = b""
+    weighted: WeightedClusters | None = None
+    rewrites: Rewrites | None = None
+    stream_duration: StreamDuration | None = None
+    grpc_timeout: GrpcTimeout | None = None
+    internal_redirect: InternalRedirectPolicy | None = None
+    hash_policy: HashPolicy | None = None
+    mirrors: Sequence[MirrorPolicy] = ()
+    rate_limits: Sequence[RateLimit] = ()
+    include_virtual_host_rate_limits: bool = False
+
+    @property
+    def named_clusters(self) -> list[tuple[str, str]]:
+        """Each cluster that the settings name, and what Envoy calls it where it does not exist."""
+        if self.weighted is not None:
+            return [(each.cluster, "weighted cluster") for each in self.weighted.entries if each.cluster]
+        return [(self.cluster, "cluster")] if self.cluster else []

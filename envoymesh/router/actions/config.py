@@ -1,0 +1,547 @@
+"""What a route does (envoy.config.route.v3.Route's actions) -> settings.
+
+Each function reads one message through a `Reader`; a field that is not read here is refused by its path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from envoymesh.config.reader import Reader
+from envoymesh.formatter.config import compile_text, read_body_format
+from envoymesh.matching.config import read_header_matcher, read_query_parameter, read_string_matcher
+from envoymesh.router.actions import rate_limits
+from envoymesh.router.actions.durations import GrpcTimeout, StreamDuration
+from envoymesh.router.actions.hash_policy import (
+    CookieHash,
+    FilterStateHash,
+    HashMethod,
+    HashPolicy,
+    HashStep,
+    HeaderHash,
+    QueryParameterHash,
+    SourceIpHash,
+)
+from envoymesh.router.actions.internal_redirects import REDIRECT_CODES, InternalRedirectPolicy
+from envoymesh.router.actions.rate_limits import RateLimit
+from envoymesh.router.actions.rewrites import (
+    FormatHost,
+    FormatPathRewrite,
+    HeaderHost,
+    HostRewrite,
+    LiteralHost,
+    PathRegexHost,
+    PathRewrite,
+    PrefixRewrite,
+    RegexRewrite,
+    RegexSubstitution,
+    Rewrites,
+)
+from envoymesh.router.actions.weighted import WeightedClusters, WeightedEntry
+from envoymesh.router.header_parser import HeaderParser
+from envoymesh.router.levels.config import (
+    RouteContext,
+    is_protected,
+    read_cors,
+    read_filter_configs,
+    read_header_parsers,
+    read_header_to_add,
+    read_runtime_share,
+)
+from envoymesh.router.mirror import MirrorPolicy, RemoveOnMatch
+from envoymesh.router.retry import KNOWN_CONDITIONS, RateLimitedBackOff, ResetHeader, RetryPolicy
+from envoymesh.router.table import Action, ClusterAction, DirectResponseAction, RedirectAction
+from envoymesh.runtime import RuntimeNumber
+
+REDIRECT_STATUS = {
+    "MOVED_PERMANENTLY": 301,
+    "FOUND": 302,
+    "SEE_OTHER": 303,
+    "TEMPORARY_REDIRECT": 307,
+    "PERMANENT_REDIRECT": 308,
+}
+CLUSTER_NOT_FOUND_STATUS = {"SERVICE_UNAVAILABLE": 503, "NOT_FOUND": 404, "INTERNAL_SERVER_ERROR": 500}
+MAX_WEIGHT = 2**32 - 1
+
+
+def read_action(reader: Reader, context: RouteContext) -> Action:
+    """Read what a route does. Errors: ConfigError with the field's path."""
+    kind = reader.which("action")
+    if kind == "route":
+        return _read_cluster_action(reader.required("route"), context, reader.string("name"))
+    if kind == "redirect":
+        return _read_redirect(reader.required("redirect"))
+    if kind == "direct_response":
+        return _read_direct_response(reader.required("direct_response"), context.max_body)
+    if kind in ("non_forwarding_action", "filter_action"):
+        # As in Envoy: such routes are for what is no connection manager, and there is no cluster for a request.
+        reader.accept(kind)
+        return ClusterAction("")
+    raise reader.error(kind or "action", "route action is not supported by envoymesh")
+
+
+def _read_cluster_action(reader: Reader, context: RouteContext, route_name: str) -> ClusterAction:
+    _refuse_what_is_not_there(reader)
+    action = ClusterAction(
+        cluster=reader.string("cluster"),
+        timeout=reader.duration("timeout", 15.0) or 0.0,
+        idle_timeout=reader.duration("idle_timeout"),
+        cluster_not_found_status=CLUSTER_NOT_FOUND_STATUS[reader.enum("cluster_not_found_response_code")],
+        retry=read_retry_policy(reader),
+        cors=read_cors(reader, context),
+        cluster_header=reader.string("cluster_header").lower().encode(),
+        rewrites=_read_rewrites(reader),
+        stream_duration=_read_stream_duration(reader),
+        grpc_timeout=_read_grpc_timeout(reader),
+        internal_redirect=_read_internal_redirect(reader, route_name),
+        hash_policy=_read_hash_policy(reader),
+        mirrors=read_mirror_policies(reader, context),
+        rate_limits=read_rate_limits(reader, context),
+        include_virtual_host_rate_limits=reader.boolean("include_vh_rate_limits"),
+    )
+    weighted = reader.message_("weighted_clusters")
+    return (
+        action if weighted is None else replace(action, weighted=_read_weighted(weighted, context, action, route_name))
+    )
+
+
+def _refuse_what_is_not_there(reader: Reader) -> None:
+    for field in ("cluster_specifier_plugin", "inline_cluster_specifier_plugin"):
+        reader.refuse(field, "is not supported by envoymesh: there are no cluster specifier plugins")
+    reader.refuse(
+        "flush_timeout", "is not supported by envoymesh: what a client does not read ends with its connection"
+    )
+
+
+def _read_weighted(reader: Reader, context: RouteContext, action: ClusterAction, route_name: str) -> WeightedClusters:
+    # Deprecated, and of no effect in Envoy: the total is the sum.
+    reader.accept("total_weight")
+    prefix = reader.string("runtime_key_prefix")
+    entries = reader.each("clusters", lambda each: _read_weighted_entry(each, context, prefix))
+    total = sum(entry.weight.value for entry in entries)
+    if total > MAX_WEIGHT:
+        raise reader.error(
+            "clusters", f"The sum of weights of all weighted clusters of route {route_name} exceeds {MAX_WEIGHT}"
+        )
+    if not total:
+        raise reader.error("clusters", "Sum of weights in the weighted_cluster must be greater than 0.")
+    return WeightedClusters(
+        entries=entries,
+        random=context.random,
+        header_name=reader.string("header_name").lower().encode(),
+        hash_policy=action.hash_policy if reader.boolean("use_hash_policy") else None,
+    )
+
+
+def _read_weighted_entry(reader: Reader, context: RouteContext, prefix: str) -> WeightedEntry:
+    name, header = reader.string("name"), reader.string("cluster_header")
+    if bool(name) == bool(header):
+        several = "Only one of name or cluster_header can be specified"
+        raise reader.error("name", several if name else "At least one of name or cluster_header need to be specified")
+    if not reader.has("weight"):
+        raise reader.error("weight", "Field 'weight' is missing")
+    weight = reader.integer("weight")
+    return WeightedEntry(
+        cluster=name,
+        weight=context.runtime.number(f"{prefix}.{name}", weight) if prefix else RuntimeNumber("", weight, None),
+        cluster_header=header.lower().encode(),
+        header_parsers=read_header_parsers(reader),
+        filter_configs=read_filter_configs(reader, context),
+        host_rewrite=reader.string("host_rewrite_literal").encode(),
+    )
+
+
+# Rewrites
+
+
+def _read_rewrites(reader: Reader) -> Rewrites | None:
+    made = Rewrites(
+        path=_read_path_rewrite(reader),
+        host=_read_host_rewrite(reader),
+        auto_host=reader.boolean("auto_host_rewrite"),
+        append_x_forwarded_host=reader.boolean("append_x_forwarded_host"),
+    )
+    return made if made.path is not None or made.host is not None or made.auto_host else None
+
+
+def _read_path_rewrite(reader: Reader) -> PathRewrite | None:
+    fields = ("prefix_rewrite", "regex_rewrite", "path_rewrite_policy", "path_rewrite")
+    chosen = [field for field in fields if reader.has(field)]
+    if len(chosen) > 1:
+        message = "Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy"
+        raise reader.error(chosen[1], message)
+    if not chosen:
+        return None
+    if chosen[0] == "prefix_rewrite":
+        return PrefixRewrite(reader.string("prefix_rewrite").encode())
+    if chosen[0] == "regex_rewrite":
+        return RegexRewrite(_read_substitution(reader.required("regex_rewrite")))
+    if chosen[0] == "path_rewrite":
+        return FormatPathRewrite(compile_text(reader, "path_rewrite", reader.string("path_rewrite"), True))
+    raise reader.error("path_rewrite_policy", "path rewrite policies are not supported by envoymesh")
+
+
+def _read_host_rewrite(reader: Reader) -> HostRewrite | None:
+    kind = reader.which("host_rewrite_specifier")
+    if kind == "host_rewrite_literal":
+        literal = reader.string(kind).encode()
+        return LiteralHost(literal) if literal else None
+    if kind == "host_rewrite_header":
+        name = reader.string(kind).lower().encode()
+        return HeaderHost(name) if name else None
+    if kind == "host_rewrite_path_regex":
+        return PathRegexHost(_read_substitution(reader.required(kind)))
+    if kind == "host_rewrite" and reader.string(kind):
+        return FormatHost(compile_text(reader, kind, reader.string(kind)))
+    return None
+
+
+def _read_substitution(reader: Reader) -> RegexSubstitution:
+    """Read an envoy.type.matcher.v3.RegexMatchAndSubstitute. Errors: ConfigError with RE2's reason."""
+    pattern = reader.required("pattern")
+    # RE2 is the only engine there is, here and in Envoy.
+    pattern.accept("google_re2")
+    try:
+        return RegexSubstitution(pattern.string("regex"), reader.string("substitution"))
+    except ValueError as error:
+        raise pattern.error("regex", f"invalid regex: {error}") from None
+
+
+# Time
+
+
+def _read_stream_duration(reader: Reader) -> StreamDuration | None:
+    duration = reader.message_("max_stream_duration")
+    if duration is None:
+        return None
+    return StreamDuration(
+        longest=duration.duration("max_stream_duration"),
+        grpc_longest=duration.duration("grpc_timeout_header_max"),
+        grpc_offset=duration.duration("grpc_timeout_header_offset", 0.0) or 0.0,
+    )
+
+
+def _read_grpc_timeout(reader: Reader) -> GrpcTimeout | None:
+    longest, offset = reader.duration("max_grpc_timeout"), reader.duration("grpc_timeout_offset", 0.0)
+    return None if longest is None else GrpcTimeout(longest, offset or 0.0)
+
+
+# Retries
+
+
+def read_retry_policy(parent: Reader) -> RetryPolicy | None:
+    """Read `retry_policy` of a route action or a virtual host. Errors: ConfigError, unknown conditions included."""
+    reader = parent.message_("retry_policy")
+    if reader is None:
+        return None
+    conditions = frozenset(item.strip() for item in reader.string("retry_on").split(",") if item.strip())
+    unknown = sorted(conditions - KNOWN_CONDITIONS)
+    if unknown:
+        raise reader.error("retry_on", f"retry condition is not supported by envoymesh: {unknown[0]}")
+    base, longest = _read_back_off(reader)
+    return RetryPolicy(
+        retry_on=conditions,
+        num_retries=reader.integer("num_retries", 1),
+        per_try_timeout=reader.duration("per_try_timeout", 0.0) or 0.0,
+        retriable_status_codes=frozenset(int(code) for code in reader.strings("retriable_status_codes")),
+        base_interval=base,
+        max_interval=longest,
+        avoid_previous_hosts=_read_host_predicates(reader),
+        host_selection_attempts=reader.integer("host_selection_retry_max_attempts", 1) or 1,
+        per_try_idle_timeout=reader.duration("per_try_idle_timeout", 0.0) or 0.0,
+        retriable_headers=[read_header_matcher(each) for each in reader.repeated("retriable_headers")],
+        retriable_request_headers=[read_header_matcher(each) for each in reader.repeated("retriable_request_headers")],
+        rate_limited_back_off=_read_rate_limited_back_off(reader),
+    )
+
+
+def _read_back_off(reader: Reader) -> tuple[float, float]:
+    """Base and longest interval; 0 is what the runtime says, and ten times the base."""
+    back_off = reader.message_("retry_back_off")
+    if back_off is None:
+        return 0.0, 0.0
+    # Envoy's timers have milliseconds, of which it takes one at least.
+    base = max(back_off.duration("base_interval", 0.0) or 0.0, 0.001)
+    longest = back_off.duration("max_interval", 0.0) or 0.0
+    if longest and longest < base:
+        raise back_off.error(
+            "max_interval", "retry_policy.max_interval must greater than or equal to the base_interval"
+        )
+    return base, longest
+
+
+def _read_host_predicates(reader: Reader) -> bool:
+    for predicate in reader.repeated("retry_host_predicate"):
+        config = predicate.any_("typed_config")
+        name = predicate.string("name")
+        kind = name if config is None else config.type_name
+        if "previous_hosts" not in kind:
+            raise predicate.error("name", "only the previous_hosts predicate is supported by envoymesh")
+        return True
+    return False
+
+
+def _read_rate_limited_back_off(reader: Reader) -> RateLimitedBackOff | None:
+    back_off = reader.message_("rate_limited_retry_back_off")
+    if back_off is None:
+        return None
+    headers = [
+        ResetHeader(each.string("name").lower().encode(), each.enum("format") == "UNIX_TIMESTAMP")
+        for each in back_off.repeated("reset_headers")
+    ]
+    longest = back_off.duration("max_interval")
+    return RateLimitedBackOff(headers, 300.0 if longest is None else max(longest, 0.001))
+
+
+# Redirects and answers
+
+
+PREDICATES = "envoy.extensions.internal_redirect."
+
+
+def _read_internal_redirect(reader: Reader, route_name: str) -> InternalRedirectPolicy | None:
+    """`internal_redirect_policy`, or the two deprecated fields in its place."""
+    follows, longest = reader.enum("internal_redirect_action"), reader.integer("max_internal_redirects", 1)
+    policy = reader.message_("internal_redirect_policy")
+    if policy is None:
+        wanted = follows == "HANDLE_INTERNAL_REDIRECT"
+        return InternalRedirectPolicy(route_name, longest) if wanted else None
+    headers = [name.lower() for name in policy.strings("response_headers_to_copy")]
+    if any(is_protected(name) for name in headers):
+        raise policy.error("response_headers_to_copy", ":-prefixed headers or Hosts may not be specified here.")
+    codes = frozenset(policy.integers("redirect_response_codes"))
+    made = InternalRedirectPolicy(
+        route_name=route_name,
+        max_redirects=policy.integer("max_internal_redirects", 1),
+        codes=codes & REDIRECT_CODES if codes else frozenset({302}),
+        allow_cross_scheme=policy.boolean("allow_cross_scheme_redirect"),
+        headers_to_copy=[name.encode() for name in headers],
+    )
+    for predicate in policy.repeated("predicates"):
+        made = _with_predicate(made, predicate)
+    return made
+
+
+def _with_predicate(policy: InternalRedirectPolicy, reader: Reader) -> InternalRedirectPolicy:
+    # The type says which predicate it is, as in Envoy.
+    reader.accept("name")
+    config = reader.any_("typed_config")
+    kind = "" if config is None else config.type_name
+    if config is None or not kind.startswith(PREDICATES):
+        raise reader.error("typed_config", f"internal redirect predicate {kind} is not supported by envoymesh")
+    if kind.endswith("PreviousRoutesConfig"):
+        return replace(policy, previous_routes=True)
+    if kind.endswith("SafeCrossSchemeConfig"):
+        return replace(policy, safe_cross_scheme=True)
+    allowed = frozenset(config.strings("allowed_route_names"))
+    return replace(policy, allowed_routes=allowed if policy.allowed_routes is None else allowed & policy.allowed_routes)
+
+
+def _read_direct_response(reader: Reader, max_body: int) -> DirectResponseAction:
+    body = reader.data_source("body")
+    if len(body) > max_body:
+        raise reader.error("body", f"response body size is {len(body)} bytes; maximum is {max_body}")
+    body_format = reader.message_("body_format")
+    return DirectResponseAction(
+        reader.integer("status"), body, None if body_format is None else read_body_format(body_format)
+    )
+
+
+def _read_redirect(reader: Reader) -> RedirectAction:
+    scheme = b"https" if reader.boolean("https_redirect") else reader.string("scheme_redirect").encode()
+    regex = reader.message_("regex_rewrite")
+    return RedirectAction(
+        status=REDIRECT_STATUS[reader.enum("response_code")],
+        scheme=scheme,
+        host=reader.string("host_redirect").encode(),
+        port=reader.integer("port_redirect"),
+        path=reader.string("path_redirect").encode(),
+        prefix_rewrite=reader.string("prefix_rewrite").encode(),
+        strip_query=reader.boolean("strip_query"),
+        regex_rewrite=None if regex is None else _read_substitution(regex),
+    )
+
+
+# Hash policies
+
+
+def read_mirror_policies(reader: Reader, context: RouteContext) -> tuple[MirrorPolicy, ...]:
+    """Read `request_mirror_policies` of one level. Errors: ConfigError, in Envoy's words."""
+    return tuple(_read_mirror_policy(each, context) for each in reader.repeated("request_mirror_policies"))
+
+
+def _read_mirror_policy(reader: Reader, context: RouteContext) -> MirrorPolicy:
+    cluster, header = reader.string("cluster"), reader.string("cluster_header").lower()
+    if cluster and header:
+        text = f"Only one of cluster '{cluster}' or cluster_header '{header}' in request mirror policy can be specified"
+        raise reader.error("cluster", text)
+    if not cluster and not header:
+        text = "Exactly one of cluster or cluster_header in request mirror policy need to be specified"
+        raise reader.error("cluster", text)
+    # It chooses among spans, and there is no tracing here.
+    reader.accept("trace_sampled")
+    return MirrorPolicy(
+        cluster=cluster,
+        cluster_header=header.encode(),
+        chance=read_runtime_share(reader, "runtime_fraction", context),
+        host_rewrite=reader.string("host_rewrite_literal").encode(),
+        mutations=[_read_header_mutation(each) for each in reader.repeated("request_headers_mutations")],
+        add_suffix=not reader.boolean("disable_shadow_host_suffix_append"),
+    )
+
+
+def _read_header_mutation(reader: Reader) -> HeaderParser | RemoveOnMatch:
+    """Read an envoy.config.common.mutation_rules.v3.HeaderMutation. Errors: ConfigError."""
+    kind = reader.which("action")
+    if kind == "append":
+        return HeaderParser([read_header_to_add(reader.required("append"))])
+    if kind == "remove_on_match":
+        return RemoveOnMatch(read_string_matcher(reader.required("remove_on_match").required("key_matcher")))
+    name = reader.string("remove").lower()
+    if is_protected(name):
+        # Envoy takes it, and loses the request.
+        raise reader.error("remove", ":-prefixed or host headers may not be removed")
+    return HeaderParser((), [name.encode()])
+
+
+def _read_hash_policy(reader: Reader) -> HashPolicy | None:
+    steps = [step for each in reader.repeated("hash_policy") if (step := _read_hash_step(each)) is not None]
+    return HashPolicy(steps) if steps else None
+
+
+def _read_hash_step(reader: Reader) -> HashStep | None:
+    method, terminal = _read_hash_method(reader), reader.boolean("terminal")
+    return None if method is None else HashStep(method, terminal)
+
+
+def _read_hash_method(reader: Reader) -> HashMethod | None:
+    kind = reader.which("policy_specifier") or ""
+    method = reader.required(kind)
+    if kind == "header":
+        rewrite = method.message_("regex_rewrite")
+        substitution = None if rewrite is None else _read_substitution(rewrite)
+        return HeaderHash(method.string("header_name").lower().encode(), substitution)
+    if kind == "cookie":
+        return _read_cookie(method)
+    if kind == "query_parameter":
+        return QueryParameterHash(method.string("name").encode())
+    if kind == "filter_state":
+        return FilterStateHash(method.string("key"))
+    return SourceIpHash() if method.boolean("source_ip") else None
+
+
+def _read_cookie(reader: Reader) -> CookieHash:
+    ttl = reader.duration("ttl")
+    return CookieHash(
+        name=reader.string("name").encode(),
+        ttl=None if ttl is None else int(ttl),
+        path=reader.string("path").encode(),
+        attributes=[
+            (each.string("name").encode(), each.string("value").encode()) for each in reader.repeated("attributes")
+        ],
+    )
+
+
+# Rate limits
+
+
+def read_rate_limits(parent: Reader, context: RouteContext) -> Sequence[RateLimit]:
+    """Read `rate_limits` of a route action or a virtual host. Errors: ConfigError with the field's path."""
+    return tuple(parent.each("rate_limits", lambda each: _read_rate_limit(each, context)))
+
+
+def _read_rate_limit(reader: Reader, context: RouteContext) -> RateLimit:
+    key = reader.string("disable_key")
+    share = context.runtime.share(f"ratelimit.{key}.http_filter_enabled", 1.0) if key else None
+    limit, hits = reader.message_("limit"), reader.message_("hits_addend")
+    text = "" if hits is None else hits.string("format")
+    return RateLimit(
+        stage=reader.integer("stage"),
+        actions=[_read_rate_limit_action(each) for each in reader.repeated("actions")],
+        enabled=None if share is None else lambda: share.holds(context.random),
+        limit=None if limit is None else _read_limit_override(limit),
+        hits=hits.integer("number") if hits is not None and hits.has("number") else None,
+        hits_format=compile_text(hits, "format", text) if hits is not None and text else None,
+        apply_on_stream_done=reader.boolean("apply_on_stream_done"),
+    )
+
+
+def _read_limit_override(reader: Reader) -> rate_limits.LimitOverride:
+    namespace, path = _read_metadata_key(reader.required("dynamic_metadata"))
+    return rate_limits.LimitOverride(namespace, path)
+
+
+def _read_metadata_key(reader: Reader) -> tuple[str, Sequence[str]]:
+    key = reader.required("metadata_key")
+    return key.string("key"), [segment.string("key") for segment in key.repeated("path")]
+
+
+def _read_rate_limit_action(reader: Reader) -> rate_limits.Action:
+    kind = reader.which("action_specifier") or ""
+    if kind not in _RATE_LIMIT_ACTIONS:
+        raise reader.error(kind or "action_specifier", f"rate limit action {kind} is not supported by envoymesh")
+    return _RATE_LIMIT_ACTIONS[kind](reader.required(kind))
+
+
+def _read_request_header(reader: Reader) -> rate_limits.Action:
+    name, key = reader.string("header_name").lower().encode(), reader.string("descriptor_key").encode()
+    return rate_limits.RequestHeader(name, key, reader.boolean("skip_if_absent"))
+
+
+def _read_rate_limited_parameter(reader: Reader) -> rate_limits.Action:
+    name, key = reader.string("query_parameter_name").encode(), reader.string("descriptor_key").encode()
+    return rate_limits.QueryParameter(name, key, reader.boolean("skip_if_absent"))
+
+
+def _read_masked_address(reader: Reader) -> rate_limits.Action:
+    return rate_limits.MaskedRemoteAddress(
+        reader.integer("v4_prefix_mask_len", 32), reader.integer("v6_prefix_mask_len", 128)
+    )
+
+
+def _key(reader: Reader, default: str) -> bytes:
+    return (reader.string("descriptor_key") or default).encode()
+
+
+def _read_generic_key(reader: Reader) -> rate_limits.Action:
+    return rate_limits.GenericKey(reader.string("descriptor_value").encode(), _key(reader, "generic_key"))
+
+
+def _read_header_value_match(reader: Reader) -> rate_limits.Action:
+    return rate_limits.HeaderValueMatch(
+        reader.string("descriptor_value").encode(),
+        [read_header_matcher(each) for each in reader.repeated("headers")],
+        _key(reader, "header_match"),
+        reader.boolean("expect_match", True),
+    )
+
+
+def _read_query_parameter_match(reader: Reader) -> rate_limits.Action:
+    return rate_limits.QueryParameterValueMatch(
+        reader.string("descriptor_value").encode(),
+        [read_query_parameter(each) for each in reader.repeated("query_parameters")],
+        _key(reader, "query_match"),
+        reader.boolean("expect_match", True),
+    )
+
+
+def _read_metadata_action(reader: Reader) -> rate_limits.Action:
+    namespace, path = _read_metadata_key(reader)
+    key, default = reader.string("descriptor_key").encode(), reader.string("default_value").encode()
+    of_route = reader.enum("source") == "ROUTE_ENTRY"
+    return rate_limits.MetadataValue(key, namespace, path, default, of_route, reader.boolean("skip_if_absent"))
+
+
+_RATE_LIMIT_ACTIONS: Mapping[str, Callable[[Reader], rate_limits.Action]] = {
+    "source_cluster": lambda reader: rate_limits.SourceCluster(),
+    "destination_cluster": lambda reader: rate_limits.DestinationCluster(),
+    "request_headers": _read_request_header,
+    "query_parameters": _read_rate_limited_parameter,
+    "remote_address": lambda reader: rate_limits.RemoteAddress(),
+    "masked_remote_address": _read_masked_address,
+    "generic_key": _read_generic_key,
+    "header_value_match": _read_header_value_match,
+    "query_parameter_value_match": _read_query_parameter_match,
+    "metadata": _read_metadata_action,
+}

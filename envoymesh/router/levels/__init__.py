@@ -1,0 +1,1 @@
+"""What every level of a route configuration may have: header mutations and settings of HTTP filters."""
