@@ -13,7 +13,8 @@ from envoymesh.formatter import FormatterContext
 from envoymesh.formatter.headers import grpc_status
 from envoymesh.formatter.metadata import dynamic_value
 from envoymesh.http.headers import RequestHeaders
-from envoymesh.matching.matchers import HeaderMatcher, ValueMatcher
+from envoymesh.matching.headers import HeaderMatcher
+from envoymesh.matching.values import ValueMatcher
 from envoymesh.runtime import RuntimeNumber
 
 LogFilter = Callable[[FormatterContext], bool]

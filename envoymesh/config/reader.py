@@ -168,7 +168,7 @@ class Reader:
         value = self._present(field)
         if value is None:
             return None
-        if value.DESCRIPTOR.full_name == wellknown.TYPED_EXTENSION_CONFIG:
+        if value.DESCRIPTOR.full_name in wellknown.TYPED_EXTENSION_CONFIGS:
             inner = self._child(field, "", value)
             inner.accept("name")
             return inner.any_("typed_config")
@@ -177,7 +177,7 @@ class Reader:
     def repeated_any(self, field: str) -> list[Reader]:
         """Give a reader of the message in each element of a repeated Any or TypedExtensionConfig."""
         kind = self._fields[field].message_type
-        if kind is None or kind.full_name != wellknown.TYPED_EXTENSION_CONFIG:
+        if kind is None or kind.full_name not in wellknown.TYPED_EXTENSION_CONFIGS:
             return [self._unpacked(field, f"[{i}]", value) for i, value in enumerate(self._take(field))]
         found = []
         for element in self.repeated(field):
@@ -257,6 +257,16 @@ class Reader:
         if kind == "inline_bytes":
             return source.bytes_(kind)
         return source.string("inline_string").encode()
+
+    def variable(self, field: str) -> bytes | None:
+        """Read an environment variable's name: what it holds, or held when first read; None where it is not set."""
+        known, key = self.source.contents, ("environment_variable", self.string(field))
+        value = known.get(key)
+        if value is None:
+            value = os.environb.get(os.fsencode(key[1]))
+            if value is not None:
+                known[key] = value
+        return value
 
     def socket_address(self) -> tuple[str, int]:
         """Read this envoy.config.core.v3.Address as (host, port): TCP with a port number only.

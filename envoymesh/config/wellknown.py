@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-TYPED_EXTENSION_CONFIG = "envoy.config.core.v3.TypedExtensionConfig"
+TYPED_EXTENSION_CONFIGS = frozenset(("envoy.config.core.v3.TypedExtensionConfig", "xds.core.v3.TypedExtensionConfig"))
 METADATA = "envoy.config.core.v3.Metadata"
 ANY = "google.protobuf.Any"
 DURATION = "google.protobuf.Duration"

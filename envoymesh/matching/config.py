@@ -5,20 +5,23 @@ Each function reads one message through a `Reader`; a field that is not read her
 
 from __future__ import annotations
 
+import ipaddress
+
 from envoymesh.config.reader import Reader
-from envoymesh.matching.matchers import (
+from envoymesh.matching.addresses import AddressMatcher, Network
+from envoymesh.matching.filter_state import FilterStateMatcher
+from envoymesh.matching.headers import HeaderMatcher
+from envoymesh.matching.queries import QueryParameterMatcher
+from envoymesh.matching.strings import BytesMatcher, RangeMatcher, RegexMatcher, StringMatcher
+from envoymesh.matching.uri_template import UriTemplate
+from envoymesh.matching.values import (
     AnyOfMatcher,
     BooleanMatcher,
-    BytesMatcher,
-    HeaderMatcher,
     ListMatcher,
+    MetadataMatcher,
     NullMatcher,
     NumberMatcher,
     PresenceMatcher,
-    QueryParameterMatcher,
-    RangeMatcher,
-    RegexMatcher,
-    StringMatcher,
     TextMatcher,
     ValueMatcher,
 )
@@ -73,6 +76,8 @@ def _read_header_value(reader: Reader) -> tuple[BytesMatcher | None, bool]:
     if kind == "safe_regex_match":
         return read_regex(reader, "safe_regex_match"), True
     pattern = reader.string(kind).encode()
+    if kind == "exact_match" and not pattern:
+        return StringMatcher("prefix", b""), True  # as in Envoy: any value will do
     return StringMatcher(kind.removesuffix("_match"), pattern), True
 
 
@@ -111,3 +116,43 @@ def _read_number_matcher(reader: Reader) -> NumberMatcher:
     if limits is None:
         return NumberMatcher(reader.number("exact"))
     return NumberMatcher(limits.number("start"), limits.number("end"))
+
+
+def read_metadata_matcher(reader: Reader) -> MetadataMatcher:
+    """Read an envoy.type.matcher.v3.MetadataMatcher."""
+    path = [segment.string("key") for segment in reader.repeated("path")]
+    value = read_value_matcher(reader.required("value"))
+    return MetadataMatcher(reader.string("filter"), path, value, reader.boolean("invert"))
+
+
+def read_filter_state_matcher(reader: Reader) -> FilterStateMatcher:
+    """Read an envoy.type.matcher.v3.FilterStateMatcher. Errors: ConfigError."""
+    if reader.which("matcher") == "address_match":
+        address = reader.required("address_match")
+        ranges = AddressMatcher([read_cidr(each) for each in address.repeated("ranges")])
+        return FilterStateMatcher(reader.string("key"), address=ranges)
+    return FilterStateMatcher(reader.string("key"), read_string_matcher(reader.required("string_match")))
+
+
+def read_cidr(reader: Reader) -> Network:
+    """Read a CidrRange, of envoy.config.core.v3 or xds.core.v3; as in Envoy a prefix that is too long is the whole.
+
+    Errors: ConfigError where the address is none.
+    """
+    prefix, length = reader.string("address_prefix"), reader.integer("prefix_len")
+    try:
+        longest = ipaddress.ip_address(prefix).max_prefixlen
+        return ipaddress.ip_network(f"{prefix}/{min(length, longest)}", strict=False)
+    except ValueError:
+        text = f"invalid ip/mask combo '{prefix}/{length}' (format is <ip>/<# mask bits>)"
+        raise reader.error("address_prefix", text) from None
+
+
+def read_uri_template(reader: Reader) -> UriTemplate:
+    """Read an envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig. Errors: ConfigError."""
+    template = reader.string("path_template")
+    try:
+        return UriTemplate(template)
+    except ValueError as error:
+        text = f"path_match_policy.path_template {template} is invalid: {error}"
+        raise reader.error("path_template", text) from None

@@ -5,10 +5,19 @@ Each function reads one message through a `Reader`; a field that is not read her
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from envoymesh.config.reader import Reader
-from envoymesh.matching.config import read_header_matcher, read_query_parameter, read_regex
+from envoymesh.matching.config import read_header_matcher
+from envoymesh.matching.tree.config import (
+    ENVIRONMENT_VARIABLE,
+    FILTER_STATE,
+    REQUEST_HEADER,
+    TreeContext,
+    read_match_tree,
+)
+from envoymesh.matching.tree.match_tree import MatchTree
 from envoymesh.router.actions.config import read_action, read_mirror_policies, read_rate_limits, read_retry_policy
 from envoymesh.router.levels.config import (
     MAX_DIRECT_RESPONSE_BODY,
@@ -18,16 +27,32 @@ from envoymesh.router.levels.config import (
     read_filter_configs,
     read_header_parsers,
 )
-from envoymesh.router.paths import ExactPath, PathMatcher, PrefixPath, RegexPath
+from envoymesh.router.match.config import read_route_match
+from envoymesh.router.request_counts import VirtualCluster
+from envoymesh.router.route_list import RouteList
+from envoymesh.router.scoped import FragmentBuilder, HeaderElement, HeaderIndex, ScopedRouteTable, ScopeKey
 from envoymesh.router.table import Route, RouteTable, VirtualHost
 
-__all__ = ["RouteContext", "read_cors_policy", "read_route", "read_route_table", "read_virtual_host"]
+SCOPES = "scoped_routes.scoped_route_configurations_list.scoped_route_configurations"
+ROUTE = "envoy.config.route.v3.Route"
+ROUTE_LIST = "envoy.config.route.v3.RouteList"
+ROUTE_INPUTS = frozenset((REQUEST_HEADER, FILTER_STATE, ENVIRONMENT_VARIABLE))
+"""What a virtual host's matcher may look at."""
+
+__all__ = [
+    "RouteContext",
+    "read_cors_policy",
+    "read_route",
+    "read_route_table",
+    "read_scoped_routes",
+    "read_virtual_host",
+]
 
 
-def read_route_table(reader: Reader, context: RouteContext) -> RouteTable:
-    """Read a RouteConfiguration. Errors: ConfigError with the field's path."""
+def read_route_table(reader: Reader, context: RouteContext, place: str = "route_config") -> RouteTable:
+    """Read a RouteConfiguration; `place` is its field in the connection manager. Errors: ConfigError."""
     max_body = reader.integer("max_direct_response_body_size_bytes", MAX_DIRECT_RESPONSE_BODY)
-    context = replace(context, max_body=max_body)
+    context = replace(context, max_body=max_body, chance=context.random())
     hosts = reader.each("virtual_hosts", lambda host: read_virtual_host(host, context))
     try:
         return RouteTable(
@@ -36,63 +61,152 @@ def read_route_table(reader: Reader, context: RouteContext) -> RouteTable:
             ignore_port=reader.boolean("ignore_port_in_host_matching"),
             internal_only=[name.lower().encode() for name in reader.strings("internal_only_headers")],
             header_parsers=read_header_parsers(reader),
-            mirrors=read_mirror_policies(reader, context),
             most_specific_wins=reader.boolean("most_specific_header_mutations_wins"),
             filter_configs=read_filter_configs(reader, context),
+            mirrors=read_mirror_policies(reader, context),
             validate_clusters=reader.boolean("validate_clusters", True),
+            host_header=reader.string("vhost_header").lower().encode(),
+            ignore_path_parameters=reader.boolean("ignore_path_parameters_in_path_matching"),
+            place=place,
         )
     except ValueError as error:
         raise reader.error("virtual_hosts", str(error)) from None
 
 
+def read_scoped_routes(reader: Reader, context: RouteContext) -> ScopedRouteTable:
+    """Read an envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes whose scopes are inline.
+
+    Errors: ConfigError, in Envoy's words; scopes that would be asked for elsewhere are refused.
+    """
+    if reader.which("config_specifier") != "scoped_route_configurations_list":
+        raise reader.error("scoped_rds", "only inline scoped routes are supported by envoymesh")
+    reader.accept("rds_config_source")  # for scopes that name their table, which inline ones may not
+    scopes = reader.required("scoped_route_configurations_list").repeated("scoped_route_configurations")
+    builders = reader.required("scope_key_builder").repeated("fragments")
+    found = [_read_scope(scope, f"{SCOPES}[{i}].route_configuration", context) for i, scope in enumerate(scopes)]
+    return ScopedRouteTable(reader.string("name"), found, [_read_fragment(each) for each in builders])
+
+
+def _read_scope(reader: Reader, place: str, context: RouteContext) -> tuple[str, ScopeKey, RouteTable]:
+    reader.accept("on_demand")  # of tables that would be fetched
+    if reader.has("route_configuration_name"):
+        text = "Fetching routes via RDS (route_configuration_name) is not supported with inline scoped routes."
+        raise reader.error("route_configuration_name", text)
+    table = reader.message_("route_configuration")
+    if table is None:
+        text = "You must specify a route_configuration with inline scoped routes."
+        raise reader.error("route_configuration", text)
+    fragments = reader.required("key").repeated("fragments")
+    key = tuple(fragment.string("string_key").encode() for fragment in fragments)
+    return reader.string("name"), key, read_route_table(table, context, place)
+
+
+def _read_fragment(parent: Reader) -> FragmentBuilder:
+    reader = parent.required("header_value_extractor")
+    name, separator = reader.string("name").lower().encode(), reader.string("element_separator").encode()
+    kind = reader.which("extract_type")
+    if kind == "element":
+        element = reader.required(kind)
+        return HeaderElement(name, separator, element.string("key").encode(), element.string("separator").encode())
+    if kind is None:
+        raise reader.error("extract_type", "HeaderValueExtractor extract_type not set.")
+    index = reader.integer("index")
+    if index and not separator:
+        raise reader.error("index", "Index > 0 for empty string element separator.")
+    return HeaderIndex(name, separator, index)
+
+
 def read_virtual_host(reader: Reader, context: RouteContext) -> VirtualHost:
     """Read one virtual host."""
+    name = reader.string("name")
+    context = replace(context, stats_prefix=f"vhost.{name}.")
+    tree = _read_matcher(reader, context)
     return VirtualHost(
-        name=reader.string("name"),
+        name=name,
         domains=[domain.encode() for domain in reader.strings("domains")],
         routes=reader.each("routes", lambda route: read_route(route, context)),
         require_tls=reader.enum("require_tls"),
         retry=read_retry_policy(reader),
-        include_request_attempt_count=reader.boolean("include_request_attempt_count"),
         include_is_timeout_retry_header=reader.boolean("include_is_timeout_retry_header"),
+        own_mirrors=read_mirror_policies(reader, context),
+        rate_limits=read_rate_limits(reader, context),
+        include_request_attempt_count=reader.boolean("include_request_attempt_count"),
         include_attempt_count_in_response=reader.boolean("include_attempt_count_in_response"),
         header_parsers=read_header_parsers(reader),
         own_filter_configs=read_filter_configs(reader, context),
         metadata=reader.metadata("VIRTUAL_HOST"),
-        own_mirrors=read_mirror_policies(reader, context),
         own_cors=read_cors(reader, context),
-        rate_limits=read_rate_limits(reader, context),
+        matcher=tree.tree,
+        matched_routes=tree.routes,
+        virtual_clusters=_read_virtual_clusters(reader, context),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Matcher:
+    """A virtual host's `matcher` and all routes that it may lead to."""
+
+    tree: MatchTree | None
+    routes: Sequence[Route]
+
+
+def _read_matcher(parent: Reader, context: RouteContext) -> _Matcher:
+    """Read `VirtualHost.matcher`. Errors: ConfigError, in Envoy's words, for what has no place in route tables."""
+    reader = parent.message_("matcher")
+    if reader is None:
+        return _Matcher(None, ())
+    if parent.has("routes"):
+        raise parent.error("matcher", "cannot set both matcher and routes on virtual host")
+    routes: list[Route] = []
+
+    def read_action(action: Reader) -> RouteList:
+        if action.type_name == ROUTE:
+            found = [read_route(action, context)]
+        elif action.type_name == ROUTE_LIST:
+            found = action.each("routes", lambda route: read_route(route, context))
+        else:
+            raise action.error("", f"Action in router matcher should be Route or RouteList, not {action.type_name}")
+        routes.extend(found)
+        return RouteList(found)
+
+    tree = read_match_tree(reader, TreeContext(read_action, _refuse_input, False, context.scope.counter))
+    return _Matcher(tree, routes)
+
+
+def _refuse_input(type_name: str) -> str:
+    if type_name in ROUTE_INPUTS:
+        return ""
+    return f"Route table can only match on request headers, saw type.googleapis.com/{type_name}"
+
+
+def _read_virtual_clusters(reader: Reader, context: RouteContext) -> Sequence[VirtualCluster]:
+    """Read `virtual_clusters`; ``other`` is all that belongs to none of them. Errors: ConfigError."""
+    found = reader.each("virtual_clusters", lambda each: _read_virtual_cluster(each, context))
+    return (*found, VirtualCluster("other", (), context.counts("vcluster.other."))) if found else ()
+
+
+def _read_virtual_cluster(reader: Reader, context: RouteContext) -> VirtualCluster:
+    name = reader.string("name")
+    headers = [read_header_matcher(header) for header in reader.repeated("headers")]
+    if not headers:
+        raise reader.error("headers", "virtual clusters must define 'headers'")
+    return VirtualCluster(name, headers, context.counts(f"vcluster.{name}."))
 
 
 def read_route(reader: Reader, context: RouteContext) -> Route:
     """Read one route."""
-    match = reader.required("match")
-    headers = [read_header_matcher(header) for header in match.repeated("headers")]
-    parameters = [read_query_parameter(parameter) for parameter in match.repeated("query_parameters")]
-    grpc = match.message_("grpc") is not None
+    match = read_route_match(reader.required("match"), context.runtime, context.chance)
+    prefix = reader.string("stat_prefix")
     return Route(
         name=reader.string("name"),
-        path=_read_path(match),
+        path=match.path,
         action=read_action(reader, context),
-        headers=headers,
-        query_parameters=parameters,
-        grpc=grpc,
+        headers=match.headers,
+        query_parameters=match.query_parameters,
+        grpc=match.grpc,
+        conditions=match.conditions,
+        counts=context.counts(f"route.{prefix}.") if prefix else None,
         header_parsers=read_header_parsers(reader),
         own_filter_configs=read_filter_configs(reader, context),
         metadata=reader.metadata("ROUTE"),
     )
-
-
-def _read_path(match: Reader) -> PathMatcher:
-    ignore_case = not match.boolean("case_sensitive", True)
-    kind = match.which("path_specifier")
-    if kind == "prefix":
-        return PrefixPath(match.string("prefix").encode(), ignore_case)
-    if kind == "path":
-        return ExactPath(match.string("path").encode(), ignore_case)
-    if kind == "path_separated_prefix":
-        return PrefixPath(match.string("path_separated_prefix").encode(), ignore_case, separated=True)
-    if kind == "safe_regex":
-        return RegexPath(read_regex(match, "safe_regex"))
-    raise match.error(kind or "path_specifier", "path specifier is not supported by envoymesh")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from envoymesh.matching.matchers import BytesMatcher
+from envoymesh.matching.strings import BytesMatcher
 
 _ANY = b"*"
 

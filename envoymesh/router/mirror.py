@@ -12,7 +12,7 @@ from typing import Final
 from envoymesh.formatter import FormatterContext
 from envoymesh.http.headers import PSEUDO_HEADERS, HeaderMap, RequestHeaders
 from envoymesh.http.stream_info import StreamInfo
-from envoymesh.matching.matchers import BytesMatcher
+from envoymesh.matching.strings import BytesMatcher
 from envoymesh.router.header_parser import HeaderParser
 
 _SUFFIX: Final = b"-shadow"

@@ -1,8 +1,9 @@
 """Which routes of a virtual host fit a path, found without asking each of them.
 
-Routes are cut into runs of one kind, in their order: regexes of a run are one automaton, exact paths one dictionary,
-prefixes a look-up for each length there is. A run answers with its routes whose path fits, first one first, so that the
-order of the configuration stays what decides. This module must not look at anything but the path.
+Routes are cut into runs, in their order: regexes of a run are one automaton, texts are dictionaries with a look-up for
+each length of prefix that there is. A run answers with its routes whose path fits, first one first, so that the order
+of the configuration stays what decides. Where the kinds alternate too often, all of a kind make one run, and the
+answers are merged. This module must not look at anything but the path.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
-from envoymesh.matching.matchers import RegexSet
-from envoymesh.router.paths import ExactPath, PathMatcher, PrefixPath, RegexPath
+from envoymesh.matching.strings import RegexMatcher, RegexSet
+from envoymesh.router.paths import ExactPath, PathMatcher, PrefixPath, RegexPath, TemplatePath
 
 Positions = Sequence[int]
 """Places in the virtual host's list of routes, in ascending order."""
@@ -21,99 +22,177 @@ NOTHING: Final[Positions] = ()
 
 EVERY_PATH: Final = PrefixPath(b"")
 
+MOST_RUNS: Final = 4
+"""From more runs on they are merged: a look-up for each would cost more than asking for all at once."""
+
+_SLASH: Final = 47
+
+Entry = tuple[int, PathMatcher]
+"""A route's place and its path."""
+
 
 class Run:
-    """Consecutive routes whose paths are asked for one by one.
+    """Routes whose paths are asked for one by one.
 
     Args:
-        first: the first one's place in the list of routes.
-        paths: their path matchers.
+        entries: their places, in ascending order, and their path matchers.
     """
 
-    __slots__ = ("_first", "_paths")
+    __slots__ = ("entries",)
 
-    def __init__(self, first: int, paths: Sequence[PathMatcher]) -> None:
-        self._first = first
-        self._paths = tuple(paths)
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = tuple(entries)
 
     def find(self, path: bytes) -> Positions:
         """The routes whose path fits; `path` is without its query."""
-        return [self._first + place for place, each in enumerate(self._paths) if each.matches(path)]
+        return [place for place, each in self.entries if each.matches(path)]
 
 
-class ExactRun(Run):
-    """Exact paths."""
+class Texts:
+    """Exact paths, prefixes and prefixes that end at a slash, all in dictionaries."""
 
-    __slots__ = ("_places",)
+    __slots__ = ("_exact", "_lengths", "_prefixes", "_separated")
 
-    def __init__(self, first: int, paths: Sequence[ExactPath]) -> None:
-        super().__init__(first, paths)
-        self._places: dict[bytes, list[int]] = {}
-        for place, each in enumerate(paths, first):
-            self._places.setdefault(each.path, []).append(place)
+    def __init__(self) -> None:
+        self._exact: dict[bytes, list[int]] = {}
+        self._prefixes: dict[bytes, list[int]] = {}
+        self._separated: dict[bytes, list[int]] = {}
+        self._lengths: tuple[int, ...] = ()
 
-    def find(self, path: bytes) -> Positions:
-        """The routes whose path fits."""
-        return self._places.get(path, NOTHING)
+    def add(self, place: int, path: PathMatcher, fold: bool) -> None:
+        """Take a path in."""
+        if isinstance(path, ExactPath):
+            group, text = self._exact, path.path
+        elif isinstance(path, PrefixPath):
+            group, text = self._separated if path.separated else self._prefixes, path.prefix
+        else:
+            raise TypeError(f"{path!r} is no text")
+        group.setdefault(text.lower() if fold else text, []).append(place)
 
-
-class PrefixRun(Run):
-    """Prefixes, one dictionary of all and the lengths there are."""
-
-    __slots__ = ("_lengths", "_places")
-
-    def __init__(self, first: int, paths: Sequence[PrefixPath]) -> None:
-        super().__init__(first, paths)
-        self._places: dict[bytes, list[int]] = {}
-        for place, each in enumerate(paths, first):
-            self._places.setdefault(each.prefix, []).append(place)
-        self._lengths = tuple(sorted({len(prefix) for prefix in self._places}))
+    def freeze(self) -> None:
+        """All have been added."""
+        self._lengths = tuple(sorted({len(each) for each in (*self._prefixes, *self._separated)}))
 
     def find(self, path: bytes) -> Positions:
-        """The routes whose path fits."""
-        places, size = self._places, len(path)
-        found: list[int] | None = None
+        """The places whose path fits."""
+        found = self._exact.get(path)
+        prefixes, separated, size, several = self._prefixes, self._separated, len(path), False
         for length in self._lengths:
             if length > size:
                 break
-            some = places.get(path[:length])
+            head = path[:length]
+            some = prefixes.get(head)
             if some is not None:
-                found = some if found is None else sorted(found + some)
-        return NOTHING if found is None else found
+                several = found is not None
+                found = some if found is None else found + some
+            if separated and (length == size or path[length] == _SLASH):
+                some = separated.get(head)
+                if some is not None:
+                    several = found is not None
+                    found = some if found is None else found + some
+        if found is None:
+            return NOTHING
+        return sorted(found) if several else found
 
 
-class RegexRun(Run):
-    """Regexes, one automaton."""
+class TextRun(Run):
+    """Exact paths and prefixes; those that ignore case are looked up in lower case."""
 
-    __slots__ = ("_regexes",)
+    __slots__ = ("_any_case", "_as_it_is")
 
-    def __init__(self, first: int, paths: Sequence[RegexPath]) -> None:
-        super().__init__(first, paths)
-        self._regexes = RegexSet([each.regex.pattern for each in paths])
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        super().__init__(())
+        self._as_it_is: Texts | None = None
+        self._any_case: Texts | None = None
+        for place, path in entries:
+            if _ignores_case(path):
+                self._any_case = self._any_case or Texts()
+                self._any_case.add(place, path, True)
+            else:
+                self._as_it_is = self._as_it_is or Texts()
+                self._as_it_is.add(place, path, False)
+        for each in (self._as_it_is, self._any_case):
+            if each is not None:
+                each.freeze()
 
     def find(self, path: bytes) -> Positions:
         """The routes whose path fits."""
-        places = self._regexes.find(path)
-        if places is None:
+        found = NOTHING if self._as_it_is is None else self._as_it_is.find(path)
+        if self._any_case is None:
+            return found
+        more = self._any_case.find(path.lower())
+        return sorted([*found, *more]) if found and more else found or more
+
+
+class RegexRun(Run):
+    """Regexes and URI templates, one automaton."""
+
+    __slots__ = ("_places", "_regexes")
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        super().__init__(entries)
+        self._places = [place for place, _ in entries]
+        self._regexes = RegexSet([_regex_of(path).pattern for _, path in entries])
+
+    def find(self, path: bytes) -> Positions:
+        """The routes whose path fits."""
+        found = self._regexes.find(path)
+        if found is None:
             return super().find(path)
-        return [self._first + place for place in places] if places else NOTHING
+        return [self._places[each] for each in found] if found else NOTHING
+
+
+class MergedRun(Run):
+    """Several runs whose places lie between each other."""
+
+    __slots__ = ("runs",)
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        super().__init__(())
+        self.runs = tuple(runs)
+
+    def find(self, path: bytes) -> Positions:
+        """The routes whose path fits."""
+        found: list[int] = []
+        for run in self.runs:
+            found.extend(run.find(path))
+        found.sort()
+        return found
 
 
 def runs_of(paths: Sequence[PathMatcher | None]) -> tuple[Run, ...]:
     """Cut a virtual host's paths into runs; None fits every path."""
-    runs, first = [], 0
-    for kind, group in itertools.groupby((path or EVERY_PATH for path in paths), _kind):
-        members = list(group)
-        runs.append(kind(first, members))
-        first += len(members)
-    return tuple(runs)
+    entries = [(place, path or EVERY_PATH) for place, path in enumerate(paths)]
+    runs = tuple(_run(kind, list(group)) for kind, group in itertools.groupby(entries, _kind))
+    if len(runs) <= MOST_RUNS:
+        return runs
+    together = [_run(kind, list(group)) for kind, group in itertools.groupby(sorted(entries, key=_kind), _kind)]
+    return (MergedRun(together),)
 
 
-def _kind(path: PathMatcher) -> type[Run]:
-    if isinstance(path, RegexPath):
-        return RegexRun
-    if isinstance(path, ExactPath) and not path.ignore_case:
-        return ExactRun
-    if isinstance(path, PrefixPath) and not (path.ignore_case or path.separated):
-        return PrefixRun
-    return Run
+_TEXT: Final = 0
+_REGEX: Final = 1
+_OTHER: Final = 2
+
+
+def _run(kind: int, entries: Sequence[Entry]) -> Run:
+    if kind == _TEXT:
+        return TextRun(entries)
+    return RegexRun(entries) if kind == _REGEX else Run(entries)
+
+
+def _kind(entry: Entry) -> int:
+    path = entry[1]
+    if isinstance(path, RegexPath | TemplatePath):
+        return _REGEX
+    return _TEXT if isinstance(path, ExactPath | PrefixPath) else _OTHER
+
+
+def _ignores_case(path: PathMatcher) -> bool:
+    return isinstance(path, ExactPath | PrefixPath) and path.ignore_case
+
+
+def _regex_of(path: PathMatcher) -> RegexMatcher:
+    if isinstance(path, RegexPath | TemplatePath):
+        return path.regex
+    raise TypeError(f"{path!r} is no regex")

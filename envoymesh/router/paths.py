@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Final
 
 from mypy_extensions import trait
 
-from envoymesh.matching.matchers import RegexMatcher
+from envoymesh.matching.strings import RegexMatcher
+from envoymesh.matching.uri_template import UriTemplate
+
+_NEVER: Final = "[^\\x00-\\xff]"
 
 
 @trait
@@ -73,4 +77,41 @@ class RegexPath(PathMatcher):
 
     def rewritten(self, path: bytes, replacement: bytes) -> bytes:
         """The replacement alone (a regex matches the whole path)."""
+        return replacement
+
+
+class TemplatePath(PathMatcher):
+    """`path_match_policy` with a URI template: the whole path must fit."""
+
+    __slots__ = ("regex", "template")
+
+    def __init__(self, template: UriTemplate) -> None:
+        self.template = template
+        try:
+            self.regex = RegexMatcher(template.regex)
+        except ValueError:
+            self.regex = RegexMatcher(_NEVER)
+
+    def matches(self, path: bytes) -> bool:
+        """Whether the whole path fits."""
+        return self.regex.matches(path)
+
+    def rewritten(self, path: bytes, replacement: bytes) -> bytes:
+        """The replacement alone (a template matches the whole path)."""
+        return replacement
+
+    def __repr__(self) -> str:
+        return f"TemplatePath({self.template!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectPath(PathMatcher):
+    """`connect_matcher`: any path, or none; that the request is a CONNECT is a condition of the route."""
+
+    def matches(self, path: bytes) -> bool:
+        """Yes."""
+        return True
+
+    def rewritten(self, path: bytes, replacement: bytes) -> bytes:
+        """As a prefix that is the whole path."""
         return replacement

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
-from envoymesh.matching.matchers import HeaderMatcher
+from envoymesh.matching.headers import HeaderMatcher
 from envoymesh.router.numbers import parse_number
 
 KNOWN_CONDITIONS: Final = frozenset(

@@ -13,7 +13,9 @@ from typing import Any, Final
 
 from envoymesh.http.headers import RequestHeaders, is_grpc
 from envoymesh.http.stream_info import StreamInfo
-from envoymesh.matching.matchers import HeaderMatcher, QueryParameterMatcher, all_match, parse_query
+from envoymesh.matching.headers import HeaderMatcher, all_match, request_header_values
+from envoymesh.matching.queries import QueryParameterMatcher, parse_query
+from envoymesh.matching.tree.match_tree import MatchTree
 from envoymesh.metadata import Metadata, joined
 from envoymesh.router.actions.answers import DIRECT_RESPONSE, DirectResponseAction, RedirectAction
 from envoymesh.router.actions.cluster import ClusterAction
@@ -21,6 +23,7 @@ from envoymesh.router.actions.rate_limits import RateLimit
 from envoymesh.router.actions.weighted import WeightedEntry
 from envoymesh.router.authority import split_port
 from envoymesh.router.cors import CorsPolicy, effective_policy
+from envoymesh.router.domains import Domains
 from envoymesh.router.filter_configs import (
     NO_FILTER_CONFIGS,
     FilterConfigs,
@@ -28,13 +31,15 @@ from envoymesh.router.filter_configs import (
     settings_by_filter,
 )
 from envoymesh.router.header_parser import NO_HEADER_PARSERS, HeaderParser, HeaderParsers
+from envoymesh.router.match.conditions import RouteCondition
 from envoymesh.router.mirror import MirrorPolicy
-from envoymesh.router.path_index import Run, runs_of
 from envoymesh.router.paths import PathMatcher
+from envoymesh.router.request_counts import Counts, RequestCounts, VirtualCluster
 from envoymesh.router.retry import RetryPolicy
+from envoymesh.router.route_list import RouteList, route_list_of
 
-INDEXED_FROM: Final = 4
-"""Routes of a virtual host from which on they are looked up by path; fewer are asked one by one as fast."""
+NO_SETTINGS: Final[Mapping[str, Sequence[Any]]] = {}
+NOTHING_DISABLED: Final[Mapping[str, bool]] = {}
 
 Action = ClusterAction | DirectResponseAction | RedirectAction
 
@@ -56,6 +61,8 @@ class Route:
     """One route: when it matches and what it does.
 
     Attributes:
+        conditions: what a request must be beside its path, headers and query.
+        counts: what is counted of its requests alone (`stat_prefix`).
         header_parsers: this level's header mutations.
         metadata: the route's, and then its virtual host's with it, by kind; None is none.
         request_parsers, response_parsers: those of all levels, in the order in which they are applied.
@@ -76,8 +83,10 @@ class Route:
     headers: Sequence[HeaderMatcher] = ()
     query_parameters: Sequence[QueryParameterMatcher] = ()
     grpc: bool = False
+    conditions: Sequence[RouteCondition] = ()
+    counts: RequestCounts | None = None
     header_parsers: HeaderParsers = NO_HEADER_PARSERS
-    own_filter_configs: FilterConfigs = field(default_factory=dict)
+    own_filter_configs: FilterConfigs = field(default_factory=lambda: NO_FILTER_CONFIGS)
     metadata: Metadata | None = None
     request_parsers: Sequence[HeaderParser] = field(default=(), repr=False, compare=False)
     response_parsers: Sequence[HeaderParser] = field(default=(), repr=False, compare=False)
@@ -118,20 +127,27 @@ class Route:
         own = action.rate_limits
         return [*own, *of_host] if action.include_virtual_host_rate_limits else own
 
-    def matches(self, headers: RequestHeaders, path: bytes) -> bool:
+    def matches(self, headers: RequestHeaders, path: bytes, info: StreamInfo | None = None) -> bool:
         """Whether a request takes this route; `path` is without the query."""
-        return (self.path is None or self.path.matches(path)) and self.fits_beside_path(headers)
+        return (self.path is None or self.path.matches(path)) and self.fits_beside_path(headers, info)
 
-    def fits_beside_path(self, headers: RequestHeaders) -> bool:
+    def fits_beside_path(self, headers: RequestHeaders, info: StreamInfo | None = None) -> bool:
         """Whether everything but the path is as the route wants it."""
         if self.headers and not all_match(self.headers, headers):
             return False
         if self.grpc and not is_grpc(headers):
             return False
-        if not self.query_parameters:
-            return True
-        parameters = parse_query(headers.path)
-        return all(matcher.matches(parameters) for matcher in self.query_parameters)
+        if self.query_parameters:
+            parameters = parse_query(headers.path)
+            if not all(matcher.matches(parameters) for matcher in self.query_parameters):
+                return False
+        return not self.conditions or all(condition.holds(headers, info) for condition in self.conditions)
+
+
+def counts_of(route: Route, headers: RequestHeaders) -> Counts:
+    """Who counts a request of a route: its virtual cluster, and the route itself."""
+    found = (route.virtual_host.request_counts(headers), route.counts)
+    return tuple([each for each in found if each is not None])
 
 
 @dataclass(slots=True)
@@ -140,6 +156,10 @@ class VirtualHost:
 
     Args:
         require_tls: ``NONE``, ``EXTERNAL_ONLY`` or ``ALL``; requests without TLS are redirected.
+        matcher: leads to routes in the place of `routes`; its actions are RouteLists.
+        virtual_clusters: groups of requests that are counted; the last one takes what no other does.
+    Attributes:
+        ignore_path_parameters: the table's `ignore_path_parameters_in_path_matching`.
     """
 
     name: str
@@ -151,27 +171,33 @@ class VirtualHost:
     include_attempt_count_in_response: bool = False
     include_is_timeout_retry_header: bool = False
     header_parsers: HeaderParsers = NO_HEADER_PARSERS
-    own_filter_configs: FilterConfigs = field(default_factory=dict)
+    own_filter_configs: FilterConfigs = field(default_factory=lambda: NO_FILTER_CONFIGS)
     own_cors: CorsPolicy | None = None
     own_mirrors: Sequence[MirrorPolicy] = ()
     metadata: Metadata | None = None
+    matcher: MatchTree | None = None
+    matched_routes: Sequence[Route] = ()
+    virtual_clusters: Sequence[VirtualCluster] = ()
     tls_redirect: Route | None = None
     rate_limits: Sequence[RateLimit] = ()
-    # Empty where asking route by route is as good.
-    _runs: tuple[Run, ...] = field(default=(), init=False, repr=False, compare=False)
+    ignore_path_parameters: bool = field(default=False, init=False)
+    _list: RouteList = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for route in self.routes:
+        for route in self.all_routes():
             route.virtual_host = self
             if self.metadata is not None:
                 route.metadata = joined(self.metadata, route.metadata)
         if self.require_tls != "NONE":
             self.tls_redirect = Route("", None, RedirectAction(scheme=b"https"))
             self.tls_redirect.virtual_host = self
-        if len(self.routes) >= INDEXED_FROM:
-            self._runs = runs_of([route.path for route in self.routes])
+        self._list = RouteList(self.routes)
 
-    def route(self, headers: RequestHeaders) -> Route | None:
+    def all_routes(self) -> Sequence[Route]:
+        """Those in order, and those that the matcher leads to."""
+        return (*self.routes, *self.matched_routes)
+
+    def route(self, headers: RequestHeaders, info: StreamInfo | None = None) -> Route | None:
         """The first route that matches, or the redirect to TLS."""
         if self.tls_redirect is not None and self._needs_tls(headers):
             return self.tls_redirect
@@ -179,19 +205,18 @@ class VirtualHost:
         # `find`, for `in` tries a number first: on bytes it costs a microsecond.
         if path.find(b"?") >= 0 or path.find(b"#") >= 0:
             path = path.partition(b"?")[0].partition(b"#")[0]
-        if self._runs:
-            return self._route_by_path(headers, path)
-        for route in self.routes:
-            if route.matches(headers, path):
-                return route
-        return None
+        routes = self._list if self.matcher is None else route_list_of(self.matcher, headers, info)
+        if routes is None:
+            return None
+        if self.ignore_path_parameters and path.find(b";") >= 0:
+            return routes.find_ignoring_parameters(headers, path, info)
+        return routes.find(headers, path, info)
 
-    def _route_by_path(self, headers: RequestHeaders, path: bytes) -> Route | None:
-        routes = self.routes
-        for run in self._runs:
-            for place in run.find(path):
-                if routes[place].fits_beside_path(headers):
-                    return routes[place]
+    def request_counts(self, headers: RequestHeaders) -> RequestCounts | None:
+        """The counts of the first virtual cluster that a request belongs to; None where there are none."""
+        for cluster in self.virtual_clusters:
+            if all_match(cluster.headers, headers):
+                return cluster.counts
         return None
 
     def _needs_tls(self, headers: RequestHeaders) -> bool:
@@ -208,6 +233,9 @@ class RouteTable:
         most_specific_wins: apply them in the other order (`most_specific_header_mutations_wins`).
         filter_configs: settings of HTTP filters for the whole table.
         mirrors: who gets copies of requests where neither route nor virtual host says so.
+        host_header: the header that names the virtual host in the place of the authority (`vhost_header`).
+        ignore_path_parameters: paths are matched without what follows a semicolon in each segment.
+        place: where the table stands in its connection manager, for errors.
         validate_clusters: whether a route to a cluster that does not exist is an error at load.
     Errors: ValueError where a domain stands twice.
     """
@@ -224,24 +252,21 @@ class RouteTable:
         filter_configs: FilterConfigs = NO_FILTER_CONFIGS,
         mirrors: Sequence[MirrorPolicy] = (),
         validate_clusters: bool = True,
+        host_header: bytes = b"",
+        ignore_path_parameters: bool = False,
+        place: str = "route_config",
     ) -> None:
+        self.place = place
         self.name = name
+        self.host_header = host_header
         self.validate_clusters = validate_clusters
         self.virtual_hosts = virtual_hosts
         self.ignore_port = ignore_port
         self.internal_only_headers = tuple(internal_only)
-        self._exact: dict[bytes, VirtualHost] = {}
-        self._default: VirtualHost | None = None
-        suffixes: dict[bytes, VirtualHost] = {}
-        prefixes: dict[bytes, VirtualHost] = {}
+        self._domains: Domains[VirtualHost] = Domains(name, [(each.domains, each) for each in virtual_hosts])
         for host in virtual_hosts:
-            for domain in host.domains:
-                self._add(domain.lower(), host, suffixes, prefixes)
-        self._suffixes = _longest_first(suffixes)
-        self._prefixes = _longest_first(prefixes)
-        self._only_default = not (self._exact or suffixes or prefixes)
-        for host in virtual_hosts:
-            for route in host.routes:
+            host.ignore_path_parameters = ignore_path_parameters
+            for route in host.all_routes():
                 levels = [route.header_parsers, host.header_parsers, header_parsers]
                 _order_parsers(route, levels[::-1] if most_specific_wins else levels)
                 if isinstance(route.action, ClusterAction):
@@ -250,47 +275,29 @@ class RouteTable:
                 _resolve_filter_configs(route, configs)
                 _make_variants(route, configs)
 
-    def _add(
-        self, domain: bytes, host: VirtualHost, suffixes: dict[bytes, VirtualHost], prefixes: dict[bytes, VirtualHost]
-    ) -> None:
-        if domain == b"*":
-            if self._default is not None:
-                raise ValueError("Only a single wildcard domain is permitted in route " + self.name)
-            self._default = host
-            return
-        if domain.startswith(b"*"):
-            group, key = suffixes, domain[1:]
-        elif domain.endswith(b"*"):
-            group, key = prefixes, domain[:-1]
-        else:
-            group, key = self._exact, domain
-        if key in group:
-            shown = domain.decode("latin-1")
-            raise ValueError(f"Only unique values for domains are permitted. Duplicate entry of domain {shown}")
-        group[key] = host
-
     def virtual_host(self, authority: bytes) -> VirtualHost | None:
         """The virtual host that a request's authority names."""
-        if self._only_default:
-            return self._default
-        name = authority.lower()
-        if self.ignore_port:
-            name = split_port(name)[0]
-        found = self._exact.get(name)
-        if found is not None:
-            return found
-        for suffix, host in self._suffixes:
-            if len(name) > len(suffix) and name.endswith(suffix):
-                return host
-        for prefix, host in self._prefixes:
-            if len(name) > len(prefix) and name.startswith(prefix):
-                return host
-        return self._default
+        domains = self._domains
+        if domains.only_default:
+            return domains.default
+        return domains.find(without_port(authority) if self.ignore_port else authority)
 
-    def route(self, headers: RequestHeaders) -> Route | None:
-        """The route of a request, or None."""
-        host = self.virtual_host(headers.authority or b"")
-        return None if host is None else host.route(headers)
+    def route(self, headers: RequestHeaders, info: StreamInfo | None = None) -> Route | None:
+        """The route of a request, or None. `info` is what is known of it beside its headers."""
+        if self.host_header and not self._domains.only_default:
+            named = request_header_values(headers, self.host_header)
+            host = self.virtual_host(named[0]) if named else None
+        else:
+            host = self.virtual_host(headers.authority or b"")
+        return None if host is None else host.route(headers, info)
+
+    def table_of(self, headers: RequestHeaders) -> RouteTable:
+        """The table that decides on a request: this one, unless there are several."""
+        return self
+
+    def tables(self) -> Sequence[RouteTable]:
+        """All tables that this one stands for."""
+        return (self,)
 
     @property
     def chooses_filters(self) -> bool:
@@ -308,7 +315,7 @@ class RouteTable:
 
     def routes(self) -> list[Route]:
         """All routes of all virtual hosts, for checks and dumps."""
-        return [route for host in self.virtual_hosts for route in host.routes]
+        return [route for host in self.virtual_hosts for route in host.all_routes()]
 
 
 def _variant(route: Route, action: ClusterAction, entry: WeightedEntry | None) -> Route:
@@ -319,6 +326,7 @@ def _variant(route: Route, action: ClusterAction, entry: WeightedEntry | None) -
     made.filter_configs, made.disabled_filters = route.filter_configs, route.disabled_filters
     made.cors, made.mirrors = route.cors, route.mirrors
     made.changes_requests = route.changes_requests
+    made.counts = route.counts
     return made
 
 
@@ -348,11 +356,14 @@ def _order_parsers(route: Route, levels: Sequence[HeaderParsers]) -> None:
 
 
 def _resolve_filter_configs(route: Route, levels: Sequence[FilterConfigs]) -> None:
-    route.filter_configs = settings_by_filter(levels)
-    route.disabled_filters = disabled_by_filter(levels)
+    # What is empty is the same for all routes: there may be thousands.
+    route.filter_configs = settings_by_filter(levels) or NO_SETTINGS
+    route.disabled_filters = disabled_by_filter(levels) or NOTHING_DISABLED
     own = route.action.cors if isinstance(route.action, ClusterAction) else None
     route.cors = effective_policy([each for each in (route.virtual_host.own_cors, own) if each is not None])
 
 
-def _longest_first(group: dict[bytes, VirtualHost]) -> list[tuple[bytes, VirtualHost]]:
-    return sorted(group.items(), key=lambda item: -len(item[0]))
+def without_port(host: bytes) -> bytes:
+    """A host without what looks like its port, digits or not (Envoy's `getPortStart`). IPv6 literals keep brackets."""
+    colon = host.rfind(b":")
+    return host if colon < 0 or host.find(b"]", colon) >= 0 else host[:colon]

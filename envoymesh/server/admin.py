@@ -72,7 +72,7 @@ def _config_dumps(server: Server) -> Sequence[Callable[[], Generator[None, None,
         lambda: bootstrap_dump(server.loaded.message, settings.configured_node, started),
         lambda: clusters_dump(clusters),
         lambda: listeners_dump(listeners),
-        scoped_routes_dump,
+        lambda: scoped_routes_dump([(message, started) for message in server.scoped_route_messages]),
         lambda: routes_dump([(message, started) for message in server.route_messages]),
         lambda: secrets_dump([]),
     )

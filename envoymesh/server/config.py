@@ -17,7 +17,7 @@ from envoymesh.config.reader import Reader
 from envoymesh.filters.http.registry import FILTERS
 from envoymesh.filters.network.registry import NETWORK_FILTERS
 from envoymesh.matching.config import read_string_matcher
-from envoymesh.matching.matchers import BytesMatcher
+from envoymesh.matching.strings import BytesMatcher
 from envoymesh.network.api import Address
 from envoymesh.network.config import read_address, read_listener
 from envoymesh.network.settings import ListenerSettings

@@ -178,13 +178,13 @@ def make_listener(
     return listener
 
 
-def route_context(runtime: RuntimeReader, random: Callable[[], float]) -> RouteContext:
+def route_context(runtime: RuntimeReader, random: Callable[[], float], store: Store) -> RouteContext:
     """What routes may refer to."""
 
     def read(name: str, reader: Reader, optional: bool) -> Any:
         return read_route_filter_config(name, reader, optional, context)
 
-    context = RouteContext(read, runtime, random)
+    context = RouteContext(read, runtime, random, scope=store.scope(""))
     return context
 
 

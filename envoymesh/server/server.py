@@ -141,6 +141,7 @@ class Server:
         self._stats.watch(self.settings.watchdogs, self._kill_after())
         self._parts = self._listener_parts()
         self.route_messages: list[Any] = []
+        self.scoped_route_messages: list[Any] = []
         self.listeners = self._make_listeners()
         self.cpu_profiler = CpuProfiler(self._profile_path())
         self._admin = self._make_admin()
@@ -173,7 +174,7 @@ class Server:
         config = HttpConfigContext(
             read_filters=lambda readers, prefix: read_http_filters(readers, filter_context(prefix, self._parts)),
             access_logs=self._log_context,
-            routes=route_context(self.runtime.reader, random.random),
+            routes=route_context(self.runtime.reader, random.random, self.store),
             local_address=address,
             service_cluster=self.settings.node.cluster,
             service_node=self.settings.node.id,
@@ -202,7 +203,11 @@ class Server:
     def _make_listener(self, settings: ListenerSettings, reader: Reader) -> TcpListener | None:
         stat_name = settings.stat_prefix or str(settings.address)
         filled = filter_chain_settings(settings, reader, self._parts, stat_name)
-        self.route_messages.extend(_route_messages(settings))
+        for manager in _connection_managers(settings):
+            if manager.HasField("scoped_routes"):
+                self.scoped_route_messages.append(manager.scoped_routes)
+            else:
+                self.route_messages.append(manager.route_config)
         read = partial(read_access_log, context=self._log_context)
         logs = [log for log in (each.attempt(read) for each in settings.access_log) if log is not None]
         if reader.has_refused:
@@ -419,11 +424,11 @@ class Server:
         self._say("exiting")
 
 
-def _route_messages(settings: ListenerSettings) -> list[Any]:
-    """The route configurations of a listener's connection managers, for the admin."""
+def _connection_managers(settings: ListenerSettings) -> list[Any]:
+    """The messages of a listener's connection managers, whose routes the admin shows."""
     chains = [*settings.filter_chains, *filter(None, [settings.default_filter_chain])]
     readers = [reader for chain in chains for _, reader in chain.filters]
-    return [reader.message.route_config for reader in readers if reader.type_name == CONNECTION_MANAGER]
+    return [reader.message for reader in readers if reader.type_name == CONNECTION_MANAGER]
 
 
 def local_address(version: str) -> str:

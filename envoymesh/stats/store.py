@@ -125,12 +125,15 @@ class Store:
         self._all_tags: dict[Tags, Tags] = {}
         self.lookups = RecentLookups()
 
-    def scope(self, prefix: str) -> "Scope":
-        """The scope of a prefix (with its final dot, or "" for the root); the caller becomes one of its holders."""
-        prefix = sanitize(prefix)
+    def scope(self, prefix: str, verbatim: bool = False) -> "Scope":
+        """The scope of a prefix (with its final dot, or "" for the root); the caller becomes one of its holders.
+
+        Names below a `verbatim` one keep their colons.
+        """
+        prefix = prefix if verbatim else sanitize(prefix)
         scope = self._scopes.get(prefix)
         if scope is None:
-            scope = self._scopes[prefix] = Scope(self, prefix)
+            scope = self._scopes[prefix] = Scope(self, prefix, verbatim)
         scope.holders += 1
         return scope
 
@@ -182,18 +185,19 @@ class Store:
 class Scope:
     """Makes the stats whose names begin with `prefix`. Get one from `Store.scope` or from another scope."""
 
-    __slots__ = ("_children", "_stats", "_store", "holders", "prefix")
+    __slots__ = ("_children", "_stats", "_store", "_verbatim", "holders", "prefix")
 
-    def __init__(self, store: Store, prefix: str) -> None:
+    def __init__(self, store: Store, prefix: str, verbatim: bool = False) -> None:
         self._store = store
+        self._verbatim = verbatim
         self.prefix = prefix
         self.holders = 0
         self._stats: list[Stat] = []
         self._children: list[Scope] = []
 
-    def scope(self, name: str) -> "Scope":
-        """The scope below this one whose prefix is this prefix and `name` (with its final dot)."""
-        child = self._store.scope(self.prefix + name)
+    def scope(self, name: str, verbatim: bool = False) -> "Scope":
+        """The scope below this one whose prefix is this prefix and `name` (with its final dot); as `Store.scope`."""
+        child = self._store.scope(self.prefix + name, verbatim or self._verbatim)
         if child.holders == 1:
             self._children.append(child)
         return child
@@ -218,7 +222,7 @@ class Scope:
         return histogram
 
     def _get(self, family: Family[StatT], make: type[StatT], name: str) -> StatT:
-        full = sanitize(self.prefix + name)
+        full = self.prefix + name if self._verbatim else sanitize(self.prefix + name)
         self._store.lookups.note(full)
         stat = family.by_name.get(full)
         if stat is None:

@@ -295,6 +295,9 @@ class AsyncStream(UpstreamRequestOwner):
 
     # UpstreamRequestOwner: what comes back
 
+    def on_stream_ready(self) -> None:
+        """Nobody else counts it."""
+
     def on_upstream_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response is of no use here."""
         self._charge(headers.status, None)

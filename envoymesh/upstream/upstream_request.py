@@ -48,6 +48,10 @@ class UpstreamRequestOwner(ExceptionHandler):
     buffer_limit: int
 
     @abstractmethod
+    def on_stream_ready(self) -> None:
+        """The try has a stream."""
+
+    @abstractmethod
     def on_upstream_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response."""
 
@@ -239,6 +243,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         info.upstream_protocol = protocol
         info.first_upstream_tx = self._dispatcher.now()
         encoder.set_callbacks(self)
+        self._owner.on_stream_ready()
         if self._owner.request_complete:
             self.start_per_try_timer()
         if self._body is not None or self._trailers is not None:

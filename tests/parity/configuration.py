@@ -17,6 +17,8 @@ from tests.parity.answers import HTTP2_ANSWERS
 from tests.parity.filter_listeners import RUNTIME_LAYER, filter_listeners
 from tests.parity.log_listeners import log_listeners, mutation_routes
 from tests.parity.pipe_listeners import pipe_clusters, pipe_listeners, pipe_log_listener
+from tests.parity.routing_listeners import RUNTIME_LAYER as SHARES
+from tests.parity.routing_listeners import routing_listeners
 from tests.parity.setup import Places, Setup
 from tests.parity.upstreams import Http2Recorder, Recorder, Refusing
 
@@ -128,8 +130,9 @@ def configuration(places: Places) -> dict[str, Any]:
     mutated = {"mutated": False, "mutated-specific": True}
     resources["listeners"] += [http_listener(name, mutation_routes(each)) for name, each in mutated.items()]
     resources["listeners"] += [*filter_listeners(), *action_listeners(), *pipe_listeners(log.parent)]
+    resources["listeners"] += routing_listeners(sockets[1])
     resources["clusters"] += [named_cluster(http1), *pipe_clusters(log.parent)]
-    layer = {**RUNTIME_LAYER, **WEIGHTS}
+    layer = {**RUNTIME_LAYER, **WEIGHTS, **SHARES}
     made["layered_runtime"] = {"layers": [{"name": "static", "static_layer": layer}]}
     for listener in resources["listeners"]:
         for chain in listener["filter_chains"]:
@@ -139,7 +142,8 @@ def configuration(places: Places) -> dict[str, Any]:
 
 
 def _complete(manager: dict[str, Any]) -> None:
-    if manager["route_config"].get("name") not in ("mutations", "filters", "pipes", TABLE):
+    named = manager.get("route_config", {}).get("name")
+    if "route_config" in manager and named not in ("mutations", "filters", "pipes", TABLE):
         manager["route_config"] = _with_more_routes(manager["route_config"])
     manager["delayed_close_timeout"] = "0.05s"
     manager.pop("access_log", None)  # the exchanges' own; the setup puts in the one that is compared

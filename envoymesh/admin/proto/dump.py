@@ -14,6 +14,7 @@ import re2
 from envoy.admin.v3 import config_dump_pb2, config_dump_shared_pb2
 from envoy.config.core.v3 import base_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import ScopedRoutes
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 
@@ -84,10 +85,19 @@ def listeners_dump(
     return dump
 
 
-def scoped_routes_dump() -> Making[config_dump_shared_pb2.ScopedRoutesConfigDump]:
-    """Scoped routes, of which there are none."""
+def scoped_routes_dump(
+    inline: Iterable[tuple[ScopedRoutes, float]],
+) -> Making[config_dump_shared_pb2.ScopedRoutesConfigDump]:
+    """The `scoped_routes` of connection managers, each with when it was loaded."""
+    dump = config_dump_shared_pb2.ScopedRoutesConfigDump()
+    for scoped, last_updated in inline:
+        entry = dump.inline_scoped_route_configs.add(name=scoped.name)
+        for scope in scoped.scoped_route_configurations_list.scoped_route_configurations:
+            entry.scoped_route_configs.add().Pack(scope)
+            yield
+        _set_time(entry, last_updated)
     yield
-    return config_dump_shared_pb2.ScopedRoutesConfigDump()
+    return dump
 
 
 def routes_dump(static: Iterable[tuple[Message, float]]) -> Making[config_dump_shared_pb2.RoutesConfigDump]:

@@ -15,7 +15,8 @@ from mypy_extensions import trait
 
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.stream_info import StreamInfo
-from envoymesh.matching.matchers import parse_query, request_header_values
+from envoymesh.matching.headers import request_header_values
+from envoymesh.matching.queries import parse_query
 from envoymesh.router.actions.rewrites import RegexSubstitution
 
 _BITS: Final = (1 << 64) - 1

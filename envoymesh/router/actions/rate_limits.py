@@ -15,13 +15,8 @@ from mypy_extensions import trait
 
 from envoymesh.formatter import Formatter, FormatterContext
 from envoymesh.http.headers import RequestHeaders
-from envoymesh.matching.matchers import (
-    HeaderMatcher,
-    QueryParameterMatcher,
-    all_match,
-    parse_query,
-    request_header_values,
-)
+from envoymesh.matching.headers import HeaderMatcher, all_match, request_header_values
+from envoymesh.matching.queries import QueryParameterMatcher, parse_query
 
 UNITS: Final = frozenset({"UNKNOWN", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"})
 """Names of envoy.type.v3.RateLimitUnit."""

@@ -16,7 +16,7 @@ from mypy_extensions import trait
 
 from envoymesh.formatter import Formatter, FormatterContext
 from envoymesh.http.headers import RequestHeaders
-from envoymesh.matching.matchers import request_header_values
+from envoymesh.matching.headers import request_header_values
 from envoymesh.router.paths import PathMatcher
 
 ORIGINAL_PATH: Final = b"x-envoy-original-path"

@@ -6,7 +6,7 @@ Each function reads one message through a `Reader`; a field that is not read her
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,9 +14,12 @@ from envoymesh.config.reader import Reader
 from envoymesh.formatter import Formatter
 from envoymesh.matching.config import read_string_matcher
 from envoymesh.router.cors import CorsPolicy
-from envoymesh.router.filter_configs import FilterConfig, FilterConfigs
-from envoymesh.router.header_parser import HeaderParser, HeaderParsers, HeaderToAdd
-from envoymesh.runtime import RuntimeReader, RuntimeShare
+from envoymesh.router.filter_configs import NO_FILTER_CONFIGS, FilterConfig, FilterConfigs
+from envoymesh.router.header_parser import NO_HEADER_PARSERS, HeaderParser, HeaderParsers, HeaderToAdd
+from envoymesh.router.match.config import read_share
+from envoymesh.router.request_counts import RequestCounts
+from envoymesh.runtime import RuntimeReader
+from envoymesh.stats import Scope, Store
 
 FILTER_CONFIG = "envoy.config.route.v3.FilterConfig"
 
@@ -34,19 +37,29 @@ class RouteContext:
         runtime: gives routes the keys that they name.
         random: from 0 to 1.
         max_body: bytes of a direct response.
+        scope: where virtual clusters and routes are counted.
+        stats_prefix: the virtual host's names there.
+        chance: where the numbers begin that decide on shares of requests, from 0 to 1.
     """
 
     read_filter_config: Callable[[str, Reader, bool], Any]
     runtime: RuntimeReader
     random: Callable[[], float]
     max_body: int = MAX_DIRECT_RESPONSE_BODY
+    scope: Scope = field(default_factory=lambda: Store().scope(""))
+    stats_prefix: str = ""
+    chance: float = 0.0
+
+    def counts(self, name: str) -> RequestCounts:
+        """What is counted below a name, such as ``vcluster.a.``. As in Envoy colons stay as they are."""
+        return RequestCounts(self.scope.scope(self.stats_prefix + name, verbatim=True))
 
 
 def read_filter_configs(reader: Reader, context: RouteContext) -> FilterConfigs:
     """Read `typed_per_filter_config` of one level. Errors: ConfigError, in Envoy's words."""
     messages = reader.any_map("typed_per_filter_config")
     read = {name: message.attempt(partial(_read_filter_config, name, context)) for name, message in messages.items()}
-    return {name: config for name, config in read.items() if config is not None}
+    return {name: config for name, config in read.items() if config is not None} or NO_FILTER_CONFIGS
 
 
 def _read_filter_config(name: str, context: RouteContext, reader: Reader) -> FilterConfig:
@@ -98,14 +111,14 @@ def read_runtime_share(parent: Reader, field: str, context: RouteContext) -> Cal
     reader = parent.message_(field)
     if reader is None:
         return None
-    default, key = reader.fractional("default_value") or 0.0, reader.string("runtime_key")
-    share = context.runtime.share(key, default) if key else RuntimeShare(key, default)
+    share = read_share(reader, context.runtime)
     return lambda: share.holds(context.random)
 
 
 def read_header_parsers(reader: Reader) -> HeaderParsers:
     """Read the header mutations of a route, virtual host or route configuration. Errors: ConfigError."""
-    return HeaderParsers(_read_header_parser(reader, "request"), _read_header_parser(reader, "response"))
+    request, response = _read_header_parser(reader, "request"), _read_header_parser(reader, "response")
+    return HeaderParsers(request, response) if request or response else NO_HEADER_PARSERS
 
 
 def _read_header_parser(reader: Reader, direction: str) -> HeaderParser:

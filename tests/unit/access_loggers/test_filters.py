@@ -10,7 +10,8 @@ from envoymesh.access_loggers import filters
 from envoymesh.access_loggers.filters import RuntimeFilter
 from envoymesh.http.headers import HeaderMap
 from envoymesh.http.stream_info import ResponseFlag
-from envoymesh.matching.matchers import HeaderMatcher, StringMatcher
+from envoymesh.matching.headers import HeaderMatcher
+from envoymesh.matching.strings import StringMatcher
 from envoymesh.runtime import RuntimeNumber
 from tests.support.fakes import FakeRuntime
 from tests.support.logged import bare, full, request

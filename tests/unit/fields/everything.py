@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from envoymesh.http.config import HTTP2_INTEGERS
+from tests.unit.fields.routing import match_routes, matched_hosts, scoped_routes, virtual_clusters
 
 EXT = "type.googleapis.com/envoy.extensions."
 TLS = EXT + "transport_sockets.tls.v3."
@@ -99,7 +100,6 @@ def _manager(newer: bool) -> dict[str, Any]:
     manager = {
         "@type": EXT + "filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "m",
-        "route_config": _routes(),
         "local_reply_config": _local_replies(),
         "common_http_protocol_options": EMPTY,
         "http_protocol_options": {"header_key_format": {"proper_case_words": EMPTY}},
@@ -111,6 +111,7 @@ def _manager(newer: bool) -> dict[str, Any]:
             {"name": "b", "typed_config": {"@type": EXT + "filters.http.buffer.v3.Buffer", "max_request_bytes": 1}},
             {"name": "r", "typed_config": {"@type": EXT + "filters.http.router.v3.Router"}},
         ],
+        **({"route_config": _routes()} if newer else {"scoped_routes": scoped_routes(_routes())}),
         **logging,
     }
     return {"name": "m", "typed_config": manager}
@@ -215,8 +216,10 @@ def _routes() -> dict[str, Any]:
     routes[1]["typed_per_filter_config"] = {"b": {**config, "disabled": True}}
     routes[3]["typed_per_filter_config"] = {"b": {**config, "config": EMPTY}}
     routes[2]["typed_per_filter_config"] = {"b": {**per_route, "disabled": True}}
+    routes += match_routes()
     host = {"name": "v", "domains": ["*"], "routes": routes, "retry_policy": retry, "cors": policy, **changes}
-    return {"name": "r", "virtual_hosts": [host], "max_direct_response_body_size_bytes": 100_000}
+    host["virtual_clusters"] = virtual_clusters()
+    return {"name": "r", "virtual_hosts": [host, *matched_hosts()], "max_direct_response_body_size_bytes": 100_000}
 
 
 def _mirrors() -> list[dict[str, Any]]:

@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import trustme
+from google.protobuf import json_format
 
 from envoymesh.config.load import load_bootstrap
+from envoymesh.config.messages import message_class
+from envoymesh.config.reader import Reader
+from envoymesh.matching.tree.config import INPUTS, TreeContext, read_match_tree
 from envoymesh.options import Options
 from envoymesh.server.server import Server
 from tests.unit.fields.everything import bootstrap
 from tests.unit.fields.masking import Place, noting, noting_places
+from tests.unit.fields.routing import whole_tree
 
 ROOT = Path(__file__).resolve().parents[3]
 TABLE = Path(__file__).parent / "tested.toml"
@@ -25,10 +30,21 @@ UNIT = "tests/unit"
 FILES = (
     *(
         f"{UNIT}/{room}/test_config.py"
-        for room in ("access_loggers", "network", "router", "router/actions", "upstream", "filters/http/router")
+        for room in (
+            "access_loggers",
+            "network",
+            "router",
+            "router/actions",
+            "upstream",
+            "filters/http/router",
+            "matching",
+        )
     ),
     f"{UNIT}/filters/network/test_registry.py",
     f"{UNIT}/filters/network/tcp_proxy/test_filter.py",
+    f"{UNIT}/matching/tree/test_config.py",
+    f"{UNIT}/router/match/test_config.py",
+    f"{UNIT}/router/test_virtual_hosts.py",
     f"{UNIT}/fields/test_rows.py",
     f"{UNIT}/config/test_reader.py",
     f"{UNIT}/server/test_runtime_keys.py",
@@ -56,6 +72,15 @@ def places() -> frozenset[Place]:
     return _reading()[1]
 
 
+def _read_tree() -> None:
+    """What a matcher tree may hold, wherever it stands."""
+    for name in INPUTS:
+        message_class(name)
+    matcher = message_class("xds.type.matcher.v3.Matcher")()
+    json_format.ParseDict(whole_tree(), matcher)
+    read_match_tree(Reader(matcher), TreeContext(lambda action: action))
+
+
 @functools.cache
 def _reading() -> tuple[frozenset[str], frozenset[Place]]:
     authority = trustme.CA()
@@ -72,4 +97,5 @@ def _reading() -> tuple[frozenset[str], frozenset[Place]]:
         file = Path(folder, "everything.json")
         file.write_text(json.dumps(bootstrap(chain, key, f"{folder}/ca.pem")))
         Server(Options(), load_bootstrap(str(file)), no_log, loop)
+        _read_tree()
     return frozenset(seen), frozenset(places)

@@ -84,6 +84,7 @@ def log(**fields: Any) -> dict[str, Any]:
         ({"path_with_escaped_slashes_action": "REJECT_REQUEST"}, "path_with_escaped_slashes_action", "REJECT_REQUEST"),
         ({"strip_matching_host_port": True}, "strip_port", "matching"),
         ({"strip_any_host_port": True}, "strip_port", "any"),
+        ({"strip_trailing_host_dot": True}, "strip_trailing_host_dot", True),
         ({"stream_idle_timeout": "7s"}, "stream_idle_timeout", 7.0),
         ({"request_timeout": "7s"}, "request_timeout", 7.0),
         ({"request_headers_timeout": "7s"}, "request_headers_timeout", 7.0),
@@ -147,6 +148,23 @@ def test_a_connection_manager_s_logs_filters_and_routes() -> None:
     required = {"stat_prefix": "p", "route_config": {}, "http_filters": [{"name": "r"}]}
     read_connection_manager(reader(MANAGER, required), context)
     assert asked == ["p", ["r"]]
+
+
+def test_scoped_routes_in_the_place_of_a_table() -> None:
+    scope = {"name": "1", "key": {"fragments": [{"string_key": "a"}]}, "route_configuration": {"name": "inner"}}
+    scoped = {
+        "name": "s",
+        "scope_key_builder": {"fragments": [{"header_value_extractor": {"name": "a", "index": 0}}]},
+        "scoped_route_configurations_list": {"scoped_route_configurations": [scope]},
+    }
+    fields = {"stat_prefix": "p", "scoped_routes": scoped, "http_filters": [{"name": "r"}]}
+    made = read_connection_manager(reader(MANAGER, fields), CONTEXT)
+    assert [table.name for table in made.route_table.tables()] == ["inner"]
+
+
+def test_a_port_is_stripped_in_one_way() -> None:
+    with pytest.raises(ConfigError, match=r"Only one of `strip_matching_host_port` or `strip_any_host_port`"):
+        manager(strip_any_host_port=True, strip_matching_host_port=True)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from envoymesh.filters.http.buffer.config import buffer_filter_factory
 from envoymesh.filters.http.context import FilterContext
 from envoymesh.filters.http.registry import read_route_filter_config
 from envoymesh.matching.config import read_value_matcher
-from envoymesh.matching.matchers import StringMatcher
+from envoymesh.matching.strings import StringMatcher
 from envoymesh.router.config import RouteContext, read_route_table
 from envoymesh.router.cors import CorsPolicy
 from envoymesh.router.table import ClusterAction

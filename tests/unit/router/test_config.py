@@ -11,7 +11,7 @@ from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
 from envoymesh.http.headers import RequestHeaders
-from envoymesh.matching.matchers import StringMatcher
+from envoymesh.matching.strings import StringMatcher
 from envoymesh.router.config import RouteContext, read_route_table
 from envoymesh.router.header_parser import HeaderParser, HeaderToAdd
 from envoymesh.router.mirror import MirrorPolicy, RemoveOnMatch
@@ -118,9 +118,10 @@ ROUTE = "route_config.virtual_hosts[0].routes[0]"
 @pytest.mark.parametrize(
     ("route", "path"),
     [
-        ({"match": {"connect_matcher": {}}, **DIRECT}, f"{ROUTE}.match.connect_matcher"),
+        ({"match": {"path_match_policy": {"name": "x", "typed_config": {
+            "@type": "type.googleapis.com/google.protobuf.StringValue", "value": "/a"}}}, **DIRECT},
+         f"{ROUTE}.match.path_match_policy"),
         ({"match": {"safe_regex": {"regex": "a("}}, **DIRECT}, f"{ROUTE}.match.safe_regex.regex"),
-        ({"match": {"prefix": "/", "tls_context": {"presented": True}}, **DIRECT}, f"{ROUTE}.match.tls_context"),
         ({"match": {"prefix": "/"}, "route": {"cluster": "a", "retry_policy": {"retry_on": "luck"}}},
          f"{ROUTE}.route.retry_policy.retry_on"),
     ],

@@ -9,7 +9,7 @@ import pytest
 from envoymesh.formatter import Formatter
 from envoymesh.http.headers import HeaderField, RequestHeaders
 from envoymesh.http.stream_info import StreamInfo
-from envoymesh.matching.matchers import StringMatcher
+from envoymesh.matching.strings import StringMatcher
 from envoymesh.router.header_parser import HeaderParser, HeaderToAdd
 from envoymesh.router.mirror import MirrorPolicy, RemoveOnMatch, shadow_host
 from envoymesh.router.table import ClusterAction, DirectResponseAction, Route, RouteTable, VirtualHost

@@ -7,10 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envoymesh.http.headers import RequestHeaders
-from envoymesh.matching.matchers import HeaderMatcher, RegexMatcher, RegexSet
-from envoymesh.router.path_index import runs_of
-from envoymesh.router.paths import ExactPath, PathMatcher, PrefixPath, RegexPath
-from envoymesh.router.table import INDEXED_FROM, DirectResponseAction, Route, VirtualHost
+from envoymesh.matching.headers import HeaderMatcher
+from envoymesh.matching.strings import RegexMatcher, RegexSet
+from envoymesh.matching.uri_template import UriTemplate
+from envoymesh.router.path_index import MOST_RUNS, runs_of
+from envoymesh.router.paths import ConnectPath, ExactPath, PathMatcher, PrefixPath, RegexPath, TemplatePath
+from envoymesh.router.route_list import INDEXED_FROM
+from envoymesh.router.table import DirectResponseAction, Route, VirtualHost
 
 WORDS = st.text("/aAb\n\xe9", max_size=4).map(lambda text: text.encode("latin-1"))
 REGEXES = ["", "/", "/a.*", ".*a", "(?i)/a", "/[ab]+", "/a|/b", "(?s).*", "/a(b)?", "^/b$", r"/\C", "a{0}", "/\u00e9"]
@@ -20,6 +23,7 @@ MATCHERS = st.one_of(
     st.builds(ExactPath, WORDS, st.booleans()),
     st.builds(ExactPath, WORDS),
     st.sampled_from(REGEXES).map(lambda pattern: RegexPath(RegexMatcher(pattern))),
+    st.sampled_from(["/", "/{a}", "/**", "/a*", "/a/{b}"]).map(lambda template: TemplatePath(UriTemplate(template))),
     st.none(),
 )
 
@@ -41,10 +45,17 @@ def test_a_set_of_one_agrees_with_the_regex(pattern: str, value: bytes) -> None:
 
 
 def test_runs_are_of_one_kind() -> None:
-    regex = RegexPath(RegexMatcher("/r"))
-    paths = [regex, regex, ExactPath(b"/"), PrefixPath(b"/"), PrefixPath(b"/a"), PrefixPath(b"/", ignore_case=True)]
-    kinds = [type(run).__name__ for run in runs_of(paths)]
-    assert kinds == ["RegexRun", "ExactRun", "PrefixRun", "Run"]
+    regex, template = RegexPath(RegexMatcher("/r")), TemplatePath(UriTemplate("/{a}"))
+    texts = [ExactPath(b"/"), PrefixPath(b"/"), PrefixPath(b"/", ignore_case=True), PrefixPath(b"/", separated=True)]
+    kinds = [type(run).__name__ for run in runs_of([regex, template, *texts, ConnectPath(), regex])]
+    assert kinds == ["RegexRun", "TextRun", "Run", "RegexRun"]
+
+
+def test_runs_that_alternate_are_merged() -> None:
+    pairs = [(RegexPath(RegexMatcher(f"/{number}?")), ExactPath(b"/%d" % number)) for number in range(MOST_RUNS)]
+    (run,) = runs_of([path for pair in pairs for path in pair])
+    assert list(run.find(b"/2")) == [4, 5]
+    assert list(run.find(b"/")) == [0, 2, 4, 6]
 
 
 # Together more than RE2's memory for an automaton; each alone is within it.
@@ -70,3 +81,4 @@ def test_the_first_in_order_whose_other_matchers_fit_wins(path: PathMatcher | No
         assert found is not None
         assert found.name == name
     assert (host.route(RequestHeaders(b"GET", b"*", b"a.com", b"http", [])) is None) == (path is not None)
+    assert host.route(RequestHeaders(b"CONNECT", b"", b"a.com", b"http", [])) is None

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envoymesh.http.headers import RequestHeaders, ResponseHeaders
-from envoymesh.matching.matchers import HeaderMatcher, StringMatcher
+from envoymesh.matching.headers import HeaderMatcher
+from envoymesh.matching.strings import StringMatcher
 from envoymesh.router.retry import (
     KNOWN_CONDITIONS,
     RateLimitedBackOff,

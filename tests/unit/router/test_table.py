@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from envoymesh.http.headers import RequestHeaders, is_grpc
-from envoymesh.matching.matchers import HeaderMatcher, QueryParameterMatcher, RegexMatcher
+from envoymesh.matching.headers import HeaderMatcher
+from envoymesh.matching.queries import QueryParameterMatcher
+from envoymesh.matching.strings import RegexMatcher
 from envoymesh.router.paths import ExactPath, PathMatcher, PrefixPath, RegexPath
 from envoymesh.router.table import (
     ClusterAction,

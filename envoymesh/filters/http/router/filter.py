@@ -32,8 +32,9 @@ from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders, i
 from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.network.api import Dispatcher, Timer
 from envoymesh.router.actions.hash_policy import CookieHash, new_cookie_value
+from envoymesh.router.request_counts import NO_COUNTS, Counts, charge_all, record_time_of_all
 from envoymesh.router.retry import effective_policy
-from envoymesh.router.table import ClusterAction, Route
+from envoymesh.router.table import ClusterAction, Route, counts_of
 from envoymesh.upstream import failures
 from envoymesh.upstream.api import LoadBalancerContext
 from envoymesh.upstream.cluster import Cluster
@@ -49,6 +50,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
     Attributes:
         request_complete: all of the request is here.
         buffer_limit: body bytes kept while there is no stream, 0 for any number.
+        counts: who counts the request beside its cluster.
     """
 
     __slots__ = (
@@ -71,6 +73,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
         "buffer_limit",
         "cluster",
         "config",
+        "counts",
         "dispatcher",
         "info",
         "request_complete",
@@ -91,6 +94,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
         self._response_started = False
         self._shadows: list[ShadowStream] | None = None  # those that take the rest of the request, too
         self._timed_out = False
+        self.counts: Counts = NO_COUNTS
         self._end_stream = False
         self._trailers: HeaderMap | None = None
         self._downstream_complete_at = 0.0
@@ -139,6 +143,8 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
             self.decoder_callbacks.send_local_reply(action.cluster_not_found_status, b"", "cluster_not_found")
             return
         self.cluster = cluster
+        if route.counts is not None or route.virtual_host.virtual_clusters:
+            self.counts = counts_of(route, self._headers)
         self.info.cluster_metadata = cluster.metadata
         if cluster.maintenance_mode.share and cluster.maintenance_mode.holds(self.config.random):
             cluster.stats.upstream_rq_maintenance_mode.inc()
@@ -155,7 +161,9 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
         if action.idle_timeout is not None:
             self.decoder_callbacks.set_idle_timeout(action.idle_timeout)
         if policy is not None:
-            self._retry = RetryState(policy, self.config, cluster, self.decoder_callbacks, self, self.buffer_limit)
+            self._retry = RetryState(
+                policy, self.config, cluster, self.decoder_callbacks, self, self.buffer_limit, self.counts
+            )
             self._context = self._retry
         elif action.hash_policy is not None:
             self._context = HashContext(self)
@@ -310,6 +318,11 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
 
     # The response
 
+    def on_stream_ready(self) -> None:
+        """A try has a stream. As in Envoy it is this that virtual clusters and routes count."""
+        for each in self.counts:
+            each.stats.upstream_rq_total.inc()
+
     def on_upstream_1xx_headers(self, headers: ResponseHeaders) -> None:
         """An interim response; after one that the client may have seen, there is no other try."""
         self._charge(headers.status, None)
@@ -367,6 +380,8 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
         """Count a response by its code; as in Envoy a host's errors are among what `dynamic_stats` leaves out."""
         if self.config.dynamic_stats:
             self.cluster.charge_response(status, self._is_internal(), host)
+            if self.counts:
+                charge_all(self.counts, status)
 
     def _is_internal(self) -> bool:
         return self._headers.get(b"x-envoy-internal") == b"true"
@@ -389,6 +404,8 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
         if self.request_complete and self.config.dynamic_stats:
             took = now - self._downstream_complete_at
             self.cluster.code_stats.record_time(int(took * 1000), self._is_internal())
+            if self.counts:
+                record_time_of_all(self.counts, int(took * 1000))
         self._request = None
         self._clean_up()
         request.reset()
@@ -452,6 +469,8 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
     def _on_response_timeout(self) -> None:
         """The whole took too long; between two tries there is no upstream that it could be counted against."""
         self.cluster.stats.upstream_rq_timeout.inc()
+        for each in self.counts:
+            each.stats.upstream_rq_timeout.inc()
         request, self._request = self._request, None
         if request is None:
             self._fail(failures.RESPONSE_TIMEOUT, None, charge=False)

@@ -15,6 +15,7 @@ from envoymesh.http.filter import StreamDecoderFilterCallbacks
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
 from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.network.api import Timer
+from envoymesh.router.request_counts import NO_COUNTS, Counts
 from envoymesh.router.retry import RetryPolicy
 from envoymesh.upstream.api import LoadBalancerContext
 from envoymesh.upstream.cluster import Cluster
@@ -36,6 +37,7 @@ class RetryState(LoadBalancerContext):
     Args:
         config: says how retries are let happen, and gives chance for back-off.
         buffer_limit: body bytes kept for the next try, 0 for any number; a larger body is not tried again.
+        counts: who counts retries beside the cluster.
     """
 
     __slots__ = (
@@ -45,6 +47,7 @@ class RetryState(LoadBalancerContext):
         "_callbacks",
         "_cluster",
         "_config",
+        "_counts",
         "_holds_resource",
         "_policy",
         "_request",
@@ -61,6 +64,7 @@ class RetryState(LoadBalancerContext):
         callbacks: StreamDecoderFilterCallbacks,
         request: HashedRequest,
         buffer_limit: int,
+        counts: Counts = NO_COUNTS,
     ) -> None:
         self._policy = policy
         self._config = config
@@ -68,6 +72,7 @@ class RetryState(LoadBalancerContext):
         self._callbacks = callbacks
         self._request = request
         self._buffer_limit = buffer_limit
+        self._counts = counts
         self._body: bytearray | None = None  # bytes only: a client may send them one by one
         self._retries = 0
         self._tried: list[Host] = []
@@ -137,17 +142,23 @@ class RetryState(LoadBalancerContext):
         stats, info = self._cluster.stats, self._callbacks.stream_info
         if not wanted and self._holds_resource:
             stats.upstream_rq_retry_success.inc()
+            for each in self._counts:
+                each.stats.upstream_rq_retry_success.inc()
         self._release()
         if not wanted:
             return False
         if self._retries >= self._policy.num_retries:
             stats.upstream_rq_retry_limit_exceeded.inc()
+            for each in self._counts:
+                each.stats.upstream_rq_retry_limit_exceeded.inc()
             info.flags |= ResponseFlag.UPSTREAM_RETRY_LIMIT_EXCEEDED
             return False
         self._retries += 1
         retries = self._cluster.resource_manager().retries
         if not retries.can_create():
             stats.upstream_rq_retry_overflow.inc()
+            for each in self._counts:
+                each.stats.upstream_rq_retry_overflow.inc()
             info.flags |= ResponseFlag.UPSTREAM_OVERFLOW
             return False
         if not self._config.use_retry.holds(self._config.random):
@@ -155,6 +166,8 @@ class RetryState(LoadBalancerContext):
         retries.inc()
         self._holds_resource = True
         stats.upstream_rq_retry.inc()
+        for each in self._counts:
+            each.stats.upstream_rq_retry.inc()
         return True
 
     def schedule(self, retry: Callable[[], None]) -> None:

@@ -334,7 +334,7 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
     def route(self) -> Route | None:
         """The matched route, looked up once."""
         if self._route is _UNMATCHED and self.request_headers is not None:
-            route = self.manager.route_table.route(self.request_headers)
+            route = self.manager.route_table.route(self.request_headers, self.info)
             if route is not None and route.chooses_cluster:
                 route = route.with_cluster(self.request_headers, self.info)
             self._note_route(route)

@@ -25,7 +25,7 @@ from envoymesh.formatter.config import read_body_format
 from envoymesh.http.config import read_http1_options, read_http2_options
 from envoymesh.http.filter_manager.filter_plan import FilterChainFactory, NamedFilter
 from envoymesh.http.http2 import Http2Settings
-from envoymesh.router.config import RouteContext, read_route_table
+from envoymesh.router.config import RouteContext, read_route_table, read_scoped_routes
 from envoymesh.router.header_parser import HeaderParser
 from envoymesh.router.levels.config import read_headers_to_add
 from envoymesh.router.table import ClusterAction, RouteTable
@@ -66,8 +66,9 @@ def http_connection_manager_factory(reader: Reader, context: NetworkFilterContex
     """Read one connection manager filter. Errors: ConfigError with the field's path."""
     settings = read_connection_manager(reader, context.http_config)
     # A cluster that was refused is not unknown.
-    if settings.route_table.validate_clusters and not reader.has_refused:
-        check_routes(settings.route_table, context.clusters, reader)
+    for table in () if reader.has_refused else settings.route_table.tables():
+        if table.validate_clusters:
+            check_routes(table, context.clusters, reader)
     warn_of_unknown_filters(settings)
     UnusedTracingStats.create(context.store.scope(f"http.{sanitize(settings.stat_prefix)}.tracing."))
     made = context.http.make(settings, context.listener_scope, context.drain_close)
@@ -85,7 +86,7 @@ def check_routes(table: RouteTable, clusters: ClusterManager, reader: Reader) ->
     """Every route's clusters exist. Errors: ConfigError naming the cluster."""
     for i, host in enumerate(table.virtual_hosts):
         for j, route in enumerate(host.routes):
-            field = f"route_config.virtual_hosts[{i}].routes[{j}].route"
+            field = f"{table.place}.virtual_hosts[{i}].routes[{j}].route"
             action = route.action
             for name, what in action.named_clusters if isinstance(action, ClusterAction) else ():
                 if clusters.get(name) is None:
@@ -127,6 +128,7 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
         merge_slashes=reader.boolean("merge_slashes"),
         path_with_escaped_slashes_action=_read_escaped_slashes(reader, context),
         strip_port=_read_strip_port(reader),
+        strip_trailing_host_dot=reader.boolean("strip_trailing_host_dot"),
         stream_idle_timeout=_seconds(reader, "stream_idle_timeout", 300.0),
         request_timeout=_seconds(reader, "request_timeout", 0.0),
         request_headers_timeout=_seconds(reader, "request_headers_timeout", 0.0),
@@ -205,9 +207,11 @@ def _seconds(reader: Reader | None, field: str, default: float) -> float:
 
 
 def _read_routes(reader: Reader, context: HttpConfigContext) -> RouteTable:
+    if reader.which("route_specifier") == "scoped_routes":
+        return read_scoped_routes(reader.required("scoped_routes"), context.routes)
     if reader.which("route_specifier") != "route_config":
         field = reader.which("route_specifier") or "route_config"
-        raise reader.error(field, "only an inline route_config is supported by envoymesh")
+        raise reader.error(field, "only inline route_config and scoped_routes are supported by envoymesh")
     return read_route_table(reader.required("route_config"), context.routes)
 
 
@@ -252,9 +256,13 @@ def _read_codec_type(reader: Reader) -> str:
 
 
 def _read_strip_port(reader: Reader) -> str:
-    if reader.boolean("strip_matching_host_port"):
-        return "matching"
-    return "any" if reader.boolean("strip_any_host_port") else ""
+    matching = reader.boolean("strip_matching_host_port")
+    if not reader.boolean("strip_any_host_port"):
+        return "matching" if matching else ""
+    if matching:
+        text = "Error: Only one of `strip_matching_host_port` or `strip_any_host_port` can be set."
+        raise reader.error("strip_any_host_port", text)
+    return "any"
 
 
 @dataclass(frozen=True, slots=True)

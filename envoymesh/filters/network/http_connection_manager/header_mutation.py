@@ -178,7 +178,7 @@ def _sanitise(
     gone = {b"x-envoy-internal"} if internal else set(INTERNAL_HEADERS)
     if edge:
         gone |= EDGE_HEADERS
-        gone.update(settings.route_table.internal_only_headers)
+        gone.update(settings.route_table.table_of(headers).internal_only_headers)
     gone |= HOP_BY_HOP
     if keep_upgrade:
         gone -= {b"connection", b"upgrade"}

@@ -16,8 +16,11 @@ from envoymesh.filters.network.http_connection_manager.stats import HttpConnecti
 from envoymesh.http.codec import HttpProtocol
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.network.api import Address
-from envoymesh.router.table import split_port
+from envoymesh.router.table import without_port
 
+LARGEST_NUMBER: Final = 2**32 - 1
+"""What Envoy takes for the number of a port."""
+LONGEST_NUMBER: Final = len(str(LARGEST_NUMBER))
 NOMINATION_LIMIT: Final = 10
 NEVER_NOMINATED: Final = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
 
@@ -71,6 +74,7 @@ def check_request(
     if authority is None:
         return MISSING_HOST
     if headers.method == b"CONNECT" and headers.protocol is None:
+        headers.authority = normal_host(authority, settings, local)
         return None
     path = headers.path
     if not path.startswith(b"/"):
@@ -81,9 +85,10 @@ def check_request(
         return BAD_PATH
     if not settings.rewrites_paths:
         return None
-    if settings.strip_port:
-        headers.authority = strip_port(authority, settings.strip_port, local)
-    return _normalise(headers, settings, stats)
+    refusal = _normalise(headers, settings, stats)
+    if refusal is None:
+        headers.authority = normal_host(authority, settings, local)
+    return refusal
 
 
 def may_nominate(tokens: list[bytes]) -> bool:
@@ -93,10 +98,29 @@ def may_nominate(tokens: list[bytes]) -> bool:
     return not any(token in NEVER_NOMINATED or token.startswith(b":") for token in tokens)
 
 
+def normal_host(authority: bytes, settings: HttpConnectionManagerSettings, local: Address | None) -> bytes:
+    """The authority as `strip_trailing_host_dot` and the options for its port want it."""
+    if settings.strip_trailing_host_dot:
+        authority = strip_trailing_dot(authority)
+    return strip_port(authority, settings.strip_port, local) if settings.strip_port else authority
+
+
+def strip_trailing_dot(authority: bytes) -> bytes:
+    """The authority without a dot at the end of its host."""
+    dot = authority.rfind(b".")
+    if dot >= 0 and authority[dot + 1 : dot + 2] in (b"", b":"):
+        return authority[:dot] + authority[dot + 1 :]
+    return authority
+
+
 def strip_port(authority: bytes, how: str, local: Address | None) -> bytes:
-    """The authority without its port: any, or (`matching`) that of the listener."""
-    host, port = split_port(authority)
-    if how == "matching" and (local is None or port != b":%d" % local.port):
+    """The authority without its port: any, or (`matching`) that of the listener (Envoy's `stripPortFromHost`)."""
+    host = without_port(authority)
+    digits = authority[len(host) + 1 :].removeprefix(b"+")
+    if not digits.isdigit() or len(digits.lstrip(b"0")) > LONGEST_NUMBER:
+        return authority
+    port = int(digits.lstrip(b"0") or b"0")
+    if port > LARGEST_NUMBER or (how == "matching" and (local is None or port != local.port)):
         return authority
     return host
 

@@ -57,6 +57,7 @@ class HttpConnectionManagerSettings:
     merge_slashes: bool = False
     path_with_escaped_slashes_action: str = "KEEP_UNCHANGED"
     strip_port: str = ""
+    strip_trailing_host_dot: bool = False
     stream_idle_timeout: float = 300.0
     request_timeout: float = 0.0
     request_headers_timeout: float = 0.0
@@ -77,7 +78,8 @@ class HttpConnectionManagerSettings:
     def rewrites_paths(self) -> bool:
         """Whether any path or host normalisation is on."""
         escaped = self.path_with_escaped_slashes_action not in ("KEEP_UNCHANGED", "IMPLEMENTATION_SPECIFIC_DEFAULT")
-        return bool(self.normalize_path or self.merge_slashes or self.strip_port or escaped)
+        hosts = self.strip_port or self.strip_trailing_host_dot
+        return bool(self.normalize_path or self.merge_slashes or hosts or escaped)
 
     @property
     def has_request_timeouts(self) -> bool:

@@ -21,7 +21,7 @@ from envoymesh.filters.network.tcp_proxy.context import TcpProxyContext
 from envoymesh.filters.network.tcp_proxy.meter import TcpMeter
 from envoymesh.formatter import FormatterContext
 from envoymesh.http.stream_info import ResponseFlag, StreamInfo, connection_info
-from envoymesh.network.api import NO_TIMER, CloseType, Connection, ConnectionEvent
+from envoymesh.network.api import NO_TIMER, CloseType, Connection, ConnectionEvent, ExceptionHandler
 from envoymesh.upstream.api import Cancellable, PoolFailureReason, TcpPoolCallbacks
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
@@ -37,7 +37,7 @@ NO_ROUTE: Final = 3
 """Envoy's `UpstreamFailureReason`, which logs show as a number."""
 
 
-class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks):
+class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks, ExceptionHandler):
     """One downstream connection.
 
     Attributes:
@@ -105,11 +105,11 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks):
         else:
             self._early = []
         if settings.max_downstream_connection_duration:
-            self._duration_timer = dispatcher.create_timer(self._on_duration_timeout)
+            self._duration_timer = dispatcher.create_timer(self._on_duration_timeout, self)
             jitter = 1.0 + self._context.random() * settings.max_downstream_connection_duration_jitter
             self._duration_timer.enable(settings.max_downstream_connection_duration * jitter)
         if settings.access_log_flush_interval and settings.access_logs:
-            self._flush_timer = dispatcher.create_timer(self._on_flush_timer)
+            self._flush_timer = dispatcher.create_timer(self._on_flush_timer, self)
             self._flush_timer.enable(settings.access_log_flush_interval)
         if settings.connect_on_data:
             self._waiting_for_data = True
@@ -191,7 +191,7 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks):
         pause = self._context.backoff(self._attempts)
         if pause:
             if self._retry_timer is NO_TIMER:
-                self._retry_timer = self._context.dispatcher.create_timer(self._connect)
+                self._retry_timer = self._context.dispatcher.create_timer(self._connect, self)
             self._retry_timer.enable(pause)
         else:
             self._connect()
@@ -219,7 +219,7 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks):
         upstream.connection.set_delayed_close_timeout(settings.idle_timeout)
         if settings.idle_timeout:
             self._active = self._context.dispatcher.now()
-            self._idle_timer = self._context.dispatcher.create_timer(self._on_idle_timer)
+            self._idle_timer = self._context.dispatcher.create_timer(self._on_idle_timer, self)
             self._idle_timer.enable(settings.idle_timeout)
         if settings.flush_access_log_on_connected:
             self._log("TcpUpstreamConnected")
@@ -365,6 +365,11 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks):
         """They are in the connection's own already, which `info` is."""
 
     # Timers and logs
+
+    def on_exception(self, where: str, error: Exception) -> None:
+        """It costs the connection."""
+        self._context.dispatcher.report(f"{self!r}: {where}", error)
+        self.connection.close(CloseType.NO_FLUSH, "unexpected_exception")
 
     def _on_idle_timer(self) -> None:
         """The timer runs on through what happens meanwhile: cheaper than a restart for each piece."""

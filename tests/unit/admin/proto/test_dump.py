@@ -7,6 +7,7 @@ from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 
 from envoymesh.admin.proto import dump
@@ -43,6 +44,12 @@ def tls_listener() -> listener_pb2.Listener:
     return listener
 
 
+def scopes() -> http_connection_manager_pb2.ScopedRoutes:
+    made = http_connection_manager_pb2.ScopedRoutes(name="s")
+    made.scoped_route_configurations_list.scoped_route_configurations.add(name="one")
+    return made
+
+
 @pytest.fixture
 def dumps() -> dict[str, object]:
     bootstrap = bootstrap_pb2.Bootstrap(node={"id": "n1", "cluster": "c1"})
@@ -53,7 +60,7 @@ def dumps() -> dict[str, object]:
             lambda: dump.bootstrap_dump(bootstrap, bootstrap.node, WHEN),
             lambda: dump.clusters_dump([(cluster("a"), WHEN), (cluster("ab"), WHEN)]),
             lambda: dump.listeners_dump([(tls_listener(), WHEN)]),
-            dump.scoped_routes_dump,
+            lambda: dump.scoped_routes_dump([(scopes(), WHEN)]),
             lambda: dump.routes_dump([(route_pb2.RouteConfiguration(name="local_route"), WHEN)]),
             lambda: dump.secrets_dump([("s1", secret)]),
         ],
@@ -77,6 +84,18 @@ def test_the_whole_in_order(ask, dumps) -> None:
         "cluster": {"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster", "name": "a", "type": "STRICT_DNS"},
         "last_updated": "2001-09-09T01:46:40.250Z",
     }
+
+
+def test_scoped_routes_are_shown_where_they_stand(ask, dumps) -> None:
+    scoped = json.loads(ask("/config_dump", **dumps).body)["configs"][3]
+    kind = "type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration"
+    assert scoped["inline_scoped_route_configs"] == [
+        {
+            "name": "s",
+            "scoped_route_configs": [{"@type": kind, "name": "one"}],
+            "last_updated": "2001-09-09T01:46:40.250Z",
+        }
+    ]
 
 
 def test_no_secret_is_shown_and_none_is_lost(ask, dumps) -> None:

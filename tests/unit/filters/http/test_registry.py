@@ -12,7 +12,7 @@ from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
 from envoymesh.filters.http.buffer.filter import BufferSettings
 from envoymesh.filters.http.registry import FILTERS, read_route_filter_config
-from envoymesh.matching.matchers import StringMatcher
+from envoymesh.matching.strings import StringMatcher
 from envoymesh.router.config import RouteContext
 from envoymesh.router.cors import CorsPolicy, effective_policy
 from tests.support.fakes import FakeRuntime

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from envoymesh.filters.network.filter import Buffer, FilterStatus, NetworkFilter
+from envoymesh.filters.network.filter_chain import ForwardingTerminal
 from envoymesh.http.stream_info import TextState
 from envoymesh.network.api import CloseType, ConnectionEvent
 from tests.support.network_filters import CONTINUE, STOP, Chain, Recorder, RecordingEnd, added
@@ -22,7 +23,8 @@ def two(told: list[Any], **answers: Any) -> tuple[Recorder, Recorder, Chain]:
 
 def test_a_chain_of_one_hands_the_connection_over() -> None:
     chain = Chain()
-    assert isinstance(chain.connection.handler, RecordingEnd)
+    assert isinstance(chain.connection.handler, ForwardingTerminal)
+    assert chain.connection.handler.filter is chain.end
     assert chain.connection.write_filter is None
     assert chain.told == [("end", "new")]
 

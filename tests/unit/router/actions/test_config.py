@@ -12,7 +12,9 @@ from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
 from envoymesh.formatter import FormatterContext
 from envoymesh.http.headers import RequestHeaders
-from envoymesh.matching.matchers import HeaderMatcher, QueryParameterMatcher, StringMatcher
+from envoymesh.matching.headers import HeaderMatcher
+from envoymesh.matching.queries import QueryParameterMatcher
+from envoymesh.matching.strings import StringMatcher
 from envoymesh.router.actions import rate_limits
 from envoymesh.router.actions.durations import GrpcTimeout, StreamDuration
 from envoymesh.router.actions.hash_policy import (

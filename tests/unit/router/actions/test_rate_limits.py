@@ -9,7 +9,9 @@ import pytest
 
 from envoymesh.formatter import Formatter
 from envoymesh.http.headers import RequestHeaders
-from envoymesh.matching.matchers import HeaderMatcher, QueryParameterMatcher, StringMatcher
+from envoymesh.matching.headers import HeaderMatcher
+from envoymesh.matching.queries import QueryParameterMatcher
+from envoymesh.matching.strings import StringMatcher
 from envoymesh.network.api import Address
 from envoymesh.router.actions import rate_limits
 from envoymesh.router.actions.rate_limits import (

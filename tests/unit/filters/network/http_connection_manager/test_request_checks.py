@@ -112,3 +112,41 @@ def test_ports_are_stripped(how: str, authority: bytes, expected: bytes) -> None
     headers = request(authority=authority)
     assert check(headers, strip_port=how) is None
     assert headers.authority == expected
+
+
+@pytest.mark.parametrize(
+    ("authority", "stripped", "matching"),
+    [
+        (b"a:80", b"a", b"a:80"), (b"a:8080", b"a", b"a"), (b"a:08080", b"a", b"a"), (b"a:+8080", b"a", b"a"),
+        (b"a:", b"a:", b"a:"), (b"a:word", b"a:word", b"a:word"), (b"[::1]:8080", b"[::1]", b"[::1]"),
+        (b"[::1]", b"[::1]", b"[::1]"), (b"::1", b":", b"::1"), (b"a:99999", b"a", b"a:99999"),
+        (b"a:4294967296", b"a:4294967296", b"a:4294967296"), (b"a:" + b"9" * 5000, b"a:" + b"9" * 5000, None),
+    ],
+)  # fmt: skip
+def test_ports_of_hosts(authority: bytes, stripped: bytes, matching: bytes | None) -> None:
+    for how, expected in (("any", stripped), ("matching", matching if matching is not None else authority)):
+        headers = request(authority=authority)
+        assert check(headers, strip_port=how) is None
+        assert headers.authority == expected
+
+
+@pytest.mark.parametrize(
+    ("authority", "expected"),
+    [(b"a.", b"a"), (b"a.:80", b"a:80"), (b"a.com", b"a.com"), (b"a..", b"a."), (b".", b""), (b"a", b"a"), (b"", b"")],
+)
+def test_the_last_dot_of_hosts(authority: bytes, expected: bytes) -> None:
+    headers = request(authority=authority)
+    assert check(headers, strip_trailing_host_dot=True) is None
+    assert headers.authority == expected
+
+
+def test_connect_has_a_host_too() -> None:
+    headers = request(b"", b"a.:80", b"CONNECT")
+    assert check(headers, strip_trailing_host_dot=True, strip_port="any") is None
+    assert headers.authority == b"a"
+
+
+def test_the_host_of_a_refused_path_stays() -> None:
+    headers = request(b"/%00", b"a:80")
+    assert check(headers, strip_port="any", normalize_path=True) is checks.BAD_PATH
+    assert headers.authority == b"a:80"

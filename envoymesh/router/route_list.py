@@ -1,0 +1,64 @@
+"""Routes in their order: the first that fits a request counts. It must not know virtual hosts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from envoymesh.http.headers import RequestHeaders
+from envoymesh.http.stream_info import StreamInfo
+from envoymesh.matching.tree.data import MatchingData
+from envoymesh.matching.tree.match_tree import MatchTree
+from envoymesh.router.path_index import Run, runs_of
+from envoymesh.router.paths import ConnectPath, TemplatePath
+
+if TYPE_CHECKING:
+    from envoymesh.router.table import Route
+
+_PARAMETERS: Final = re.compile(rb";[^/]*")
+
+INDEXED_FROM: Final = 4
+"""Routes of a list from which on they are looked up by path; fewer are asked one by one as fast."""
+
+
+class RouteList:
+    """Routes of a virtual host, or of a branch of its matcher (envoy.config.route.v3.RouteList)."""
+
+    __slots__ = ("_pathless", "_runs", "routes")
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = routes
+        self._pathless = tuple(route for route in routes if isinstance(route.path, ConnectPath))
+        # Empty where asking route by route is as good.
+        self._runs: tuple[Run, ...] = runs_of([route.path for route in routes]) if len(routes) >= INDEXED_FROM else ()
+
+    def find(self, headers: RequestHeaders, path: bytes, info: StreamInfo | None) -> Route | None:
+        """The first route that fits; `path` is without the query, and empty where a CONNECT has none."""
+        routes = self.routes
+        if not path:
+            routes = self._pathless
+        elif self._runs:
+            for run in self._runs:
+                for place in run.find(path):
+                    if routes[place].fits_beside_path(headers, info):
+                        return routes[place]
+            return None
+        for route in routes:
+            if route.matches(headers, path, info):
+                return route
+        return None
+
+    def find_ignoring_parameters(self, headers: RequestHeaders, path: bytes, info: StreamInfo | None) -> Route | None:
+        """The same where segments have parameters that are not looked at. As in Envoy URI templates see them."""
+        bare = _PARAMETERS.sub(b"", path)
+        for route in self.routes:
+            if route.matches(headers, path if isinstance(route.path, TemplatePath) else bare, info):
+                return route
+        return None
+
+
+def route_list_of(tree: MatchTree, headers: RequestHeaders, info: StreamInfo | None) -> RouteList | None:
+    """The routes that a virtual host's matcher leads to. As in Envoy it sees nothing of trailers and responses."""
+    found = tree.match(MatchingData(info, headers))
+    return found if isinstance(found, RouteList) else None
