@@ -41,6 +41,28 @@ class RuntimeNumber:
         return f"<RuntimeNumber {self.key}={self.value}>"
 
 
+class RuntimeDouble:
+    """A number of any kind (envoy.config.core.v3.RuntimeDouble).
+
+    Attributes:
+        value: what counts now.
+    """
+
+    __slots__ = ("default", "key", "value")
+
+    def __init__(self, key: str, default: float) -> None:
+        self.key = key
+        self.default = default
+        self.value = default
+
+    def set(self, value: float | None) -> None:
+        """Take what the layers say now; None where none of them has a number for the key."""
+        self.value = self.default if value is None else value
+
+    def __repr__(self) -> str:
+        return f"<RuntimeDouble {self.key}={self.value:g}>"
+
+
 class RuntimeShare:
     """A share of cases (envoy.type.v3.FractionalPercent, or a number of percent).
 
@@ -70,13 +92,14 @@ class RuntimeShare:
 class RuntimeReader:
     """Gives out keys. On its own it is a runtime without layers, where defaults count."""
 
-    __slots__ = ("numbers", "shares", "update")
+    __slots__ = ("doubles", "numbers", "shares", "update")
 
     def __init__(self) -> None:
         self.numbers: list[RuntimeNumber] = []
+        self.doubles: list[RuntimeDouble] = []
         self.shares: list[RuntimeShare] = []
         # Brings one key to what the layers say.
-        self.update: Callable[[RuntimeNumber | RuntimeShare], None] | None = None
+        self.update: Callable[[RuntimeNumber | RuntimeDouble | RuntimeShare], None] | None = None
 
     def number(self, key: str, default: int, changed: Callable[[int], None] | None = None) -> RuntimeNumber:
         """A key that is a number; its value now is there at once, `changed` hears of later ones."""
@@ -95,6 +118,15 @@ class RuntimeReader:
             self.update(share)
         return share
 
+    def double(self, key: str, default: float) -> RuntimeDouble:
+        """A key that is a number of any kind."""
+        double = RuntimeDouble(key, default)
+        self.doubles.append(double)
+        if self.update is not None:
+            self.update(double)
+        return double
+
     def keys(self) -> set[str]:
         """All keys that were asked for."""
-        return {number.key for number in self.numbers} | {share.key for share in self.shares}
+        kept = {number.key for number in self.numbers} | {share.key for share in self.shares}
+        return kept | {double.key for double in self.doubles}

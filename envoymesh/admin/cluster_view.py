@@ -5,7 +5,20 @@ from typing import Protocol
 
 from envoymesh.admin.views import ClusterStatus, HealthFlags, HostStatus, SocketAddress, Thresholds
 from envoymesh.stats import Counter, Gauge
-from envoymesh.upstream.host import Host
+from envoymesh.upstream.host import (
+    ACTIVE_HC_TIMEOUT,
+    DEGRADED_ACTIVE_HC,
+    DEGRADED_EDS_HEALTH,
+    EDS_FLAGS,
+    EDS_STATUS_DRAINING,
+    EXCLUDED_VIA_IMMEDIATE_HC_FAIL,
+    FAILED_ACTIVE_HC,
+    FAILED_EDS_HEALTH,
+    FAILED_OUTLIER_CHECK,
+    PENDING_ACTIVE_HC,
+    PENDING_DYNAMIC_REMOVAL,
+    Host,
+)
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings
 
@@ -29,8 +42,8 @@ class ClusterFacts(Protocol):
         """Its limits now."""
 
 
-# What a host is shown as for each LbEndpoint.health_status; the others are shown as HEALTHY.
-_EDS_HEALTH = {"UNHEALTHY": "UNHEALTHY", "TIMEOUT": "UNHEALTHY", "DRAINING": "DRAINING", "DEGRADED": "DEGRADED"}
+# What a host is shown as for what the configuration said of its health; without any it is shown as HEALTHY.
+_EDS_HEALTH = {FAILED_EDS_HEALTH: "UNHEALTHY", DEGRADED_EDS_HEALTH: "DEGRADED", EDS_STATUS_DRAINING: "DRAINING"}
 
 
 def cluster_status(cluster: ClusterFacts) -> ClusterStatus:
@@ -41,8 +54,14 @@ def cluster_status(cluster: ClusterFacts) -> ClusterStatus:
         observability_name=settings.stat_name or cluster.name,
         default=_thresholds(cluster.resource_manager("DEFAULT")),
         high=_thresholds(cluster.resource_manager("HIGH")),
-        # As in Envoy: only hosts that DNS found have metadata of their own.
-        hosts=_Hosts(tuple(cluster.hosts), settings.discovery_type != "STATIC"),
+        # As in Envoy: of hosts without any metadata only those that DNS found have empty ones.
+        hosts=_Hosts(tuple(cluster.hosts), settings.discovery_type in ("STRICT_DNS", "LOGICAL_DNS")),
+        overprovisioning_factor=settings.overprovisioning_factor,
+        locality_weights={
+            (priority, *locality): weight
+            for priority, weights in settings.locality_weights.items()
+            for locality, weight in weights.items()
+        },
     )
 
 
@@ -75,17 +94,34 @@ def _thresholds(limits: ResourceManager) -> Thresholds:
 
 def _host_status(host: Host, has_metadata: bool) -> HostStatus:
     figures = host.stats.all()
-    endpoint, address = host.endpoint, host.address
+    address = host.address
     return HostStatus(
         address=SocketAddress(address.host, address.port if address.ip else None),
         counters={stat.name: stat.value for stat in figures if isinstance(stat, Counter)},
         gauges={stat.name: stat.value for stat in figures if isinstance(stat, Gauge)},
         hostname=host.hostname,
-        health=HealthFlags(eds_health_status=_EDS_HEALTH.get(endpoint.health_status, "HEALTHY")),
+        health=_health(host),
         weight=host.weight,
-        region=endpoint.region,
-        zone=endpoint.zone,
-        sub_zone=endpoint.sub_zone,
+        region=host.locality.region,
+        zone=host.locality.zone,
+        sub_zone=host.locality.sub_zone,
         canary=host.canary,
+        priority=host.priority,
         has_metadata=has_metadata,
+        metadata=(host.metadata or {}).get("UPSTREAM_HOST", {}),
+        additional_addresses=[SocketAddress(each.host, each.port) for each in host.additional_addresses],
+    )
+
+
+def _health(host: Host) -> HealthFlags:
+    has = host.health_flag_get
+    return HealthFlags(
+        failed_active_health_check=has(FAILED_ACTIVE_HC),
+        failed_outlier_check=has(FAILED_OUTLIER_CHECK),
+        failed_active_degraded_check=has(DEGRADED_ACTIVE_HC),
+        pending_dynamic_removal=has(PENDING_DYNAMIC_REMOVAL),
+        pending_active_hc=has(PENDING_ACTIVE_HC),
+        excluded_via_immediate_hc_fail=has(EXCLUDED_VIA_IMMEDIATE_HC_FAIL),
+        active_hc_timeout=has(ACTIVE_HC_TIMEOUT),
+        eds_health_status=_EDS_HEALTH.get(host.health_flags & EDS_FLAGS, "HEALTHY"),
     )

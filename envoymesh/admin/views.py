@@ -6,6 +6,7 @@ They must not hold live objects (but for the hosts of a `ClusterStatus`), nor kn
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 
 class ServerState(IntEnum):
@@ -68,7 +69,7 @@ class HostStatus:
     """A host of a cluster.
 
     Counters and gauges are by their short names (`cx_total`); success rates are percents, -1 is unknown.
-    `has_metadata`: it has metadata, if empty.
+    `has_metadata`: it has metadata, if empty; `metadata` are by their name spaces.
     """
 
     address: SocketAddress
@@ -85,6 +86,8 @@ class HostStatus:
     success_rate: float = -1.0
     local_origin_success_rate: float = -1.0
     has_metadata: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    additional_addresses: Sequence[SocketAddress] = ()
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,10 @@ class OutlierThresholds:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """A cluster with its limits and hosts; these may be views that are made as they are walked over."""
+    """A cluster with its limits and hosts; these may be views that are made as they are walked over.
+
+    Weights of localities are by priority, region, zone and sub-zone.
+    """
 
     name: str
     observability_name: str
@@ -109,6 +115,8 @@ class ClusterStatus:
     added_via_api: bool = False
     eds_service_name: str = ""
     outlier: OutlierThresholds | None = None
+    overprovisioning_factor: int = 140
+    locality_weights: Mapping[tuple[int, str, str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

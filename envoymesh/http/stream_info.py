@@ -37,6 +37,8 @@ class ResponseFlag:
     UPSTREAM_MAX_STREAM_DURATION_REACHED: Final = 1 << 16
     DOWNSTREAM_REMOTE_RESET: Final = 1 << 17
     UPSTREAM_CONNECT_ATTEMPTS_EXCEEDED: Final = 1 << 18  # URX as well, of a connection: as in Envoy it is set after UF
+    DROP_OVERLOAD: Final = 1 << 19
+    UNCONDITIONAL_DROP_OVERLOAD: Final = 1 << 20
 
 
 FLAG_NAMES: Final = (
@@ -57,8 +59,10 @@ FLAG_NAMES: Final = (
     (ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR, "DPE", "DownstreamProtocolError"),
     (ResponseFlag.UPSTREAM_PROTOCOL_ERROR, "UPE", "UpstreamProtocolError"),
     (ResponseFlag.UPSTREAM_MAX_STREAM_DURATION_REACHED, "UMSDR", "UpstreamMaxStreamDurationReached"),
+    (ResponseFlag.DROP_OVERLOAD, "DO", "DropOverload"),
     (ResponseFlag.DOWNSTREAM_REMOTE_RESET, "DR", "DownstreamRemoteReset"),
     (ResponseFlag.UPSTREAM_CONNECT_ATTEMPTS_EXCEEDED, "URX", "UpstreamRetryLimitExceeded"),
+    (ResponseFlag.UNCONDITIONAL_DROP_OVERLOAD, "UDO", "UnconditionalDropOverload"),
 )
 """Bit, short name, long name, in the order in which logs print them."""
 
@@ -107,6 +111,21 @@ class TextState(FilterState):
         return self.text
 
 
+class UpstreamOverrideHost:
+    """The upstream host that a filter has set for a request (Envoy's `LoadBalancerContext::OverrideHost`).
+
+    Args:
+        address: ``ip:port``.
+        strict: fail rather than go to another host.
+    """
+
+    __slots__ = ("address", "strict")
+
+    def __init__(self, address: str, strict: bool) -> None:
+        self.address = address
+        self.strict = strict
+
+
 class UpstreamInfo:
     """What one request learns of its upstream (Envoy's `UpstreamInfo`); times as in `StreamInfo`."""
 
@@ -147,6 +166,7 @@ class StreamInfo(UpstreamInfo):
         connections_tried: each host that a connection was to go to, and the connection's id (0 where there came none);
             None of a request, which shows its last try.
         local_close_reason: why a connection was closed from here, where it is for the log.
+        upstream_override_host: what a filter has set before the router filter.
     """
 
     __slots__ = (
@@ -179,6 +199,7 @@ class StreamInfo(UpstreamInfo):
         "termination_details",
         "trusted_remote",
         "upstream_cluster",
+        "upstream_override_host",
     )
 
     def __init__(
@@ -214,6 +235,7 @@ class StreamInfo(UpstreamInfo):
         self.cluster_metadata: Metadata | None = None
         self.host_metadata: Metadata | None = None
         self.upstream_cluster = ""
+        self.upstream_override_host: UpstreamOverrideHost | None = None
         self.earlier_tries: list[BytesMeter] | None = None
         self.last_downstream_rx = 0.0
         self.first_downstream_tx = 0.0

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from mypy_extensions import mypyc_attr, trait
 
 from envoymesh.metadata import Metadata
+from envoymesh.stats.primitives import Counter
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +353,70 @@ class ClientTls(Protocol):
     """Opaque: TLS settings of an upstream, made by `network.tls` from UpstreamTlsContext."""
 
 
+@dataclass(frozen=True, slots=True)
+class SocketOption:
+    """One envoy.config.core.v3.SocketOption for setsockopt(2), set in one state of the socket.
+
+    Args:
+        value: a number, or the bytes of a structure.
+        state: STATE_PREBIND, STATE_BOUND or STATE_LISTENING.
+    """
+
+    level: int
+    name: int
+    value: int | bytes
+    state: str = "STATE_PREBIND"
+
+
+SOCKET_OPTION_FAILED: Final = "socket_option"
+"""The close details of a connection of which an option of its socket could not be set; it has no failure reason."""
+
+
+class ConnectCounts:
+    """What is counted of attempts to connect.
+
+    Args:
+        more_attempts: attempts at a host's addresses, after the first one.
+        bind_errors: attempts whose own address was not to be had.
+    """
+
+    __slots__ = ("bind_errors", "more_attempts")
+
+    def __init__(self, more_attempts: Counter, bind_errors: Counter) -> None:
+        self.more_attempts = more_attempts
+        self.bind_errors = bind_errors
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAddress:
+    """Where connections come from, and the options of their sockets then."""
+
+    address: Address
+    options: tuple[SocketOption, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSocketSettings:
+    """How upstream connections are made (envoy.config.core.v3.BindConfig and UpstreamConnectionOptions).
+
+    Args:
+        sources: the first of the peer's IP version is bound to, or else the first; without any the system chooses.
+        options: where nothing is bound to.
+        first_family: V4 or V6, the family of the first attempt at a host of several addresses; empty leaves the
+            order as it is.
+        first_family_count: attempts of that family before the first of the other.
+    """
+
+    sources: tuple[SourceAddress, ...] = ()
+    options: tuple[SocketOption, ...] = ()
+    first_family: str = ""
+    first_family_count: int = 1
+
+
+DEFAULT_SOCKET: Final = UpstreamSocketSettings()
+"""The one of clusters that say nothing of it."""
+
+
 class Connector(Protocol):
     """Makes upstream connections."""
 
@@ -363,11 +428,16 @@ class Connector(Protocol):
         connect_timeout: float,
         buffer_limit: int,
         tls: ClientTls | None = None,
-        source_address: Address | None = None,
+        socket: UpstreamSocketSettings = DEFAULT_SOCKET,
+        additional_addresses: tuple[Address, ...] = (),
+        counts: ConnectCounts | None = None,
     ) -> Connection:
-        """Begin to connect; returns at once. Success is CONNECTED; failure is REMOTE_CLOSE (refused, reset,
-        TLS failure; `failure_reason` says) or LOCAL_CLOSE (no descriptor or port is left here, and `failure_reason`
-        says so; or without one: `connect_timeout` seconds passed, or `close` called)."""
+        """Begin to connect; returns at once.
+
+        With several addresses one after the other is tried as `socket` orders them, the next when one has failed or
+        taken 0.3 s, and the first that connects is taken. Success is CONNECTED; failure is REMOTE_CLOSE (refused,
+        reset, TLS failure; `failure_reason` says) or LOCAL_CLOSE (no descriptor, port or own address is to be had,
+        and `failure_reason` says so; or without one: `connect_timeout` seconds passed, or `close` called)."""
 
 
 class DnsStatus(enum.Enum):

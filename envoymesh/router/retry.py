@@ -11,6 +11,7 @@ from typing import Final
 
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.matching.headers import HeaderMatcher
+from envoymesh.metadata import MatchCriteria
 from envoymesh.router.numbers import parse_number
 
 KNOWN_CONDITIONS: Final = frozenset(
@@ -100,6 +101,21 @@ class RateLimitedBackOff:
 
 
 @dataclass(frozen=True, slots=True)
+class HostPredicates:
+    """Hosts that a retry does not go to (`retry_host_predicate`), as long as the balancer finds others.
+
+    Args:
+        previous_hosts: those that were tried.
+        canary_hosts: those whose metadata say ``canary: true``.
+        metadata: those whose metadata (``envoy.lb``) have all of one of these; none of them is empty.
+    """
+
+    previous_hosts: bool = False
+    canary_hosts: bool = False
+    metadata: Sequence[MatchCriteria] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """When and how often to try again.
 
@@ -108,7 +124,7 @@ class RetryPolicy:
         per_try_timeout: seconds for one try; 0 is no limit of its own.
         base_interval, max_interval: seconds of the jittered exponential back-off; 0 is the default (of the runtime,
             25 ms unless set; and ten times the base).
-        avoid_previous_hosts: the `previous_hosts` host predicate.
+        previous_priorities_frequency: `update_frequency` of the retry priority `previous_priorities`; 0 is without it.
         host_selection_attempts: how often a refused host is picked anew.
         per_try_idle_timeout: seconds without progress of one try; 0 is no limit.
         retriable_headers: what `retriable-headers` wants of a response: one of these.
@@ -122,7 +138,8 @@ class RetryPolicy:
     retriable_status_codes: frozenset[int] = frozenset()
     base_interval: float = 0.0
     max_interval: float = 0.0
-    avoid_previous_hosts: bool = False
+    host_predicates: HostPredicates = HostPredicates()
+    previous_priorities_frequency: int = 0
     host_selection_attempts: int = 1
     per_try_idle_timeout: float = 0.0
     retriable_headers: Sequence[HeaderMatcher] = ()

@@ -16,7 +16,7 @@ from envoymesh.http.stream_info import StreamInfo
 from envoymesh.matching.headers import HeaderMatcher, all_match, request_header_values
 from envoymesh.matching.queries import QueryParameterMatcher, parse_query
 from envoymesh.matching.tree.match_tree import MatchTree
-from envoymesh.metadata import Metadata, joined
+from envoymesh.metadata import Metadata, joined, merged_criteria
 from envoymesh.router.actions.answers import DIRECT_RESPONSE, DirectResponseAction, RedirectAction
 from envoymesh.router.actions.cluster import ClusterAction
 from envoymesh.router.actions.rate_limits import RateLimit
@@ -337,7 +337,16 @@ def _make_variants(route: Route, levels: Sequence[FilterConfigs]) -> None:
         return
     variants = []
     for entry in action.weighted.entries:
-        to_entry = replace(action, cluster=entry.cluster, cluster_header=entry.cluster_header, weighted=None)
+        criteria = action.metadata_match
+        if entry.metadata_match is not None:
+            criteria = merged_criteria(criteria or (), entry.metadata_match)
+        to_entry = replace(
+            action,
+            cluster=entry.cluster,
+            cluster_header=entry.cluster_header,
+            weighted=None,
+            metadata_match=criteria,
+        )
         made = _variant(route, to_entry, entry)
         if entry.header_parsers.response:
             made.response_parsers = (entry.header_parsers.response, *route.response_parsers)

@@ -95,5 +95,6 @@ def certificates(
         for context in tuple(listener.tls_contexts):
             yield certificate_entry(context, now)
     for cluster in tuple(clusters):
-        if isinstance(cluster.tls, TlsContext):
-            yield certificate_entry(cluster.tls, now)
+        for each in cluster.tls_contexts():
+            if isinstance(each, TlsContext):
+                yield certificate_entry(each, now)

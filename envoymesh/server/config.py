@@ -20,13 +20,14 @@ from envoymesh.matching.config import read_string_matcher
 from envoymesh.matching.strings import BytesMatcher
 from envoymesh.network.api import Address
 from envoymesh.network.config import read_address, read_listener
+from envoymesh.network.connection.config import read_bind_config
 from envoymesh.network.settings import ListenerSettings
 from envoymesh.options import Options
 from envoymesh.server.runtime import flatten
 from envoymesh.server.version import SEMANTIC_VERSION, version_metadata
 from envoymesh.server.watchdog import Watchdogs, WatchdogSettings
 from envoymesh.upstream.config import read_cluster
-from envoymesh.upstream.settings import ClusterSettings
+from envoymesh.upstream.settings import ClusterSettings, Locality
 
 DEFAULT_PROFILE_PATH = "/var/log/envoy/envoy.prof"
 
@@ -55,6 +56,8 @@ class BootstrapSettings:
         stats_flush_interval: seconds.
         watchdogs: how stalls are noticed, and when they are ended.
         node: as the proxy names itself.
+        locality: where this proxy is, or None.
+        local_cluster: the name of the cluster that this proxy is one of, or empty.
         configured_node: the bootstrap's, completed by build and filters but not by the command line.
     """
 
@@ -66,13 +69,17 @@ class BootstrapSettings:
     watchdogs: Watchdogs
     node: Node
     configured_node: Node
+    locality: Locality | None
+    local_cluster: str = ""
 
 
 def read_bootstrap(reader: Reader, options: Options, access_logs: AccessLogContext) -> BootstrapSettings:
     """Read a bootstrap. Errors: ConfigError with the field's path."""
     static, admin, runtime = reader.message_("static_resources"), reader.message_("admin"), access_logs.runtime
     listeners = [] if static is None else static.each("listeners", lambda each: (read_listener(each), each))
-    clusters = [] if static is None else static.each("clusters", lambda each: (read_cluster(each, runtime), each))
+    manager = reader.message_("cluster_manager")
+    bind = None if manager is None else read_bind_config(manager.message_("upstream_bind_config"), "Bootstrap")
+    clusters = [] if static is None else static.each("clusters", lambda each: (read_cluster(each, runtime, bind), each))
     _check_listeners(listeners)
     _check_clusters(clusters)
     return BootstrapSettings(
@@ -84,6 +91,8 @@ def read_bootstrap(reader: Reader, options: Options, access_logs: AccessLogConte
         watchdogs=_read_watchdogs(reader),
         node=_read_node(reader, options),
         configured_node=_read_node(reader, Options()),
+        locality=_own_locality(_read_node(reader, options)),
+        local_cluster=_read_local_cluster(manager, [settings for settings, _ in clusters]),
     )
 
 
@@ -112,6 +121,19 @@ def _check_clusters(clusters: Sequence[tuple[ClusterSettings, Reader]]) -> None:
         if settings.name in names:
             raise reader.error("name", f"cluster manager: duplicate cluster '{settings.name}'")
         names.add(settings.name)
+
+
+def _read_local_cluster(manager: Reader | None, clusters: Sequence[ClusterSettings]) -> str:
+    """Read `ClusterManager.local_cluster_name`: a cluster with one priority."""
+    name = manager.string("local_cluster_name") if manager is not None else ""
+    if manager is None or not name:
+        return ""
+    local = next((each for each in clusters if each.name == name), None)
+    if local is None:
+        raise manager.error("local_cluster_name", f"local cluster '{name}' must be defined")
+    if any(endpoint.priority for endpoint in local.endpoints):
+        raise manager.error("local_cluster_name", f"Unexpected non-zero priority for local cluster '{name}'.")
+    return name
 
 
 def _read_admin(admin: Reader, access_logs: AccessLogContext) -> AdminSettings | None:
@@ -180,6 +202,11 @@ def _read_watchdog(reader: Reader) -> WatchdogSettings:
         multikill_timeout=reader.duration("multikill_timeout") or 0.0,
         multikill_threshold=reader.percent("multikill_threshold") or 0.0,
     )
+
+
+def _own_locality(node: Node) -> Locality | None:
+    where = node.locality
+    return Locality(where.region, where.zone, where.sub_zone) if node.HasField("locality") else None
 
 
 def _read_node(reader: Reader, options: Options) -> Node:

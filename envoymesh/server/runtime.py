@@ -14,7 +14,7 @@ from typing import Any
 from envoymesh.admin.views import RuntimeSnapshot
 from envoymesh.config.yaml_loader import load_yaml
 from envoymesh.errors import ConfigError
-from envoymesh.runtime import RuntimeNumber, RuntimeReader, RuntimeShare
+from envoymesh.runtime import RuntimeDouble, RuntimeNumber, RuntimeReader, RuntimeShare
 from envoymesh.stats.server import RuntimeStats
 
 _DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000, 0: 100, 1: 10_000, 2: 1_000_000}
@@ -46,6 +46,15 @@ def number_of(text: str | None) -> int | None:
         return None
     number = int(text)
     return number if number < 2**64 else None
+
+
+def double_of(text: str | None) -> float | None:
+    """A value as a number, or None where it is unset or another thing."""
+    try:
+        number = None if text is None else float(text)
+    except ValueError:
+        return None
+    return number
 
 
 def share_of(text: str | None) -> float | None:
@@ -105,10 +114,14 @@ class Runtime:
             self._update(number)
         for share in self.reader.shares:
             self._update(share)
+        for double in self.reader.doubles:
+            self._update(double)
 
-    def _update(self, key: RuntimeNumber | RuntimeShare) -> None:
+    def _update(self, key: RuntimeNumber | RuntimeDouble | RuntimeShare) -> None:
         if isinstance(key, RuntimeNumber):
             key.set(number_of(self.get(key.key)))
+        elif isinstance(key, RuntimeDouble):
+            key.set(double_of(self.get(key.key)))
         else:
             key.set(share_of(self.get(key.key)))
 

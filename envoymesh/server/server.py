@@ -167,6 +167,8 @@ class Server:
             random.random,
             self.runtime.reader,
             lambda tls, scope: upstream_context(tls, SslStats(scope)),
+            self.settings.locality,
+            self.settings.local_cluster,
         )
 
     def _listener_parts(self) -> ListenerParts:

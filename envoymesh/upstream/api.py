@@ -1,19 +1,20 @@
-"""What a pool, a balancer and who asks them know of each other."""
+"""What those who ask a cluster for a host and a stream tell it, and are told. It must not know clusters."""
 
 from __future__ import annotations
 
 import enum
 from abc import abstractmethod
-from typing import TYPE_CHECKING
 
 from mypy_extensions import trait
 
 from envoymesh.http.codec import HttpProtocol, RequestEncoder
-from envoymesh.network.api import Connection, ConnectionEvent
-
-if TYPE_CHECKING:
-    from envoymesh.upstream.host import Host
-    from envoymesh.upstream.pool.tcp import TcpUpstreamConnection
+from envoymesh.http.headers import RequestHeaders
+from envoymesh.http.stream_info import StreamInfo, UpstreamOverrideHost
+from envoymesh.metadata import MatchCriteria
+from envoymesh.network.api import Connection
+from envoymesh.upstream.host import Host
+from envoymesh.upstream.host_set import PrioritySet
+from envoymesh.upstream.lb.priorities import PriorityLoad
 
 
 class PoolFailureReason(enum.Enum):
@@ -44,43 +45,6 @@ class PoolCallbacks:
 
 
 @trait
-class TcpPoolCallbacks:
-    """Whoever asked for an upstream connection of its own: the first two answer, as of `PoolCallbacks`; the others are
-    its `ConnectionHandler`, after on_pool_ready."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def on_pool_ready(self, upstream: TcpUpstreamConnection, host: Host) -> None:
-        """A connection is usable: TCP connected and TLS handshake done."""
-
-    @abstractmethod
-    def on_pool_failure(self, reason: PoolFailureReason, transport_failure_reason: str, host: Host | None) -> None:
-        """There will be none; `transport_failure_reason` is the connection's, or empty. No host where none was
-        asked (the breaker of pending requests)."""
-
-    @abstractmethod
-    def on_upstream_data(self, data: bytes) -> int:
-        """Bytes from the host; returns how many were taken."""
-
-    @abstractmethod
-    def on_upstream_eof(self) -> None:
-        """The host has ended its side."""
-
-    @abstractmethod
-    def on_upstream_event(self, event: ConnectionEvent) -> None:
-        """The connection is closed."""
-
-    @abstractmethod
-    def on_upstream_above_write_buffer_high_watermark(self) -> None:
-        """The connection's write buffer is full."""
-
-    @abstractmethod
-    def on_upstream_below_write_buffer_low_watermark(self) -> None:
-        """The connection's write buffer has room."""
-
-
-@trait
 class Cancellable:
     """A wait for a stream."""
 
@@ -93,18 +57,42 @@ class Cancellable:
 
 @trait
 class LoadBalancerContext:
-    """What a balancer may ask about the request."""
+    """What a balancer may ask about the request. Policies that need nothing of it ask `is_retry` alone."""
 
     __slots__ = ()
 
-    @abstractmethod
-    def hash_key(self) -> int | None:
-        """The hash policies' value, or None."""
+    def is_retry(self) -> bool:
+        """Whether this is not the first try: only then may the three methods that follow change a pick."""
+        return False
 
     @abstractmethod
     def should_select_another_host(self, host: Host) -> bool:
-        """Whether the balancer should look further than this host."""
+        """Whether the balancer should look further than this host (`retry_host_predicate`)."""
 
     @abstractmethod
     def host_selection_attempts(self) -> int:
-        """How often the balancer may look further."""
+        """How often the balancer may look further (`host_selection_retry_max_attempts`)."""
+
+    def determine_priority_load(self, priority_set: PrioritySet, original: PriorityLoad) -> PriorityLoad:
+        """The load of the priorities for this request (`retry_priority`)."""
+        return original
+
+    @abstractmethod
+    def hash_key(self) -> int | None:
+        """The hash policies' value (64 bits), or None."""
+
+    def metadata_match_criteria(self) -> MatchCriteria | None:
+        """What a host's metadata should have (`metadata_match`), or None where that is of no interest."""
+        return None
+
+    def override_host_to_select(self) -> UpstreamOverrideHost | None:
+        """The host that a filter has set for the request, or None."""
+        return None
+
+    def downstream_headers(self) -> RequestHeaders | None:
+        """The request's headers."""
+        return None
+
+    def request_stream_info(self) -> StreamInfo | None:
+        """The request's facts."""
+        return None

@@ -333,7 +333,8 @@ class AsyncStream(UpstreamRequestOwner):
     def _on_response_complete(self, request: UpstreamRequest) -> None:
         self.info.last_upstream_rx = now = self._client.dispatcher.now()
         if self.request_complete and self._options.dynamic_stats:
-            self._cluster.code_stats.record_time(int((now - self._complete_at) * 1000), self._is_internal)
+            took = int((now - self._complete_at) * 1000)
+            self._cluster.record_response_time(took, self._is_internal, request.host)
         self._end()
         request.reset()  # of a request that is not over yet the upstream needs no more
 

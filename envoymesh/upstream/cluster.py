@@ -1,264 +1,234 @@
-"""A cluster: its hosts, its balancer, its pools (Envoy's `ThreadLocalCluster`)."""
+"""A cluster: its facts, its hosts, where they come from, who picks one, and its pools (Envoy's `ThreadLocalCluster`).
+
+Each of these is a part with a name, which knows nothing of the others; this module brings them together, and must not
+do what one of them can.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
-from typing import Final
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 
-from envoymesh.http.codec import ClientCodec, HttpProtocol, ResponseDecoder
-from envoymesh.http.http1 import Http1ClientCodec
-from envoymesh.http.http2 import Http2ClientCodec
-from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
+from mypy_extensions import trait
+
+from envoymesh.http.codec import HttpProtocol, ResponseDecoder
+from envoymesh.http.stream_info import UpstreamOverrideHost
 from envoymesh.network.api import ClientTls, Connector, Dispatcher
 from envoymesh.runtime import RuntimeReader
-from envoymesh.stats import Scope
-from envoymesh.upstream.api import Cancellable, LoadBalancerContext, PoolCallbacks, TcpPoolCallbacks
-from envoymesh.upstream.discovery.api import Discovery
+from envoymesh.stats import Counter
+from envoymesh.upstream.api import Cancellable, LoadBalancerContext, PoolCallbacks
+from envoymesh.upstream.cluster_info import ClusterInfo
+from envoymesh.upstream.discovery.api import Discovery, set_priority
 from envoymesh.upstream.host import Host
-from envoymesh.upstream.lb.availability import Availability, availability_of
-from envoymesh.upstream.lb.balancers import Random, make_load_balancer
-from envoymesh.upstream.pool.connection import UpstreamConnection
-from envoymesh.upstream.pool.pool import ConnectionPool
-from envoymesh.upstream.pool.tcp import TcpConnectionPool
-from envoymesh.upstream.request_stats import ResponseCodeStats
+from envoymesh.upstream.host_set import Hosts, PrioritySet, PrioritySetObserver
+from envoymesh.upstream.lb.api import LbParams, LoadBalancer, Random
+from envoymesh.upstream.lb.factory import make_load_balancer, zone_of
+from envoymesh.upstream.lb.override_host import HostsByAddress, select_override_host
+from envoymesh.upstream.lb.settings import wants_request
+from envoymesh.upstream.pool.pools import ConnectionPools, PoolOptions
+from envoymesh.upstream.pool.tcp import TcpPoolCallbacks
 from envoymesh.upstream.resource_manager import ResourceManager
-from envoymesh.upstream.settings import ClusterSettings, ThresholdSettings
-from envoymesh.upstream.stats import (
-    CircuitBreakerStats,
-    ClusterStats,
-    RemainingStats,
-    UnusedClusterStats,
-)
-
-_PROTOCOLS: Final = {"HTTP1": HttpProtocol.HTTP11, "HTTP2": HttpProtocol.HTTP2, "ALPN": None}
-"""What a pool's connections speak, by kind; None is agreed on with each peer."""
+from envoymesh.upstream.settings import Locality
 
 
-class Cluster:
+@trait
+class PoolsOfHosts:
+    """Who knows the pools of hosts that are other clusters'."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def pools_of(self, host: Host) -> ConnectionPools:
+        """The pools of the cluster that a host is of."""
+
+
+class Cluster(PrioritySetObserver):
     """One upstream cluster.
 
+    Attributes:
+        info: what it is, whichever hosts it has; what requests ask for stands here as well.
+        priority_set: its hosts now.
+        pools: its connections.
+        discovery: what finds its hosts; None before `start`.
+        balancer: who picks among them.
+        drop_overload: share of requests that are refused, 0 to 1.
+        wants_request: whether the balancer wants to know the request that it picks for.
+        owners: whose connections are used, where the hosts are those of other clusters; else None.
+
     Args:
-        scope: its stats, ``cluster.<name>.``.
-        tls: what the connector needs for TLS, by what a pool speaks; None for plain TCP.
-        make_tcp_tls: makes the same for connections that speak no HTTP, when the first of them is asked for.
+        local_locality: this proxy's own (`node.locality`), or None.
+        local_priority_set: the hosts of the cluster that this proxy is one of, or None.
     """
 
     def __init__(
         self,
-        settings: ClusterSettings,
-        scope: Scope,
+        info: ClusterInfo,
         connector: Connector,
         dispatcher: Dispatcher,
         random: Random,
         runtime: RuntimeReader,
-        tls: Mapping[str, ClientTls] | None = None,
-        make_tcp_tls: Callable[[], ClientTls | None] = lambda: None,
+        local_locality: Locality | None = None,
+        local_priority_set: PrioritySet | None = None,
     ) -> None:
-        self.name = settings.name
-        self.settings = settings
-        self.metadata = settings.metadata
-        self.scope = scope
-        self.stats = ClusterStats.create(scope)
-        self.stats.warming_state.set(0)
-        UnusedClusterStats.create(scope)
-        self.hosts: Sequence[Host] = ()
-        self.code_stats = ResponseCodeStats(scope)
-        self._connector = connector
-        self._tls = tls or {}
-        self._make_tcp_tls = make_tcp_tls
-        self._tcp_pool: TcpConnectionPool | None = None
-        self._dispatcher = dispatcher
-        self._random = random
-        self._balancer = make_load_balancer(settings, random)
-        self._degraded_balancer = make_load_balancer(settings, random)
-        self.maintenance_mode = runtime.share(f"upstream.maintenance_mode.{settings.name}", 0.0)
+        self.info = info
+        self.name = info.name
+        self.settings = info.settings
+        self.metadata = info.metadata
+        self.scope = info.scope
+        self.stats = info.stats
+        self.code_stats = info.code_stats
+        self.maintenance_mode = info.maintenance_mode
+        self.drop_overload = info.settings.drop_overload
+        self.wants_request = False
+        self.priority_set = PrioritySet(local_locality)
+        self.pools = ConnectionPools(info, connector, dispatcher)
+        self.owners: PoolsOfHosts | None = None
+        self.discovery: Discovery | None = None
         self._panic_percent = runtime.number(
-            "upstream.healthy_panic_threshold", settings.healthy_panic_percent, self._on_panic_percent
+            "upstream.healthy_panic_threshold", info.settings.healthy_panic_percent, self._on_panic_percent
         )
-        self._available = availability_of((), self._panic_percent.value)
-        self._default_resources = self._make_resources("default", settings.default_thresholds, runtime)
-        self._high_resources = self._make_resources("high", settings.high_thresholds, runtime)
-        self._leaving: set[ConnectionPool] = set()
-        self._discovery: Discovery | None = None
-        self._kind = settings.protocol
-        self._factories = {"HTTP1": self._make_http1, "HTTP2": self._make_http2, "ALPN": self._by_alpn}
+        self._hosts_by_address: HostsByAddress | None = None
+        self._updates: Counter | None = None
+        self.wants_request = wants_request(info.settings.lb)
+        self.balancer: LoadBalancer = self._make_balancer(dispatcher, random, runtime, local_priority_set)
+        self.priority_set.add_observer(self)
+
+    def _make_balancer(
+        self, dispatcher: Dispatcher, random: Random, runtime: RuntimeReader, local: PrioritySet | None
+    ) -> LoadBalancer:
+        settings = self.settings.lb
+        zone = zone_of(settings, local, runtime) if local is not None else None
+        percent = self._panic_percent.value
+        return make_load_balancer(
+            settings, LbParams(self.priority_set, self.stats, self.scope, random, dispatcher.now, percent, zone)
+        )
 
     def __repr__(self) -> str:
-        return f"<Cluster {self.name} {self._kind} hosts={list(self.hosts)}>"
+        return f"<Cluster {self.name} {self.settings.protocol} {self.priority_set!r}>"
 
-    def _make_resources(self, priority: str, thresholds: ThresholdSettings, runtime: RuntimeReader) -> ResourceManager:
-        scope = self.scope.scope(f"circuit_breakers.{priority}.")
-        remaining = RemainingStats.create(scope) if thresholds.track_remaining else None
-        stats = CircuitBreakerStats.create(scope)
-        return ResourceManager(thresholds, stats, runtime, f"circuit_breakers.{self.name}.{priority}.", remaining)
+    @property
+    def hosts(self) -> Hosts:
+        """All hosts now."""
+        return self.priority_set.hosts()
+
+    @property
+    def panic_threshold(self) -> int:
+        """Percent of healthy hosts below which health is not believed, as the runtime has it now."""
+        return self._panic_percent.value
 
     def resource_manager(self, priority: str = "DEFAULT") -> ResourceManager:
         """The circuit breakers of a priority, ``DEFAULT`` or ``HIGH``."""
-        return self._high_resources if priority == "HIGH" else self._default_resources
+        return self.info.resource_manager(priority)
 
     # Hosts
 
     def start(self, discovery: Discovery, on_initialised: Callable[[], None]) -> None:
         """Begin discovery."""
-        self._discovery = discovery
-        discovery.start(self.update_hosts, on_initialised)
+        self.discovery = discovery
+        discovery.start(self.priority_set, on_initialised)
 
     def update_hosts(self, hosts: Sequence[Host]) -> None:
-        """Take a new set of hosts: those that left finish what they have."""
-        closes_all = self.settings.close_connections_on_host_set_change
-        left = set(self.hosts) - set(hosts)
-        if closes_all:
-            left.update(self.hosts)
-        self.hosts = hosts
-        available = self._sort_hosts()
-        stats = self.stats
-        stats.membership_change.inc()
-        stats.membership_total.set(len(hosts))
-        stats.membership_healthy.set(len(available.healthy))
-        stats.membership_degraded.set(len(available.degraded))
-        stats.membership_excluded.set(len(available.excluded))
-        for host in left:
-            pools = list(host.pools.values())
-            if closes_all:
-                host.pools.clear()  # those that stay get new ones
-            for pool in pools:
-                self._leaving.add(pool)
-                pool.drain()
+        """Make these the members of priority 0."""
+        set_priority(self.info, self.priority_set, 0, hosts)
 
-    def _sort_hosts(self) -> Availability:
-        hosts = self.hosts
-        self._available = available = availability_of(hosts, self._panic_percent.value)
-        in_panic = () if self.settings.fail_traffic_on_panic else hosts
-        self._balancer.update(in_panic if available.panic else available.healthy)
-        self._degraded_balancer.update(available.degraded)
-        return available
+    def count_updates(self, updates: Counter) -> None:
+        """From now on, when it has been initialised, count each change of its members there too."""
+        self._updates = updates
+
+    def on_members_changed(self, priority: int, added: Sequence[Host], removed: Sequence[Host]) -> None:
+        """Those that left finish what they have."""
+        if added or removed:
+            self.stats.membership_change.inc()
+            if self._updates is not None:
+                self._updates.inc()
+        self.on_health_changed(priority)
+        for host in removed:
+            self.pools.drain_host(host)
+        if self.settings.close_connections_on_host_set_change and (added or removed):
+            for host in self.hosts:
+                self.pools.drain_connections(host)
+
+    def on_health_changed(self, priority: int) -> None:
+        """Show what there is now."""
+        stats, sets = self.stats, self.priority_set.host_sets
+        stats.membership_total.set(sum(len(each.hosts) for each in sets))
+        stats.membership_healthy.set(sum(len(each.healthy_hosts) for each in sets))
+        stats.membership_degraded.set(sum(len(each.degraded_hosts) for each in sets))
+        stats.membership_excluded.set(sum(len(each.excluded_hosts) for each in sets))
+
+    def on_host_health_failure(self, host: Host) -> None:
+        """A check found a host unhealthy that was not: connections to it take no more requests."""
+        self.pools.drain_connections(host)
 
     def _on_panic_percent(self, percent: int) -> None:
-        self._sort_hosts()
+        self.balancer.set_panic_threshold(percent)
 
     def choose_host(self, context: LoadBalancerContext | None) -> Host | None:
-        """The balancer's host, or None (counted as `upstream_cx_none_healthy`)."""
-        host = self._pick()
+        """The balancer's host, or the one that a filter has set; or None (counted as `upstream_cx_none_healthy`)."""
+        override = context.override_host_to_select() if context is not None else None
+        host = self.balancer.choose_host(context) if override is None else self._override(override, context)
         if host is None:
             self.stats.upstream_cx_none_healthy.inc()
-        elif context is not None:
-            for _ in range(context.host_selection_attempts()):
-                if not context.should_select_another_host(host):
-                    break
-                host = self._pick() or host
         return host
 
-    def _pick(self) -> Host | None:
-        available = self._available
-        if available.panic:
-            self.stats.lb_healthy_panic.inc()
-        elif available.healthy_percent < 100 and self._random() * 100 >= available.healthy_percent:
-            return self._degraded_balancer.choose()
-        return self._balancer.choose()
+    def _override(self, override: UpstreamOverrideHost, context: LoadBalancerContext | None) -> Host | None:
+        if self._hosts_by_address is None:
+            self._hosts_by_address = HostsByAddress(self.priority_set)
+        host = select_override_host(self._hosts_by_address, override.address, self.settings.override_host_status)
+        return self.balancer.choose_host(context) if host is None and not override.strict else host
 
     # Streams
 
     def new_stream(
-        self, host: Host, decoder: ResponseDecoder, callbacks: PoolCallbacks, downstream_protocol: HttpProtocol | None
+        self,
+        host: Host,
+        decoder: ResponseDecoder,
+        callbacks: PoolCallbacks,
+        downstream_protocol: HttpProtocol | None,
+        options: PoolOptions | None = None,
     ) -> Cancellable | None:
         """A stream to a host: called back before this returns (and None is given) when a connection is ready."""
-        kind = self._kind
-        if kind == "DOWNSTREAM":
-            kind = "HTTP2" if downstream_protocol is HttpProtocol.HTTP2 else "HTTP1"
-        pool = host.pools.get(kind)
-        if pool is None:
-            pool = host.pools[kind] = self._make_pool(host, kind)
-        return pool.new_stream(decoder, callbacks)
+        pools = self.pools if self.owners is None else self.owners.pools_of(host)
+        return pools.new_stream(host, decoder, callbacks, downstream_protocol, options)
 
     def new_tcp_connection(self, host: Host, callbacks: TcpPoolCallbacks) -> Cancellable | None:
         """A connection of the caller's own to a host (Envoy's `tcpConnPool().newConnection()`); None where a circuit
         breaker is open, which `callbacks` has then been told."""
-        if self._tcp_pool is None:
-            self._tcp_pool = TcpConnectionPool(
-                settings=self.settings,
-                stats=self.stats,
-                resources=self._default_resources,
-                connector=self._connector,
-                tls=self._make_tcp_tls(),
-                dispatcher=self._dispatcher,
-            )
-        return self._tcp_pool.new_connection(host, callbacks)
-
-    def _make_pool(self, host: Host, kind: str) -> ConnectionPool:
-        def forget(pool: ConnectionPool) -> None:
-            self._leaving.discard(pool)
-            if host.pools.get(kind) is pool:
-                del host.pools[kind]
-
-        # Also where no connection comes to be.
-        if kind == "HTTP1":
-            _ = self._http1_stats
-        elif kind == "HTTP2":
-            _ = self._http2_stats
-        return ConnectionPool(
-            host,
-            settings=self.settings,
-            stats=self.stats,
-            resources=self._default_resources,
-            connector=self._connector,
-            tls=self._tls.get(kind),
-            dispatcher=self._dispatcher,
-            codec_factory=self._factories[kind],
-            protocol=_PROTOCOLS[kind],
-            on_idle=forget,
-        )
-
-    # As in Envoy, a codec's stats come with its first connection.
-
-    @cached_property
-    def _http1_stats(self) -> Http1CodecStats:
-        return Http1CodecStats.create(self.scope.scope("http1."))
-
-    @cached_property
-    def _http2_stats(self) -> Http2CodecStats:
-        return Http2CodecStats.create(self.scope.scope("http2."))
-
-    def _make_http1(self, client: UpstreamConnection) -> tuple[ClientCodec, HttpProtocol]:
-        return Http1ClientCodec(client, client, self.settings.http1, self._http1_stats), HttpProtocol.HTTP11
-
-    def _make_http2(self, client: UpstreamConnection) -> tuple[ClientCodec, HttpProtocol]:
-        return Http2ClientCodec(client, client, self.settings.http2, self._http2_stats), HttpProtocol.HTTP2
-
-    def _by_alpn(self, client: UpstreamConnection) -> tuple[ClientCodec, HttpProtocol]:
-        tls = client.connection.tls
-        return self._make_http2(client) if tls is not None and tls.alpn == "h2" else self._make_http1(client)
+        pools = self.pools if self.owners is None else self.owners.pools_of(host)
+        return pools.new_tcp_connection(host, callbacks)
 
     def charge_response(self, status: int, internal: bool, host: Host | None) -> None:
         """Count a response by its code, and an error (5xx) as the host's that gave it, where there is one.
 
         `internal` says whether the request came from inside (x-envoy-internal).
         """
-        self.code_stats.charge(status, internal, host is not None and host.canary)
-        if status >= 500 and host is not None:
+        if host is None:
+            self.code_stats.charge(status, internal)
+            return
+        self.code_stats.charge(status, internal, host.canary, host.locality.zone)
+        if status >= 500:
             host.stats.rq_error.inc()
+
+    def record_response_time(self, milliseconds: int, internal: bool, host: Host | None) -> None:
+        """Record how long a response took, since the request was complete."""
+        if host is None:
+            self.code_stats.record_time(milliseconds, internal)
+        else:
+            self.code_stats.record_time(milliseconds, internal, host.canary, host.locality.zone)
 
     def shutdown(self) -> None:
         """Stop discovery and close every connection."""
-        if self._discovery is not None:
-            self._discovery.stop()
-        for pool in self._pools():
-            pool.close()
-        if self._tcp_pool is not None:
-            self._tcp_pool.close()
+        if self.discovery is not None:
+            self.discovery.stop()
+        self.pools.close()
 
-    def _pools(self) -> list[ConnectionPool]:
-        return [*self._leaving, *(pool for host in self.hosts for pool in host.pools.values())]
-
-    @property
-    def tls(self) -> ClientTls | None:
-        """What its connections are secured with, one for all that its pools speak; None is plain TCP."""
-        return next(iter(self._tls.values()), None)
+    def tls_contexts(self) -> list[ClientTls]:
+        """What its connections are secured with, one for all that a transport socket's pools speak."""
+        sockets = (match.socket for match in self.info.transport_sockets.all())
+        return [next(iter(socket.values())) for socket in sockets if socket]
 
     def sample_buffers(self) -> None:
         """Set the gauges of buffered bytes."""
-        waiting = [buffered for pool in self._pools() for buffered in pool.buffered()]
-        if self._tcp_pool is not None:
-            waiting += self._tcp_pool.buffered()
+        waiting = self.pools.buffered()
         self.stats.upstream_cx_rx_bytes_buffered.set(sum(received for received, _ in waiting))
         self.stats.upstream_cx_tx_bytes_buffered.set(sum(written for _, written in waiting))

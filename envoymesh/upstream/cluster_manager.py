@@ -11,11 +11,15 @@ from envoymesh.network.settings import UpstreamTlsSettings
 from envoymesh.runtime import RuntimeReader
 from envoymesh.stats import Scope, sanitize
 from envoymesh.stats.server import ClusterManagerStats
+from envoymesh.upstream.aggregate import Aggregate
 from envoymesh.upstream.cluster import Cluster
+from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.discovery.api import Discovery
 from envoymesh.upstream.discovery.dns import DnsDiscovery
+from envoymesh.upstream.discovery.original_dst import OriginalDst
 from envoymesh.upstream.discovery.static import StaticDiscovery
-from envoymesh.upstream.settings import ClusterSettings, DnsSettings
+from envoymesh.upstream.settings import ClusterSettings, DnsSettings, Locality, TlsByPool
+from envoymesh.upstream.transport_sockets import TransportSocket
 
 
 class ClusterManager(Protocol):
@@ -46,6 +50,9 @@ class StaticClusterManager:
         make_resolver: gives what a cluster asks for its names.
         random: uniform in [0, 1).
         make_tls: turns a cluster's TLS settings and stats scope into what the connector wants.
+        local_locality: this proxy's own (`node.locality`), or None.
+        local_cluster: the name of the cluster that this proxy is one of (`ClusterManager.local_cluster_name`), or
+            empty.
     """
 
     def __init__(
@@ -58,17 +65,32 @@ class StaticClusterManager:
         random: Callable[[], float],
         runtime: RuntimeReader,
         make_tls: Callable[[UpstreamTlsSettings, Scope], ClientTls],
+        local_locality: Locality | None = None,
+        local_cluster: str = "",
     ) -> None:
         self._make_resolver = make_resolver
         self._dispatcher = dispatcher
         self._random = random
         self._stats = ClusterManagerStats.create(scope.scope("cluster_manager."))
-        self._clusters: dict[str, Cluster] = {}
-        for each in settings:
+        made: dict[str, Cluster] = {}
+        local: Cluster | None = None
+        # The local cluster's hosts are known to the balancers of the others.
+        for each in sorted(settings, key=lambda each: each.name != local_cluster):
             own = scope.scope(f"cluster.{sanitize(each.stat_name)}.")
-            tls = {kind: make_tls(of_kind, own) for kind, of_kind in each.tls.items()}
+
+            def make_socket(tls: TlsByPool, scope: Scope = own) -> TransportSocket:
+                return {kind: make_tls(of_kind, scope) for kind, of_kind in tls.items()}
+
+            sockets = tuple(make_socket(match.tls) for match in each.tls_matches)
+            zone = local_locality.zone if local_locality is not None else ""
             tcp_tls = _no_tls if each.tcp_tls is None else partial(make_tls, each.tcp_tls, own)
-            self._clusters[each.name] = Cluster(each, own, connector, dispatcher, random, runtime, tls, tcp_tls)
+            info = ClusterInfo(each, own, runtime, make_socket(each.tls), sockets, zone, tcp_tls)
+            hosts = local.priority_set if local is not None else None
+            cluster = Cluster(info, connector, dispatcher, random, runtime, local_locality, hosts)
+            made[each.name] = cluster
+            if each.name == local_cluster:
+                local = cluster
+        self._clusters = {each.name: made[each.name] for each in settings}
         self._waiting = len(self._clusters)
         self._stats.active_clusters.set(len(self._clusters))
         self._stats.cluster_added.add(len(self._clusters))
@@ -87,20 +109,30 @@ class StaticClusterManager:
             done()
             return
 
-        def one_is_ready() -> None:
+        def one_is_ready(cluster: Cluster) -> None:
+            cluster.count_updates(self._stats.cluster_updated)
             self._waiting -= 1
             if self._waiting == 0:
                 done()
 
         for cluster in self._clusters.values():
-            cluster.start(self._discovery(cluster), one_is_ready)
+            cluster.start(self._discovery(cluster), partial(one_is_ready, cluster))
 
     def _discovery(self, cluster: Cluster) -> Discovery:
         settings = cluster.settings
         if settings.discovery_type == "STATIC":
-            return StaticDiscovery(settings.endpoints, cluster.stats)
-        resolver = self._make_resolver(settings.dns)
-        return DnsDiscovery(settings, cluster.stats, resolver, self._dispatcher, self._random)
+            return StaticDiscovery(cluster.info)
+        if settings.discovery_type == "AGGREGATE":
+            aggregate = Aggregate(settings.aggregated, self.get, self._random, cluster.panic_threshold)
+            cluster.balancer = cluster.owners = aggregate
+            cluster.wants_request = True  # one of the clusters may want to know it
+            return aggregate
+        if settings.discovery_type == "ORIGINAL_DST":
+            original = OriginalDst(cluster.info, self._dispatcher, cluster.pools.has_connections)
+            cluster.balancer = original
+            cluster.wants_request = True
+            return original
+        return DnsDiscovery(cluster.info, self._make_resolver(settings.dns), self._dispatcher, self._random)
 
     def shutdown(self) -> None:
         """Stop discovery and close every connection."""

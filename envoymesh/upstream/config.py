@@ -12,18 +12,15 @@ from envoymesh.config.reader import Reader
 from envoymesh.http.config import read_http1_options, read_http2_options
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
-from envoymesh.network.api import Address
-from envoymesh.network.config import read_ip_address, read_pipe, read_upstream_socket
-from envoymesh.network.connection.sockets import ip_literal
+from envoymesh.network.config import read_upstream_socket
+from envoymesh.network.connection.config import BindSettings, read_upstream_sockets
 from envoymesh.network.settings import UpstreamTlsSettings
 from envoymesh.runtime import RuntimeReader
-from envoymesh.upstream.settings import ClusterSettings, DnsSettings, EndpointSettings, ThresholdSettings
+from envoymesh.upstream.discovery.config import read_discovery
+from envoymesh.upstream.lb.config import check_hashing, read_load_balancing, read_override_host_status
+from envoymesh.upstream.settings import ClusterSettings, ThresholdSettings, TransportSocketMatchSettings
 
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-CARES = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
-DNS_PORT = 53
-DISCOVERY_TYPES = ("STATIC", "STRICT_DNS", "LOGICAL_DNS")
-POLICIES = ("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM")
 
 ALPN = {"HTTP1": ("http/1.1",), "HTTP2": ("h2",), "ALPN": ("h2", "http/1.1")}
 """Offered where `alpn_protocols` is unset, by what a pool speaks."""
@@ -53,9 +50,12 @@ class _Protocol:
     names_from_requests: bool = False
 
 
-def read_cluster(reader: Reader, runtime: RuntimeReader) -> ClusterSettings:
-    """Read one cluster. Errors: ConfigError with the field's path."""
-    discovery = _read_discovery_type(reader)
+def read_cluster(reader: Reader, runtime: RuntimeReader, bind: BindSettings | None = None) -> ClusterSettings:
+    """Read one cluster. Errors: ConfigError with the field's path.
+
+    Args:
+        bind: the bootstrap's `cluster_manager.upstream_bind_config`.
+    """
     protocol = _read_protocol(reader, runtime)
     tls = read_upstream_socket(reader.message_("transport_socket"))
     if protocol.kind == "ALPN" and tls is None:
@@ -66,19 +66,16 @@ def read_cluster(reader: Reader, runtime: RuntimeReader) -> ClusterSettings:
         reader.note(reader.error("transport_socket", "auto_sni and auto_san_validation are not supported by envoymesh"))
     balancing = _read_common_lb(reader)
     thresholds = _read_thresholds(reader)
+    # Of TCP connections, which are cut when a check finds their host unhealthy: nothing checks hosts here.
+    reader.accept("close_connections_on_host_health_failure")
     name = reader.string("name")
-    # Of no effect here: clusters are always warmed, nothing is cleaned up at intervals, and no health check
-    # changes a host's health while it is in use.
-    reader.accept("wait_for_warm_on_init", "cleanup_interval")
-    reader.accept("close_connections_on_host_health_failure", "ignore_health_on_host_removal")
     # Names of figures for a load reporting service, which lrs_server would name.
     reader.accept("lrs_report_endpoint_metrics")
-    return ClusterSettings(
+    settings = ClusterSettings(
         name=name,
         stat_name=reader.string("alt_stat_name") or name,
-        discovery_type=discovery,
-        lb_policy=_read_policy(reader),
-        endpoints=_read_endpoints(reader, discovery),
+        lb=read_load_balancing(reader, runtime),
+        override_host_status=read_override_host_status(reader.message_("common_lb_config")),
         connect_timeout=reader.duration("connect_timeout", 5.0) or 5.0,
         per_connection_buffer_limit_bytes=reader.integer("per_connection_buffer_limit_bytes", 1024 * 1024),
         protocol=protocol.kind,
@@ -89,20 +86,35 @@ def read_cluster(reader: Reader, runtime: RuntimeReader) -> ClusterSettings:
         idle_timeout=protocol.idle_timeout,
         max_connection_duration=protocol.max_connection_duration,
         max_requests_per_connection=protocol.max_requests_per_connection or 0,
-        dns_refresh_rate=reader.duration("dns_refresh_rate", 5.0) or 5.0,
-        dns_failure_refresh_rate=_read_failure_rate(reader),
-        dns_jitter=reader.duration("dns_jitter", 0.0) or 0.0,
-        dns_lookup_family=reader.enum("dns_lookup_family"),
-        dns=_read_dns(reader),
-        respect_dns_ttl=reader.boolean("respect_dns_ttl"),
+        tls_matches=tuple(
+            _read_socket_match(each, protocol.kind) for each in reader.repeated("transport_socket_matches")
+        ),
+        socket=read_upstream_sockets(reader, bind),
+        preconnect_ratio=_read_preconnect_ratio(reader.message_("preconnect_policy")),
         healthy_panic_percent=balancing.healthy_panic_percent,
-        fail_traffic_on_panic=balancing.fail_traffic_on_panic,
         close_connections_on_host_set_change=balancing.close_connections_on_host_set_change,
-        choice_count=_read_choice_count(reader),
         default_thresholds=thresholds.get("DEFAULT", ThresholdSettings()),
         high_thresholds=thresholds.get("HIGH", ThresholdSettings()),
         metadata=reader.metadata("CLUSTER"),
     )
+    settings = read_discovery(reader, settings)
+    check_hashing(reader, settings)
+    return settings
+
+
+def _read_preconnect_ratio(policy: Reader | None) -> float:
+    if policy is None:
+        return 1.0
+    policy.refuse("predictive_preconnect_ratio", "is not supported by envoymesh")
+    return policy.number("per_upstream_preconnect_ratio", 1.0)
+
+
+def _read_socket_match(reader: Reader, kind: str) -> TransportSocketMatchSettings:
+    if not reader.has("transport_socket"):
+        raise reader.error("transport_socket", "Didn't find a registered implementation for '' with type URL: ''")
+    tls = read_upstream_socket(reader.message_("transport_socket"))
+    match = reader.struct("match") if reader.has("match") else {}
+    return TransportSocketMatchSettings(reader.string("name"), match, {} if tls is None else _by_pool(tls, kind))
 
 
 def _by_pool(tls: UpstreamTlsSettings, kind: str) -> dict[str, UpstreamTlsSettings]:
@@ -114,37 +126,11 @@ def _by_pool(tls: UpstreamTlsSettings, kind: str) -> dict[str, UpstreamTlsSettin
     }
 
 
-def _read_discovery_type(reader: Reader) -> str:
-    if reader.which("cluster_discovery_type") == "cluster_type":
-        raise reader.error("cluster_type", "custom cluster types are not supported by envoymesh")
-    kind = reader.enum("type")
-    if kind not in DISCOVERY_TYPES:
-        known = ", ".join(DISCOVERY_TYPES)
-        reader.note(reader.error("type", f"{kind} is not supported by envoymesh, one of {known}"))
-    return kind
-
-
-def _read_policy(reader: Reader) -> str:
-    policy = reader.enum("lb_policy")
-    if policy not in POLICIES:
-        known = ", ".join(POLICIES)
-        reader.note(reader.error("lb_policy", f"{policy} is not supported by envoymesh, one of {known}"))
-    return policy
-
-
-def _read_choice_count(reader: Reader) -> int:
-    # An empty round_robin_lb_config is the default; what may stand in it (slow start) is refused as unread.
-    reader.message_("round_robin_lb_config")
-    config = reader.message_("least_request_lb_config")
-    return 2 if config is None else config.integer("choice_count", 2)
-
-
 @dataclass(frozen=True, slots=True)
 class _CommonLb:
-    """What is read of `common_lb_config`."""
+    """What is read here of `common_lb_config`; the rest is the balancers'."""
 
     healthy_panic_percent: int = 50
-    fail_traffic_on_panic: bool = False
     close_connections_on_host_set_change: bool = False
 
 
@@ -152,62 +138,15 @@ def _read_common_lb(reader: Reader) -> _CommonLb:
     config = reader.message_("common_lb_config")
     if config is None:
         return _CommonLb()
-    # Of no effect here: no update of a cluster comes that could be merged with another, no host waits for a first
-    # health check, and no filter asks for one host rather than another.
-    config.accept("update_merge_window", "ignore_new_hosts_until_first_hc", "override_host_status")
+    # Of no effect here: no update of a cluster comes that could be merged with another, and no host waits for a first
+    # health check.
+    config.accept("update_merge_window", "ignore_new_hosts_until_first_hc")
     threshold = config.percent("healthy_panic_threshold")
-    zones = config.message_("zone_aware_lb_config")
-    if zones is not None:
-        # They need a local cluster (cluster_manager.local_cluster_name), which is refused.
-        zones.accept("routing_enabled", "min_cluster_size")
     return _CommonLb(
         # Rounded, as in Envoy, halves upwards.
         healthy_panic_percent=50 if threshold is None else int(threshold * 100 + 0.5),
-        fail_traffic_on_panic=zones is not None and zones.boolean("fail_traffic_on_panic"),
         close_connections_on_host_set_change=config.boolean("close_connections_on_host_set_change"),
     )
-
-
-def _read_dns(reader: Reader) -> DnsSettings:
-    """The newest of three ways to say it counts, as in Envoy."""
-    servers = [_read_server(each) for each in reader.repeated("dns_resolvers")]
-    found = DnsSettings(tuple(servers), reader.boolean("use_tcp_for_dns_lookups"))
-    older = reader.message_("dns_resolution_config")
-    if older is not None:
-        found = _read_resolvers(older)
-    newest = reader.any_("typed_dns_resolver_config")
-    if newest is None:
-        return found
-    if newest.type_name != CARES:
-        raise newest.error("", f"DNS resolver {newest.type_name} is not supported by envoymesh")
-    return _read_resolvers(newest)
-
-
-def _read_resolvers(reader: Reader) -> DnsSettings:
-    """A DnsResolutionConfig or CaresDnsResolverConfig."""
-    options = reader.message_("dns_resolver_options")
-    return DnsSettings(
-        resolvers=tuple(_read_server(each) for each in reader.repeated("resolvers")),
-        use_tcp_for_dns_lookups=options is not None and options.boolean("use_tcp_for_dns_lookups"),
-        no_default_search_domain=options is not None and options.boolean("no_default_search_domain"),
-    )
-
-
-def _read_server(reader: Reader) -> Address:
-    address = read_ip_address(reader)
-    return address if address.port else Address(address.host, DNS_PORT)
-
-
-def _read_failure_rate(reader: Reader) -> tuple[float, float] | None:
-    """`dns_failure_refresh_rate` as (base, longest) interval; None when unset."""
-    rate = reader.message_("dns_failure_refresh_rate")
-    if rate is None:
-        return None
-    base = rate.duration("base_interval", 1.0) or 1.0
-    longest = rate.duration("max_interval", base * 10) or base * 10
-    if longest < base:
-        raise rate.error("max_interval", f"must not be shorter than base_interval (value: {longest:g}s)")
-    return base, longest
 
 
 def _read_thresholds(reader: Reader) -> dict[str, ThresholdSettings]:
@@ -228,76 +167,6 @@ def _read_thresholds(reader: Reader) -> dict[str, ThresholdSettings]:
             ),
         )
     return read
-
-
-# Endpoints
-
-
-def _read_endpoints(reader: Reader, discovery: str) -> list[EndpointSettings]:
-    assignment = reader.message_("load_assignment")
-    endpoints: list[EndpointSettings] = []
-    if assignment is not None:
-        assignment.string("cluster_name")
-        for locality in assignment.repeated("endpoints"):
-            endpoints.extend(_read_locality(locality, discovery))
-    if discovery == "LOGICAL_DNS" and len(endpoints) != 1:
-        raise reader.error(
-            "load_assignment", "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint"
-        )
-    return endpoints
-
-
-def _read_locality(reader: Reader, discovery: str) -> list[EndpointSettings]:
-    locality = reader.message_("locality")
-    region = zone = sub_zone = ""
-    if locality is not None:
-        region, zone, sub_zone = locality.string("region"), locality.string("zone"), locality.string("sub_zone")
-    if reader.integer("priority"):
-        raise reader.error("priority", "endpoint priorities other than 0 are not supported by envoymesh")
-    # A locality's weight counts only with locality_weighted_lb_config, which is refused.
-    reader.accept("load_balancing_weight")
-    return [_read_endpoint(each, discovery, region, zone, sub_zone) for each in reader.repeated("lb_endpoints")]
-
-
-def _read_endpoint(reader: Reader, discovery: str, region: str, zone: str, sub_zone: str) -> EndpointSettings:
-    endpoint = reader.required("endpoint")
-    host, port, is_pipe = _read_place(endpoint, discovery)
-    return EndpointSettings(
-        host=host,
-        port=port,
-        is_pipe=is_pipe,
-        hostname=endpoint.string("hostname") or ("" if discovery == "STATIC" else host),
-        weight=reader.integer("load_balancing_weight", 1),
-        health_status=reader.enum("health_status"),
-        region=region,
-        zone=zone,
-        sub_zone=sub_zone,
-        metadata=reader.metadata("UPSTREAM_HOST"),
-    )
-
-
-def _read_place(endpoint: Reader, discovery: str) -> tuple[str, int, bool]:
-    """Host and port, and whether the host is the path of a Unix domain socket."""
-    address = endpoint.required("address")
-    pipe = read_pipe(address)
-    if pipe is None:
-        host, port = address.socket_address()
-        return _read_literal(endpoint, host) if discovery == "STATIC" else host, port, False
-    if discovery != "STATIC":
-        # Envoy takes it, and then has a host that it never resolves.
-        raise endpoint.error("address", f"a {discovery} cluster has names to resolve: a pipe needs the type STATIC")
-    return pipe.host, 0, True
-
-
-def _read_literal(endpoint: Reader, host: str) -> str:
-    try:
-        return ip_literal(host)
-    except (ValueError, OSError):
-        raise endpoint.error(
-            "address",
-            f"malformed IP address: {host}. Consider setting resolver_name or setting cluster type to "
-            "'STRICT_DNS' or 'LOGICAL_DNS'",
-        ) from None
 
 
 # Protocols

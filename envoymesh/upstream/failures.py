@@ -22,6 +22,7 @@ _FLAGS: Final = {
     StreamResetReason.CONNECT_ERROR: ResponseFlag.UPSTREAM_REMOTE_RESET,
 }
 
+OVERLOADED: Final = b"x-envoy-overloaded"
 _BEFORE: Final = "upstream connect error or disconnect/reset before headers. "
 
 
@@ -33,6 +34,7 @@ class UpstreamFailure:
         flag: a `ResponseFlag`, or 0.
         details: response_code_details.
         after_response_started: there was a response, which has no end.
+        header: set to ``true`` in the answer, unless `suppress_envoy_headers`; empty for none.
     """
 
     status: int
@@ -40,6 +42,7 @@ class UpstreamFailure:
     flag: int
     details: str
     after_response_started: bool = False
+    header: bytes = b""
 
 
 def failure_of_reset(
@@ -56,13 +59,26 @@ def failure_of_reset(
     details = f"upstream_reset_{when}_response_started{{{cause}}}".replace(" ", "_")
     body = _BEFORE + ("retried and the latest " if retried else "") + "reset reason: " + reason.value
     status = 502 if reason is StreamResetReason.PROTOCOL_ERROR else 503
-    return UpstreamFailure(status, body.encode(), _FLAGS[reason], details, started)
+    header = OVERLOADED if reason is StreamResetReason.OVERFLOW else b""
+    return UpstreamFailure(status, body.encode(), _FLAGS[reason], details, started, header)
 
 
 NO_HEALTHY_UPSTREAM: Final = UpstreamFailure(
     503, b"no healthy upstream", ResponseFlag.NO_HEALTHY_UPSTREAM, "no_healthy_upstream"
 )
-MAINTENANCE_MODE: Final = UpstreamFailure(503, b"maintenance mode", ResponseFlag.UPSTREAM_OVERFLOW, "maintenance_mode")
+MAINTENANCE_MODE: Final = UpstreamFailure(
+    503, b"maintenance mode", ResponseFlag.UPSTREAM_OVERFLOW, "maintenance_mode", header=OVERLOADED
+)
+DROP_OVERLOAD: Final = UpstreamFailure(
+    503, b"drop overload", ResponseFlag.DROP_OVERLOAD, "drop_overload", header=b"x-envoy-drop-overload"
+)
+UNCONDITIONAL_DROP_OVERLOAD: Final = UpstreamFailure(
+    503,
+    b"unconditional drop overload",
+    ResponseFlag.UNCONDITIONAL_DROP_OVERLOAD,
+    "unconditional_drop_overload",
+    header=b"x-envoy-unconditional-drop-overload",
+)
 RESPONSE_TIMEOUT: Final = UpstreamFailure(
     504, b"upstream request timeout", ResponseFlag.UPSTREAM_REQUEST_TIMEOUT, "response_timeout"
 )

@@ -53,24 +53,29 @@ class HostStats:
 class ResponseCodeStats:
     """``upstream_rq_<code>``, ``upstream_rq_<class>`` and ``upstream_rq_completed``, as they come to be needed.
 
-    Counted three times as in Envoy: plainly, and below ``internal.`` or ``external.`` (``canary.`` for canary hosts).
-    Each (status, origin) keeps its counters, so that a request builds no name.
+    Counted several times as in Envoy: plainly, below ``internal.`` or ``external.``, below ``canary.`` for canary
+    hosts, and below ``zone.<own>.<host's>.`` where both zones are known. Each combination keeps its counters, so that
+    a request builds no name.
+
+    Args:
+        own_zone: this proxy's (`node.locality.zone`), or empty.
     """
 
-    __slots__ = ("_known", "_retried", "_scope", "_times")
+    __slots__ = ("_known", "_own_zone", "_retried", "_scope", "_times")
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, own_zone: str = "") -> None:
         self._scope = scope
-        self._known: dict[tuple[int, bool, bool], tuple[Counter, ...]] = {}
+        self._own_zone = own_zone
+        self._known: dict[tuple[int, bool, bool, str], tuple[Counter, ...]] = {}
         self._retried: dict[int, tuple[Counter, ...]] = {}
-        self._times: dict[bool, tuple[Histogram, ...]] = {}
+        self._times: dict[tuple[bool, bool, str], tuple[Histogram, ...]] = {}
 
-    def charge(self, status: int, internal: bool, canary: bool = False) -> None:
-        """Count one response."""
-        key = (status, internal, canary)
+    def charge(self, status: int, internal: bool, canary: bool = False, zone: str = "") -> None:
+        """Count one response; `zone` is the host's."""
+        key = (status, internal, canary, zone)
         counters = self._known.get(key)
         if counters is None:
-            counters = self._known[key] = self._make(status, internal, canary)
+            counters = self._known[key] = self._make(status, internal, canary, zone)
         for counter in counters:
             counter.inc()
 
@@ -83,21 +88,28 @@ class ResponseCodeStats:
         for counter in counters:
             counter.inc()
 
-    def record_time(self, milliseconds: int, internal: bool) -> None:
-        """Record one response's time in ``upstream_rq_time``, plainly and by origin."""
-        histograms = self._times.get(internal)
+    def record_time(self, milliseconds: int, internal: bool, canary: bool = False, zone: str = "") -> None:
+        """Record one response's time in ``upstream_rq_time``, in as many places as it is counted."""
+        key = (internal, canary, zone)
+        histograms = self._times.get(key)
         if histograms is None:
-            prefixes = ("", "internal." if internal else "external.")
+            prefixes = self._prefixes(internal, canary, zone)
             made = tuple(self._scope.histogram(prefix + "upstream_rq_time", "ms") for prefix in prefixes)
-            histograms = self._times[internal] = made
+            histograms = self._times[key] = made
         for histogram in histograms:
             histogram.record(milliseconds)
 
-    def _make(self, status: int, internal: bool, canary: bool) -> tuple[Counter, ...]:
+    def _make(self, status: int, internal: bool, canary: bool, zone: str) -> tuple[Counter, ...]:
+        prefixes = self._prefixes(internal, canary, zone)
+        return tuple(self._scope.counter(prefix + name) for prefix in prefixes for name in _code_names(status))
+
+    def _prefixes(self, internal: bool, canary: bool, zone: str) -> list[str]:
         prefixes = ["", "internal." if internal else "external."]
         if canary:
             prefixes.append("canary.")
-        return tuple(self._scope.counter(prefix + name) for prefix in prefixes for name in _code_names(status))
+        if self._own_zone and zone:
+            prefixes.append(f"zone.{self._own_zone}.{zone}.")
+        return prefixes
 
 
 def _code_names(status: int) -> tuple[str, ...]:

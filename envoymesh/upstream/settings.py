@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
 
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.metadata import Metadata
-from envoymesh.network.api import Address
+from envoymesh.network.api import DEFAULT_SOCKET, Address, UpstreamSocketSettings
 from envoymesh.network.settings import UpstreamTlsSettings
+from envoymesh.upstream.lb.settings import OVERRIDE_HOST_STATUS, ROUND_ROBIN, LbSettings
+
+
+class Locality(NamedTuple):
+    """Where a host is (envoy.config.core.v3.Locality); localities are ordered by these three in turn."""
+
+    region: str = ""
+    zone: str = ""
+    sub_zone: str = ""
+
+
+OVERPROVISIONING_FACTOR: Final = 140
+"""Percent, where `ClusterLoadAssignment.policy.overprovisioning_factor` is unset."""
+
+NO_LOCALITY: Final = Locality()
+"""The one of hosts without any: shared, since most hosts have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +35,10 @@ class EndpointSettings:
 
     Args:
         host: an IP address, a name for the DNS cluster types, or the path of a Unix domain socket.
+        weight: 1 to 2^32 - 1.
         is_pipe: it is a Unix domain socket; the port is 0.
         health_status: HEALTHY, UNKNOWN, DEGRADED, UNHEALTHY, DRAINING or TIMEOUT.
+        additional_addresses: further addresses of the same host, tried after the first (happy eyeballs).
     """
 
     host: str
@@ -27,11 +46,12 @@ class EndpointSettings:
     hostname: str = ""
     weight: int = 1
     health_status: str = "UNKNOWN"
-    region: str = ""
-    zone: str = ""
-    sub_zone: str = ""
+    locality: Locality = NO_LOCALITY
+    priority: int = 0
     is_pipe: bool = False
     metadata: Metadata | None = None
+    locality_metadata: Metadata | None = None
+    additional_addresses: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +63,35 @@ class ThresholdSettings:
     max_requests: int = 1024
     max_retries: int = 3
     track_remaining: bool = False
+
+
+TlsByPool = Mapping[str, UpstreamTlsSettings]
+"""By what a pool speaks, ``HTTP1``, ``HTTP2`` or ``ALPN``; empty for plain TCP."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSocketMatchSettings:
+    """One Cluster.TransportSocketMatch: hosts whose metadata have all of `match` are connected to this way."""
+
+    name: str
+    match: Mapping[str, Any]
+    tls: TlsByPool
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalDstSettings:
+    """An ORIGINAL_DST cluster (Cluster.OriginalDstLbConfig); `http_header` is lower-case, empty for none.
+
+    Args:
+        port_override: 0 is none.
+        metadata_key: name space and path in dynamic metadata where the address is, or empty.
+        cleanup_interval: seconds after which a host that nobody used is dropped.
+    """
+
+    http_header: bytes = b""
+    port_override: int = 0
+    metadata_key: tuple[str, ...] = ()
+    cleanup_interval: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +113,46 @@ class ClusterSettings:
     """One envoy.config.cluster.v3.Cluster.
 
     Args:
+        discovery_type: STATIC, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST or AGGREGATE.
+        aggregated: names of an AGGREGATE's clusters, the first is asked first.
+        locality_weights: `load_balancing_weight` of localities that have one, by priority.
+        overprovisioning_factor: percent.
+        drop_overload: share of requests that are refused, 0 to 1 (`policy.drop_overloads`).
+        tls_matches: asked before `tls`, in their order (`transport_socket_matches`).
+        socket: how connections are bound, and their socket's options.
+        preconnect_ratio: streams that there is to be room for, by those there are (`per_upstream_preconnect_ratio`).
         protocol: ``HTTP1``, ``HTTP2``, ``ALPN`` (auto_config) or ``DOWNSTREAM`` (use_downstream_protocol_config).
-        tls: by what a pool speaks, ``HTTP1``, ``HTTP2`` or ``ALPN``; empty for plain TCP.
-        tcp_tls: the same for connections that speak no HTTP: only the configuration's own ALPN.
+        tcp_tls: for connections that speak no HTTP: only the configuration's own ALPN; None for plain TCP.
         dns_failure_refresh_rate: base and longest interval of the back-off; None is the refresh rate.
+        override_host_status: of the hosts that a filter may choose for a request.
         healthy_panic_percent: of the hosts; 0 never panics.
-        fail_traffic_on_panic: in a panic there is no host.
         close_connections_on_host_set_change: whenever hosts come or go, those that stay get new connections too.
     """
 
     name: str
     stat_name: str = ""
     discovery_type: str = "STATIC"
-    lb_policy: str = "ROUND_ROBIN"
+    lb: LbSettings = ROUND_ROBIN
+    override_host_status: frozenset[str] = OVERRIDE_HOST_STATUS
     endpoints: Sequence[EndpointSettings] = ()
+    aggregated: Sequence[str] = ()
+    original_dst: OriginalDstSettings = OriginalDstSettings()
+    locality_weights: Mapping[int, Mapping[Locality, int]] = field(default_factory=dict)
+    overprovisioning_factor: int = OVERPROVISIONING_FACTOR
+    weighted_priority_health: bool = False
+    drop_overload: float = 0.0
+    wait_for_warm_on_init: bool = True
+    ignore_health_on_host_removal: bool = False
+    close_connections_on_host_set_change: bool = False
+    preconnect_ratio: float = 1.0
     connect_timeout: float = 5.0
     per_connection_buffer_limit_bytes: int = 1024 * 1024
     protocol: str = "HTTP1"
     http1: Http1Settings = field(default_factory=Http1Settings)
     http2: Http2Settings = field(default_factory=Http2Settings)
-    tls: Mapping[str, UpstreamTlsSettings] = field(default_factory=dict)
+    tls: TlsByPool = field(default_factory=dict)
+    tls_matches: Sequence[TransportSocketMatchSettings] = ()
+    socket: UpstreamSocketSettings = DEFAULT_SOCKET
     tcp_tls: UpstreamTlsSettings | None = None
     idle_timeout: float = 3600.0
     max_connection_duration: float = 0.0
@@ -95,9 +164,6 @@ class ClusterSettings:
     dns: DnsSettings = field(default_factory=DnsSettings)
     respect_dns_ttl: bool = False
     healthy_panic_percent: int = 50
-    fail_traffic_on_panic: bool = False
-    close_connections_on_host_set_change: bool = False
-    choice_count: int = 2
     default_thresholds: ThresholdSettings = field(default_factory=ThresholdSettings)
     high_thresholds: ThresholdSettings = field(default_factory=ThresholdSettings)
     metadata: Metadata | None = None

@@ -29,9 +29,24 @@ class CircuitBreakerStats(StatsStruct):
 class ClusterStats(StatsStruct):
     """``cluster.<name>.``."""
 
+    bind_errors: Counter
     lb_healthy_panic: Counter
+    lb_local_cluster_not_ok: Counter
+    lb_recalculate_zone_structures: Counter
+    lb_subsets_active: Gauge
+    lb_subsets_created: Counter
+    lb_subsets_fallback: Counter
+    lb_subsets_fallback_panic: Counter
+    lb_subsets_removed: Counter
+    lb_subsets_selected: Counter
+    lb_zone_cluster_too_small: Counter
+    lb_zone_no_capacity_left: Counter
+    lb_zone_routing_all_directly: Counter
+    lb_zone_routing_cross_zone: Counter
+    lb_zone_routing_sampled: Counter
     total_match_count: Annotated[Counter, Named("default.total_match_count")]
     max_host_weight: Gauge
+    original_dst_host_invalid: Counter
     membership_change: Counter
     membership_degraded: Gauge
     membership_excluded: Gauge
@@ -101,27 +116,11 @@ class ClusterStats(StatsStruct):
 
 @stats_struct
 class UnusedClusterStats(ConstantStats):
-    """EDS, `upstream_bind_config`, zone-aware and subset balancing, ORIGINAL_DST, HTTP/3, preconnecting and
-    the like."""
+    """EDS, HTTP/3, preconnecting and the like."""
 
     assignment_stale: Counter
     assignment_timeout_received: Counter
     assignment_use_cached: Counter
-    bind_errors: Counter
-    lb_local_cluster_not_ok: Counter
-    lb_recalculate_zone_structures: Counter
-    lb_subsets_active: Gauge
-    lb_subsets_created: Counter
-    lb_subsets_fallback: Counter
-    lb_subsets_fallback_panic: Counter
-    lb_subsets_removed: Counter
-    lb_subsets_selected: Counter
-    lb_zone_cluster_too_small: Counter
-    lb_zone_no_capacity_left: Counter
-    lb_zone_routing_all_directly: Counter
-    lb_zone_routing_cross_zone: Counter
-    lb_zone_routing_sampled: Counter
-    original_dst_host_invalid: Counter
     update_empty: Counter
     upstream_cx_connect_with_0_rtt: Counter
     upstream_cx_http3_total: Counter
@@ -143,6 +142,23 @@ class RemainingStats(StatsStruct):
     remaining_pending: Gauge
     remaining_retries: Gauge
     remaining_rq: Gauge
+
+
+@stats_struct
+class RingHashStats(StatsStruct):
+    """``cluster.<name>.ring_hash_lb.``: how many places the last ring has, and each host on it."""
+
+    max_hashes_per_host: Gauge
+    min_hashes_per_host: Gauge
+    size: Gauge
+
+
+@stats_struct
+class MaglevStats(StatsStruct):
+    """``cluster.<name>.maglev_lb.``: how many places of the last table each host has."""
+
+    max_entries_per_host: Gauge
+    min_entries_per_host: Gauge
 
 
 @stats_struct

@@ -19,9 +19,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from envoymesh.network.api import (
+    DEFAULT_SOCKET,
     Address,
     ClientTls,
     CloseType,
+    ConnectCounts,
     Connection,
     ConnectionEvent,
     ConnectionHandler,
@@ -31,6 +33,7 @@ from envoymesh.network.api import (
     DnsStatus,
     Timer,
     TlsInfo,
+    UpstreamSocketSettings,
 )
 from envoymesh.runtime import RuntimeReader
 from tests.support.stand_ins import stands_for
@@ -350,7 +353,9 @@ class FakeConnector:
         connect_timeout: float,
         buffer_limit: int,
         tls: ClientTls | None = None,
-        source_address: Address | None = None,
+        socket: UpstreamSocketSettings = DEFAULT_SOCKET,
+        additional_addresses: tuple[Address, ...] = (),
+        counts: ConnectCounts | None = None,
     ) -> FakeConnection:
         connection = FakeConnection(handler, local="127.0.0.1:40000", remote=str(address), connected=False)
         self.connections.append(connection)
@@ -360,7 +365,8 @@ class FakeConnector:
                 "connect_timeout": connect_timeout,
                 "buffer_limit": buffer_limit,
                 "tls": tls,
-                "source_address": source_address,
+                "socket": socket,
+                "additional_addresses": additional_addresses,
             }
         )
         if self._dispatcher is not None:
@@ -430,7 +436,7 @@ class FakeRuntime(RuntimeReader):
     def change(self, key: str, value: Any) -> None:
         """Set a key, or take it out with None, as `/runtime_modify` would."""
         self.values[key] = value
-        for each in (*self.numbers, *self.shares):
+        for each in (*self.numbers, *self.shares, *self.doubles):
             if each.key == key:
                 each.set(value)
 

@@ -24,6 +24,7 @@ from envoymesh.filters.network.http_connection_manager.contexts import HttpConte
 from envoymesh.network.api import Connection, ConnectionEvent
 from envoymesh.stats import Store
 from envoymesh.upstream.cluster import Cluster
+from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.discovery.static import StaticDiscovery
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings
 from tests.support.fakes import FakeConnection, FakeConnector, FakeDispatcher, FakeRuntime
@@ -38,12 +39,16 @@ class Clusters:
         self.connector = FakeConnector()
         self._clusters = {
             each.name: Cluster(
-                each, store.scope(f"cluster.{each.name}."), self.connector, dispatcher, lambda: 0.5, FakeRuntime()
+                ClusterInfo(each, store.scope(f"cluster.{each.name}."), FakeRuntime()),
+                self.connector,
+                dispatcher,
+                lambda: 0.5,
+                FakeRuntime(),
             )
             for each in settings
         }
         for each in self._clusters.values():
-            each.start(StaticDiscovery(each.settings.endpoints, each.stats), lambda: None)
+            each.start(StaticDiscovery(each.info), lambda: None)
 
     def get(self, name: str) -> Cluster | None:
         return self._clusters.get(name)

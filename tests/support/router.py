@@ -26,6 +26,7 @@ from envoymesh.stats import Store
 from envoymesh.upstream.api import Cancellable, PoolFailureReason
 from envoymesh.upstream.client import AsyncClient
 from envoymesh.upstream.cluster import Cluster
+from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
 from envoymesh.upstream.stats import AsyncClientStats
@@ -128,7 +129,8 @@ class BenchCluster(Cluster):
         self.store = Store()
         scope = self.store.scope("cluster.c.")
         settings = ClusterSettings("c", default_thresholds=ThresholdSettings(max_retries=max_retries))
-        super().__init__(settings, scope, FakeConnector(dispatcher), dispatcher, lambda: 0.0, runtime)
+        info = ClusterInfo(settings, scope, runtime)
+        super().__init__(info, FakeConnector(dispatcher), dispatcher, lambda: 0.0, runtime)
         endpoints = [EndpointSettings(f"10.0.0.{number}", 80) for number in range(1, hosts + 1)]
         self.first_hosts = [Host(Address(each.host, each.port), each) for each in endpoints]
         self.update_hosts(self.first_hosts)
@@ -136,7 +138,9 @@ class BenchCluster(Cluster):
         self.protocol = HttpProtocol.HTTP11
         self.prepared: list[FakeUpstreamStream | PoolFailureReason] = []
 
-    def new_stream(self, host: Host, decoder: Any, callbacks: Any, downstream_protocol: HttpProtocol) -> Any:
+    def new_stream(
+        self, host: Host, decoder: Any, callbacks: Any, downstream_protocol: HttpProtocol, options: Any = None
+    ) -> Any:
         wait = Wait(host, decoder, callbacks, downstream_protocol)
         self.waits.append(wait)
         if not self.prepared:

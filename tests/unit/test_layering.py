@@ -75,10 +75,8 @@ CIRCLES = {
     frozenset({"filters.network.context", "filters.network.http_connection_manager.config"}): (
         "what network filters are given has what this one of them needs besides, which only its own reader knows"
     ),
-    frozenset(
-        {"upstream.api", "upstream.host", "upstream.pool.connection", "upstream.pool.pool", "upstream.pool.tcp"}
-    ): (
-        "a host, its pools and their connections: two of the three are one idea, the third goes when hosts are rebuilt"
+    frozenset({"upstream.pool.connection", "upstream.pool.pool"}): (
+        "a pool and its connections: each decides with what the other knows"
     ),
 }
 """Circles that there are, and why."""

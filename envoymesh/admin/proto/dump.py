@@ -21,14 +21,11 @@ from google.protobuf.message import Message
 from envoymesh.admin.proto.answers import address_message, list_json
 from envoymesh.admin.proto.printed import lazy_any
 from envoymesh.admin.proto.trim import Mask, MaskError, unpacked
-from envoymesh.admin.views import ClusterStatus, HostStatus
+from envoymesh.admin.views import ClusterStatus, HealthFlags, HostStatus
 
 T = TypeVar("T")
 Making = Generator[None, None, T]
 """Makes something, one entry of it at each step."""
-
-_OVERPROVISIONING = 140
-"""ClusterLoadAssignment.Policy.overprovisioning_factor's default, percent."""
 
 
 class DumpError(Exception):
@@ -131,7 +128,7 @@ def endpoints_dump(static: Iterable[ClusterStatus]) -> Making[config_dump_shared
 
 def _assignment(cluster: ClusterStatus) -> Making[endpoint_pb2.ClusterLoadAssignment]:
     assignment = endpoint_pb2.ClusterLoadAssignment(cluster_name=cluster.eds_service_name or cluster.name)
-    assignment.policy.overprovisioning_factor.value = _OVERPROVISIONING
+    assignment.policy.overprovisioning_factor.value = cluster.overprovisioning_factor
     groups: dict[tuple[int, str, str, str], endpoint_components_pb2.LocalityLbEndpoints] = {}
     for host in cluster.hosts:
         place = (host.priority, host.region, host.zone, host.sub_zone)
@@ -139,22 +136,35 @@ def _assignment(cluster: ClusterStatus) -> Making[endpoint_pb2.ClusterLoadAssign
             groups[place] = assignment.endpoints.add(priority=host.priority)
             locality = base_pb2.Locality(region=host.region, zone=host.zone, sub_zone=host.sub_zone)
             groups[place].locality.CopyFrom(locality)
-            groups[place].load_balancing_weight.value = 0
+            groups[place].load_balancing_weight.value = cluster.locality_weights.get(place, 0)
         groups[place].lb_endpoints.append(_lb_endpoint(host))
         yield
     return assignment
 
 
 def _lb_endpoint(host: HostStatus) -> endpoint_components_pb2.LbEndpoint:
-    message = endpoint_components_pb2.LbEndpoint(health_status=host.health.eds_health_status)
+    message = endpoint_components_pb2.LbEndpoint(health_status=_health_status(host.health))
     message.endpoint.address.CopyFrom(address_message(host.address))
     message.endpoint.hostname = host.hostname
     # Present though empty, as in Envoy.
     message.endpoint.health_check_config.SetInParent()
-    if host.has_metadata:
+    for each in host.additional_addresses:
+        message.endpoint.additional_addresses.add().address.CopyFrom(address_message(each))
+    if host.has_metadata or host.metadata:
         message.metadata.SetInParent()
+        for name, values in host.metadata.items():
+            message.metadata.filter_metadata[name].update(values)
     message.load_balancing_weight.value = host.weight
     return message
+
+
+def _health_status(health: HealthFlags) -> str:
+    """A host's state as its endpoint has it: all that is against it, in one of three words."""
+    if health.failed_active_health_check or health.failed_outlier_check:
+        return "UNHEALTHY"
+    if health.eds_health_status in ("UNHEALTHY", "DRAINING"):
+        return "UNHEALTHY"
+    return "DEGRADED" if health.failed_active_degraded_check else health.eds_health_status
 
 
 def _set_time(entry: Message, seconds: float) -> None:

@@ -10,14 +10,32 @@ import contextlib
 import errno
 import os
 import socket
+from functools import partial
+from typing import Final
 
-from envoymesh.network.api import Address, ClientTls, CloseType, ConnectionHandler, PipeAddress
+from envoymesh.network.api import (
+    DEFAULT_SOCKET,
+    SOCKET_OPTION_FAILED,
+    Address,
+    ClientTls,
+    CloseType,
+    ConnectCounts,
+    ConnectionHandler,
+    PipeAddress,
+    SocketOption,
+    SourceAddress,
+    UpstreamSocketSettings,
+)
+from envoymesh.network.connection.happy_eyeballs import attempt_order, race
 from envoymesh.network.connection.sockets import family_of, socket_name
 from envoymesh.network.connection.tcp_connection import TcpConnection, as_protocol
 from envoymesh.network.loop.dispatcher import GRACE, LOOKS, LoopDispatcher
 from envoymesh.network.loop.shortage import LOCAL_ERRORS, Shortage
 from envoymesh.network.tls.tls_connection import TlsConnection
 from envoymesh.network.tls.tls_context import TlsContext
+
+_BIND_ADDRESS_NO_PORT: Final = 24
+"""Linux's IP_BIND_ADDRESS_NO_PORT: the port is chosen at connect(2), so that many peers can share one."""
 
 
 class _ConnectLimit:
@@ -70,14 +88,19 @@ class LoopConnector:
         connect_timeout: float,
         buffer_limit: int,
         tls: ClientTls | None = None,
-        source_address: Address | None = None,
+        socket: UpstreamSocketSettings = DEFAULT_SOCKET,
+        additional_addresses: tuple[Address, ...] = (),
+        counts: ConnectCounts | None = None,
     ) -> TcpConnection:
         """Begin to connect; returns at once. `connect_timeout` seconds are for TCP and the TLS handshake together."""
         connection = self._make(buffer_limit, tls)
         connection.remote_address = address
         connection.set_handler(handler)
         _ConnectLimit(connection, connect_timeout)
-        task = self._dispatcher.loop.create_task(self._attempt(connection, address, source_address))
+        addresses: tuple[Address, ...] = (address,)
+        if additional_addresses:
+            addresses = attempt_order((address, *additional_addresses), socket)
+        task = self._dispatcher.loop.create_task(self._attempt(connection, addresses, socket, counts))
         self._attempts.add(task)
         task.add_done_callback(self._attempts.discard)
         connection.abandon = task.cancel
@@ -90,18 +113,33 @@ class LoopConnector:
             raise TypeError(f"not made by envoymesh.network.tls.tls_context: {tls!r}")
         return TlsConnection(self._dispatcher, buffer_limit, tls, tls.sni)
 
-    async def _attempt(self, connection: TcpConnection, address: Address, source: Address | None) -> None:
+    async def _attempt(
+        self,
+        connection: TcpConnection,
+        addresses: tuple[Address, ...],
+        settings: UpstreamSocketSettings,
+        counts: ConnectCounts | None,
+    ) -> None:
         sock = None
         try:
-            sock, reason = await self._tcp(address, source)
+            if len(addresses) == 1:
+                sock, reason = await self._tcp(addresses[0], settings, counts)
+            else:
+                first, *more = addresses
+                attempts = [partial(self._tcp, first, settings, counts)]
+                attempts += [partial(self._another, each, settings, counts) for each in more]
+                winner, sock, reason = await race(attempts)
+                connection.remote_address = addresses[winner]
             if reason:
                 connection.connect_failed(reason)
                 return
             made, sock = sock, None
             loop = self._dispatcher.loop
-            create = loop.create_unix_connection if isinstance(address, PipeAddress) else loop.create_connection
+            create = loop.create_unix_connection if isinstance(addresses[0], PipeAddress) else loop.create_connection
             await create(lambda: as_protocol(connection), sock=made)
         except _LocalFailureError as error:
+            if not str(error):
+                connection.close_details = SOCKET_OPTION_FAILED
             connection.connect_failed(str(error), local=True)
         except OSError as error:
             connection.connect_failed(f"immediate connect error: {os.strerror(error.errno or 0)}")
@@ -109,9 +147,19 @@ class LoopConnector:
             if sock is not None:
                 sock.close()
 
-    async def _tcp(self, address: Address, source: Address | None) -> tuple[socket.socket, str]:
+    async def _another(
+        self, address: Address, settings: UpstreamSocketSettings, counts: ConnectCounts | None
+    ) -> tuple[socket.socket, str]:
+        """`_tcp` to another address than the first."""
+        if counts is not None:
+            counts.more_attempts.inc()
+        return await self._tcp(address, settings, counts)
+
+    async def _tcp(
+        self, address: Address, settings: UpstreamSocketSettings, counts: ConnectCounts | None
+    ) -> tuple[socket.socket, str]:
         """A socket that is connected, or one that is not and why. Errors: _LocalFailureError."""
-        sock = self._socket(address, source)
+        sock = self._socket(address, settings, counts)
         try:
             name = socket_name(address)
             code = sock.connect_ex(name)
@@ -132,22 +180,49 @@ class LoopConnector:
             return sock, f"delayed connect error: {os.strerror(code)}"
         return sock, _immediate(code, address) if code else ""
 
-    def _socket(self, address: Address, source: Address | None) -> socket.socket:
+    def _socket(
+        self, address: Address, settings: UpstreamSocketSettings, counts: ConnectCounts | None
+    ) -> socket.socket:
         # Both loops turn Nagle's delay off when they take the socket over.
         try:
             sock = socket.socket(family_of(address), socket.SOCK_STREAM)
         except OSError as error:
             raise self._local_failure("socket creation failure", address, error.errno or 0) from error
         sock.setblocking(False)
+        if settings is not DEFAULT_SOCKET:
+            try:
+                self._set_up(sock, address, settings, counts)
+            except BaseException:
+                sock.close()
+                raise
+        return sock
+
+    def _set_up(
+        self, sock: socket.socket, peer: Address, settings: UpstreamSocketSettings, counts: ConnectCounts | None
+    ) -> None:
+        """Bind, with the options that are to be set before and after that. Errors: _LocalFailureError."""
+        source = _source_for(peer, settings)
+        options = settings.options if source is None else source.options
+        self._set_options(sock, options, "STATE_PREBIND")
         if source is not None:
             try:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                sock.bind(socket_name(source))
+                _bind(sock, source.address, peer)
             except OSError as error:
-                sock.close()
+                if counts is not None:
+                    counts.bind_errors.inc()
                 code = error.errno or 0
-                raise self._local_failure(f"failed to bind to {source}: {os.strerror(code)}", address, code) from error
-        return sock
+                text = f"failed to bind to {source.address}: {os.strerror(code)}"
+                raise self._local_failure(text, peer, code) from error
+        self._set_options(sock, options, "STATE_BOUND")
+
+    def _set_options(self, sock: socket.socket, options: tuple[SocketOption, ...], state: str) -> None:
+        for option in options:
+            if option.state == state:
+                try:
+                    sock.setsockopt(option.level, option.name, option.value)
+                except OSError as error:
+                    # As in Envoy nothing says why.
+                    raise _LocalFailureError("") from error
 
     def _local_failure(self, text: str, address: Address, code: int) -> _LocalFailureError:
         self._shortage.note(f"cannot connect to {address}", OSError(code, ""))
@@ -162,6 +237,25 @@ class LoopConnector:
         finally:
             with contextlib.suppress(OSError):
                 loop.remove_writer(sock)
+
+
+def _source_for(peer: Address, settings: UpstreamSocketSettings) -> SourceAddress | None:
+    """What to bind to for a peer; as in Envoy an address of the other family is better than none, and then fails."""
+    for source in settings.sources:
+        if source.address.is_ipv6 == peer.is_ipv6:
+            return source
+    return settings.sources[0] if settings.sources else None
+
+
+def _bind(sock: socket.socket, address: Address, peer: Address) -> None:
+    if isinstance(peer, PipeAddress) or address.is_ipv6 != peer.is_ipv6:
+        # Python would not even ask the system, which says this.
+        code = errno.EAFNOSUPPORT if address.is_ipv6 and peer.ip else errno.EINVAL
+        raise OSError(code, os.strerror(code))
+    if not address.port:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+    sock.bind(socket_name(address))
 
 
 def _immediate(code: int, address: Address) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from envoymesh.metadata import MatchCriteria
 from envoymesh.router.actions.durations import GrpcTimeout, StreamDuration
 from envoymesh.router.actions.hash_policy import HashPolicy
 from envoymesh.router.actions.internal_redirects import InternalRedirectPolicy
@@ -26,6 +27,7 @@ class ClusterAction:
         idle_timeout: seconds without progress, replaces the connection manager's; None leaves that in force.
         cluster_not_found_status: answer when the cluster does not exist.
         cluster_header: the header (in lower case) that names the cluster.
+        metadata_match: what a host's metadata should have, where the cluster has subsets.
         grpc_timeout: the deprecated `max_grpc_timeout` and `grpc_timeout_offset`.
         include_virtual_host_rate_limits: those of the virtual host count too, where the route has its own.
     """
@@ -44,6 +46,7 @@ class ClusterAction:
     internal_redirect: InternalRedirectPolicy | None = None
     hash_policy: HashPolicy | None = None
     mirrors: Sequence[MirrorPolicy] = ()
+    metadata_match: MatchCriteria | None = None
     rate_limits: Sequence[RateLimit] = ()
     include_virtual_host_rate_limits: bool = False
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from envoymesh.config.reader import Reader
 from envoymesh.formatter.config import compile_text, read_body_format
 from envoymesh.matching.config import read_header_matcher, read_query_parameter, read_string_matcher
+from envoymesh.metadata import MatchCriteria, match_criteria
 from envoymesh.router.actions import rate_limits
 from envoymesh.router.actions.durations import GrpcTimeout, StreamDuration
 from envoymesh.router.actions.hash_policy import (
@@ -50,7 +51,7 @@ from envoymesh.router.levels.config import (
     read_runtime_share,
 )
 from envoymesh.router.mirror import MirrorPolicy, RemoveOnMatch
-from envoymesh.router.retry import KNOWN_CONDITIONS, RateLimitedBackOff, ResetHeader, RetryPolicy
+from envoymesh.router.retry import KNOWN_CONDITIONS, HostPredicates, RateLimitedBackOff, ResetHeader, RetryPolicy
 from envoymesh.router.table import Action, ClusterAction, DirectResponseAction, RedirectAction
 from envoymesh.runtime import RuntimeNumber
 
@@ -63,6 +64,16 @@ REDIRECT_STATUS = {
 }
 CLUSTER_NOT_FOUND_STATUS = {"SERVICE_UNAVAILABLE": 503, "NOT_FOUND": 404, "INTERNAL_SERVER_ERROR": 500}
 MAX_WEIGHT = 2**32 - 1
+HOST_PREDICATES = {
+    "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate": "previous_hosts",
+    "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate": "omit_canary_hosts",
+    "envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig": "omit_host_metadata",
+    "envoy.retry_host_predicates.previous_hosts": "previous_hosts",
+    "envoy.retry_host_predicates.omit_canary_hosts": "omit_canary_hosts",
+    "envoy.retry_host_predicates.omit_host_metadata": "omit_host_metadata",
+}
+"""By the type of their configuration, or, without any, by their name."""
+PREVIOUS_PRIORITIES = "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
 
 
 def read_action(reader: Reader, context: RouteContext) -> Action:
@@ -97,6 +108,7 @@ def _read_cluster_action(reader: Reader, context: RouteContext, route_name: str)
         internal_redirect=_read_internal_redirect(reader, route_name),
         hash_policy=_read_hash_policy(reader),
         mirrors=read_mirror_policies(reader, context),
+        metadata_match=read_criteria(reader, "metadata_match"),
         rate_limits=read_rate_limits(reader, context),
         include_virtual_host_rate_limits=reader.boolean("include_vh_rate_limits"),
     )
@@ -149,6 +161,7 @@ def _read_weighted_entry(reader: Reader, context: RouteContext, prefix: str) -> 
         header_parsers=read_header_parsers(reader),
         filter_configs=read_filter_configs(reader, context),
         host_rewrite=reader.string("host_rewrite_literal").encode(),
+        metadata_match=read_criteria(reader, "metadata_match"),
     )
 
 
@@ -247,7 +260,8 @@ def read_retry_policy(parent: Reader) -> RetryPolicy | None:
         retriable_status_codes=frozenset(int(code) for code in reader.strings("retriable_status_codes")),
         base_interval=base,
         max_interval=longest,
-        avoid_previous_hosts=_read_host_predicates(reader),
+        host_predicates=_read_host_predicates(reader),
+        previous_priorities_frequency=_read_retry_priority(reader.message_("retry_priority")),
         host_selection_attempts=reader.integer("host_selection_retry_max_attempts", 1) or 1,
         per_try_idle_timeout=reader.duration("per_try_idle_timeout", 0.0) or 0.0,
         retriable_headers=[read_header_matcher(each) for each in reader.repeated("retriable_headers")],
@@ -271,15 +285,37 @@ def _read_back_off(reader: Reader) -> tuple[float, float]:
     return base, longest
 
 
-def _read_host_predicates(reader: Reader) -> bool:
+def _read_host_predicates(reader: Reader) -> HostPredicates:
+    kinds: set[str] = set()
+    metadata: list[MatchCriteria] = []
     for predicate in reader.repeated("retry_host_predicate"):
-        config = predicate.any_("typed_config")
-        name = predicate.string("name")
+        config, name = predicate.any_("typed_config"), predicate.string("name")
         kind = name if config is None else config.type_name
-        if "previous_hosts" not in kind:
-            raise predicate.error("name", "only the previous_hosts predicate is supported by envoymesh")
-        return True
-    return False
+        if kind not in HOST_PREDICATES:
+            raise predicate.error("name", f"Didn't find a registered implementation for name: '{kind}'")
+        kinds.add(HOST_PREDICATES[kind])
+        if config is not None and HOST_PREDICATES[kind] == "omit_host_metadata":
+            labels = read_criteria(config, "metadata_match")
+            # As in Envoy none of them omits no host.
+            metadata += [labels] if labels else []
+    return HostPredicates("previous_hosts" in kinds, "omit_canary_hosts" in kinds, tuple(metadata))
+
+
+def _read_retry_priority(reader: Reader | None) -> int:
+    """`update_frequency` of `previous_priorities`; 0 where there is no retry priority."""
+    if reader is None:
+        return 0
+    config, name = reader.any_("typed_config"), reader.string("name")
+    kind = name if config is None else config.type_name
+    if kind != PREVIOUS_PRIORITIES:
+        raise reader.error("name", f"Didn't find a registered implementation for name: '{kind}'")
+    return config.integer("update_frequency") if config is not None else 0
+
+
+def read_criteria(reader: Reader, field: str) -> MatchCriteria | None:
+    """Read what an envoy.config.core.v3.Metadata has for balancers (``envoy.lb``); None where it has nothing."""
+    spaces = reader.struct(field)
+    return match_criteria(spaces["envoy.lb"]) if "envoy.lb" in spaces else None
 
 
 def _read_rate_limited_back_off(reader: Reader) -> RateLimitedBackOff | None:

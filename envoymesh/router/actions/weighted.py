@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.stream_info import StreamInfo
+from envoymesh.metadata import MatchCriteria
 from envoymesh.router.actions.hash_policy import HashPolicy
 from envoymesh.router.filter_configs import FilterConfigs
 from envoymesh.router.header_parser import NO_HEADER_PARSERS, HeaderParsers
@@ -21,6 +22,7 @@ class WeightedEntry:
     Args:
         cluster: empty where `cluster_header` names it.
         header_parsers: applied before those of the route.
+        metadata_match: put over the route's.
         host_rewrite: takes the host's place before the route's own rewrites do.
     """
 
@@ -30,6 +32,7 @@ class WeightedEntry:
     header_parsers: HeaderParsers = NO_HEADER_PARSERS
     filter_configs: FilterConfigs = field(default_factory=dict)
     host_rewrite: bytes = b""
+    metadata_match: MatchCriteria | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,33 +1,79 @@
-"""What a discovery is to its cluster, and a cluster to its discovery."""
+"""What a discovery is to its cluster, and what discoveries share: known hosts are kept, priorities are filled.
+
+This module must not find hosts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol
 
 from envoymesh.network.api import Address
-from envoymesh.upstream.host import Host
-from envoymesh.upstream.settings import EndpointSettings
+from envoymesh.upstream.cluster_info import ClusterInfo
+from envoymesh.upstream.host import FAILED_ACTIVE_HC, PENDING_DYNAMIC_REMOVAL, Host
+from envoymesh.upstream.host_set import PrioritySet
+from envoymesh.upstream.settings import EndpointSettings, Locality
 
-HostKey = tuple[str, int]
-OnUpdate = Callable[[Sequence[Host]], None]
+_NO_WEIGHTS: Final[dict[Locality, int]] = {}
 
 
 class Discovery(Protocol):
     """Finds hosts."""
 
-    def start(self, on_update: OnUpdate, on_initialised: Callable[[], None]) -> None:
-        """Begin. `on_update` gets all hosts, at each change; `on_initialised` comes once, after the first attempt."""
+    def start(self, hosts: PrioritySet, on_initialised: Callable[[], None]) -> None:
+        """Begin to fill `hosts`, and go on. `on_initialised` comes once, after the first attempt."""
 
     def stop(self) -> None:
-        """No callback from now on."""
+        """No change and no callback from now on."""
 
 
-def merge_hosts(known: Sequence[Host], wanted: Sequence[tuple[Address, EndpointSettings]]) -> list[Host]:
-    """Hosts for `wanted`, in its order, keeping the object of a known address whose settings are the same."""
+def make_host(info: ClusterInfo, address: Address, endpoint: EndpointSettings) -> Host:
+    """A host, counted with the transport socket that it has, even where a known host then takes its place."""
+    info.transport_sockets.resolve(endpoint).total_match_count.inc()
+    return Host(address, endpoint)
+
+
+def set_priority(info: ClusterInfo, hosts: PrioritySet, priority: int, members: Iterable[Host]) -> None:
+    """Make these the members of a priority, with what the cluster's settings say of it."""
+    settings = info.settings
+    hosts.update_hosts(
+        priority,
+        members,
+        settings.locality_weights.get(priority, _NO_WEIGHTS),
+        settings.overprovisioning_factor,
+        settings.weighted_priority_health,
+    )
+
+
+def merge_hosts(known: Sequence[Host], found: Sequence[Host], stabilise: bool) -> list[Host]:
+    """The hosts of an update: those found, in their order, the known object where the address is known.
+
+    A known host takes over weight, health and metadata of the found one, but one of another locality is replaced.
+
+    Args:
+        found: hosts made anew; an address that comes again counts once.
+        stabilise: whether active health checks decide on the hosts that were not found (Envoy keeps those that are
+            healthy until they fail, unless `ignore_health_on_host_removal`).
+    """
     by_address = {host.address: host for host in known}
-    merged: list[Host] = []
-    for address, endpoint in dict(wanted).items():
-        host = by_address.get(address)
-        merged.append(host if host is not None and host.endpoint == endpoint else Host(address, endpoint))
-    return merged
+    merged: dict[Address, Host] = {}
+    for host in found:
+        if host.address not in merged:
+            before = by_address.get(host.address)
+            merged[host.address] = host if before is None or not _took_over(before, host) else before
+    if stabilise:
+        for host in known:
+            if host.address not in merged and not host.health_flag_get(FAILED_ACTIVE_HC):
+                host.health_flag_set(PENDING_DYNAMIC_REMOVAL)
+                merged[host.address] = host
+    return list(merged.values())
+
+
+def _took_over(known: Host, found: Host) -> bool:
+    """Whether a known host could become what was found now."""
+    if known.locality != found.locality:
+        return False
+    known.health_flag_clear(PENDING_DYNAMIC_REMOVAL)
+    if known.endpoint is not found.endpoint:
+        known.take_over(found.endpoint)
+    return True

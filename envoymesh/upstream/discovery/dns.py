@@ -1,18 +1,20 @@
 """STRICT_DNS and LOGICAL_DNS clusters: names resolved again and again (Envoy's `StrictDnsClusterImpl` and
 `LogicalDnsCluster`).
 
-A resolver that fails changes nothing: the last good set stays. An answer without addresses is an answer.
+A resolver that fails changes nothing: the last good set stays. An answer without addresses is an answer to STRICT_DNS,
+and a failure to LOGICAL_DNS.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from envoymesh.network.api import Address, Dispatcher, DnsQuery, DnsResolver, DnsResponse, DnsStatus
-from envoymesh.upstream.discovery.api import OnUpdate, merge_hosts
+from envoymesh.upstream.cluster_info import ClusterInfo
+from envoymesh.upstream.discovery.api import make_host, merge_hosts, set_priority
 from envoymesh.upstream.host import Host
-from envoymesh.upstream.settings import ClusterSettings, EndpointSettings
-from envoymesh.upstream.stats import ClusterStats
+from envoymesh.upstream.host_set import PrioritySet
+from envoymesh.upstream.settings import EndpointSettings
 
 
 class ResolveTarget:
@@ -26,8 +28,7 @@ class ResolveTarget:
     def __init__(
         self,
         endpoint: EndpointSettings,
-        settings: ClusterSettings,
-        stats: ClusterStats,
+        info: ClusterInfo,
         resolver: DnsResolver,
         dispatcher: Dispatcher,
         random: Callable[[], float],
@@ -36,8 +37,9 @@ class ResolveTarget:
     ) -> None:
         self.endpoint = endpoint
         self.hosts: list[Host] = []
-        self._settings = settings
-        self._stats = stats
+        self._settings = info.settings
+        self._is_logical = info.settings.discovery_type == "LOGICAL_DNS"
+        self._stats = info.stats
         self._resolver = resolver
         self._random = random
         self._on_answer = on_answer
@@ -53,11 +55,9 @@ class ResolveTarget:
 
     def _on_response(self, status: DnsStatus, responses: list[DnsResponse]) -> None:
         self._query = None
-        if status is DnsStatus.COMPLETED:
+        if status is DnsStatus.COMPLETED and (responses or not self._is_logical):
             self._failures = 0
             self._stats.update_success.inc()
-            # One for each host that the answer makes, before known ones are found again (transport socket matching).
-            self._stats.total_match_count.add(len(responses))
             self._on_answer(self, responses)
             self._timer.enable(self._refresh_after(responses))
         else:
@@ -70,7 +70,7 @@ class ResolveTarget:
         settings = self._settings
         delay = settings.dns_refresh_rate
         if settings.respect_dns_ttl and responses:
-            ttl = min(response.ttl for response in responses)
+            ttl = responses[0].ttl if self._is_logical else min(response.ttl for response in responses)
             delay = ttl if ttl > 0 else delay
         return delay + self._random() * settings.dns_jitter
 
@@ -93,73 +93,75 @@ class ResolveTarget:
 class DnsDiscovery:
     """All names of a cluster.
 
-    A STRICT_DNS cluster has every address of every name; a LOGICAL_DNS cluster has one logical host, whose
-    address is the first of the newest answer (connections to an older one stay in use).
+    A STRICT_DNS cluster has every address of every name; a LOGICAL_DNS cluster has one host, whose addresses are those
+    of the newest answer: where these change, another host takes its place, and what the old one has is finished.
     """
 
     def __init__(
         self,
-        settings: ClusterSettings,
-        stats: ClusterStats,
+        info: ClusterInfo,
         resolver: DnsResolver,
         dispatcher: Dispatcher,
         random: Callable[[], float],
     ) -> None:
-        self._stats = stats
+        self._info = info
+        settings = info.settings
         on_answer = self._on_logical if settings.discovery_type == "LOGICAL_DNS" else self._on_strict
         self._targets = [
-            ResolveTarget(endpoint, settings, stats, resolver, dispatcher, random, on_answer, self._on_attempt)
+            ResolveTarget(endpoint, info, resolver, dispatcher, random, on_answer, self._on_attempt)
             for endpoint in settings.endpoints
         ]
+        self._hosts = PrioritySet()
+        self._on_initialised: Callable[[], None] | None = None
         self._untried = set(self._targets)
-        self._on_update: OnUpdate = _ignore
-        self._on_initialised: Callable[[], None] = _ignore_end
 
-    def start(self, on_update: OnUpdate, on_initialised: Callable[[], None]) -> None:
-        """Resolve every name; initialised when each has been tried."""
-        self._on_update = on_update
+    def start(self, hosts: PrioritySet, on_initialised: Callable[[], None]) -> None:
+        """Resolve every name; initialised when each has been tried, or at once without `wait_for_warm_on_init`."""
+        self._hosts = hosts
         self._on_initialised = on_initialised
-        if not self._targets:
-            on_initialised()
+        if not self._info.settings.wait_for_warm_on_init:
+            self._untried.clear()
         for target in self._targets:
             target.resolve()
+        self._initialise_when_tried()
+
+    def _initialise_when_tried(self) -> None:
+        if not self._untried and self._on_initialised is not None:
+            on_initialised, self._on_initialised = self._on_initialised, None
+            on_initialised()
 
     def _on_attempt(self, target: ResolveTarget) -> None:
-        if target in self._untried:
-            self._untried.remove(target)
-            if not self._untried:
-                self._on_initialised()
+        self._untried.discard(target)
+        self._initialise_when_tried()
 
     def _on_strict(self, target: ResolveTarget, responses: list[DnsResponse]) -> None:
-        endpoint = target.endpoint
+        endpoint, stats = target.endpoint, self._info.stats
         # Envoy looks at weights here only, so other discovery types leave the gauge alone.
-        self._stats.max_host_weight.set(max(endpoint.weight, self._stats.max_host_weight.value))
-        wanted = [(Address(response.host, endpoint.port), endpoint) for response in responses]
-        hosts = merge_hosts(target.hosts, wanted)
+        stats.max_host_weight.set(max(endpoint.weight, stats.max_host_weight.value))
+        addresses = dict.fromkeys(Address(response.host, endpoint.port) for response in responses)
+        found = [make_host(self._info, address, endpoint) for address in addresses]
+        hosts = merge_hosts(target.hosts, found, self._info.stabilises_hosts)
         if set(hosts) == set(target.hosts):
-            self._stats.update_no_rebuild.inc()
+            stats.update_no_rebuild.inc()
             return
         target.hosts = hosts
-        self._tell()
+        self._tell(endpoint.priority)
 
     def _on_logical(self, target: ResolveTarget, responses: list[DnsResponse]) -> None:
-        if not responses:
+        endpoint = target.endpoint
+        addresses = dict.fromkeys(Address(response.host, endpoint.port) for response in responses)
+        host = make_host(self._info, next(iter(addresses)), endpoint)
+        host.additional_addresses = tuple(addresses)[1:]
+        if target.hosts and _addresses(target.hosts[0]) == _addresses(host):
+            self._info.stats.update_no_rebuild.inc()
             return
-        address = Address(responses[0].host, target.endpoint.port)
-        if target.hosts:
-            if target.hosts[0].address == address:
-                self._stats.update_no_rebuild.inc()
-            target.hosts[0].address = address
-            return
-        target.hosts = [Host(address, target.endpoint)]
-        self._tell()
+        target.hosts = [host]
+        self._tell(endpoint.priority)
 
-    def _tell(self) -> None:
-        unique: dict[Address, Host] = {}
-        for target in self._targets:
-            for host in target.hosts:
-                unique.setdefault(host.address, host)
-        self._on_update(list(unique.values()))
+    def _tell(self, priority: int) -> None:
+        # An address that two names have is two hosts, as in Envoy.
+        members = [host for target in self._targets if target.endpoint.priority == priority for host in target.hosts]
+        set_priority(self._info, self._hosts, priority, members)
 
     def stop(self) -> None:
         """Ask no more."""
@@ -167,9 +169,5 @@ class DnsDiscovery:
             target.stop()
 
 
-def _ignore(hosts: Sequence[Host]) -> None:
-    """Before the start nobody listens."""
-
-
-def _ignore_end() -> None:
-    """Before the start nobody waits."""
+def _addresses(host: Host) -> tuple[Address, ...]:
+    return (host.address, *host.additional_addresses)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.codec import ClientCodec, ClientCodecCallbacks, CodecConnection, HttpProtocol, StreamResetReason
 from envoymesh.http.no_codec import NO_CODEC
-from envoymesh.network.api import NO_TIMER, CloseType, ConnectionEvent, ConnectionHandler
+from envoymesh.network.api import NO_TIMER, SOCKET_OPTION_FAILED, CloseType, ConnectionEvent, ConnectionHandler
 
 if TYPE_CHECKING:
     from envoymesh.upstream.pool.pool import ConnectionPool
@@ -100,6 +100,9 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
             connect_timeout=settings.connect_timeout,
             buffer_limit=settings.per_connection_buffer_limit_bytes,
             tls=pool.tls,
+            socket=pool.socket,
+            additional_addresses=pool.host.additional_addresses,
+            counts=pool.connect_counts,
         )
 
     def __repr__(self) -> str:
@@ -220,7 +223,8 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
             self._count_protocol_error()  # a reset in the middle is, as in Envoy, what a FIN would be
         # The connector closes locally, unasked and without another reason, only when connect_timeout passed.
         unexplained = not (remote or self._closing or self.connection.failure_reason)
-        self.timed_out = before is State.CONNECTING and unexplained
+        in_time = self.connection.close_details == SOCKET_OPTION_FAILED
+        self.timed_out = before is State.CONNECTING and unexplained and not in_time
         self._idle_timer.disable()
         self._duration_timer.disable()
         # What knows this object is let go, so that no reference cycle waits for the collector.

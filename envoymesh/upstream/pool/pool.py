@@ -15,12 +15,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from envoymesh.http.codec import ClientCodec, HttpProtocol, ResponseDecoder
-from envoymesh.network.api import ClientTls, Connector, Dispatcher
+from envoymesh.network.api import (
+    ClientTls,
+    ConnectCounts,
+    Connector,
+    Dispatcher,
+    SocketOption,
+    SourceAddress,
+    UpstreamSocketSettings,
+)
 from envoymesh.upstream.api import Cancellable, PoolCallbacks, PoolFailureReason
-from envoymesh.upstream.host import Host
+from envoymesh.upstream.host import UNHEALTHY_FLAGS, Host
 from envoymesh.upstream.pool.connection import UNLIMITED, State, UpstreamConnection
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings
@@ -57,6 +66,7 @@ class ConnectionPool:
         tls: what the connector needs for TLS, or None.
         protocol: what all connections speak; None leaves it to ALPN.
         on_idle: called when a draining pool has neither connections nor requests left.
+        socket_options: set on its sockets after the cluster's own.
     """
 
     __slots__ = (
@@ -66,15 +76,18 @@ class ConnectionPool:
         "_draining",
         "_on_idle",
         "_pending",
+        "_preconnect_ratio",
         "_ready",
         "_streams_per_connection",
         "assumed_limit",
+        "connect_counts",
         "connector",
         "dispatcher",
         "host",
         "protocol",
         "resources",
         "settings",
+        "socket",
         "stats",
         "tls",
     )
@@ -92,6 +105,7 @@ class ConnectionPool:
         codec_factory: CodecFactory,
         protocol: HttpProtocol | None,
         on_idle: Callable[[ConnectionPool], None],
+        socket_options: tuple[SocketOption, ...] = (),
     ) -> None:
         self.host = host
         self.settings = settings
@@ -101,8 +115,11 @@ class ConnectionPool:
         self.tls = tls
         self.dispatcher = dispatcher
         self.protocol = protocol
+        self.connect_counts = ConnectCounts(stats.upstream_cx_total, stats.bind_errors)
+        self.socket: UpstreamSocketSettings = _socket(settings.socket, socket_options)
         self._codec_factory = codec_factory
         self._on_idle = on_idle
+        self._preconnect_ratio: float = settings.preconnect_ratio
         self._streams_per_connection = _planned_streams(settings, protocol)
         self.assumed_limit = UNLIMITED
         self._ready: list[UpstreamConnection] = []
@@ -127,6 +144,8 @@ class ConnectionPool:
         ready = self._ready
         if ready:
             self._attach(ready[-1], decoder, callbacks)
+            if self._preconnect_ratio > 1.0:
+                self._connect_if_needed()
             return None
         if not self.resources.pending_requests.can_create():
             self.stats.upstream_rq_pending_overflow.inc()
@@ -182,7 +201,7 @@ class ConnectionPool:
 
     def _connect_if_needed(self) -> None:
         for _ in range(CONNECTIONS_AT_ONCE):
-            if len(self._pending) <= self._connecting * self._streams_per_connection:
+            if not self._wants_connection():
                 return
             within_limit = self.resources.connections.can_create()
             if not within_limit:
@@ -194,6 +213,18 @@ class ConnectionPool:
             self._connections.add(UpstreamConnection(self))
             if not within_limit:
                 return
+
+    def _wants_connection(self) -> bool:
+        pending, under_way = len(self._pending), self._connecting * self._streams_per_connection
+        if self._preconnect_ratio <= 1.0 or self.host.health_flag_get(UNHEALTHY_FLAGS):
+            return pending > under_way
+        # Only where preconnecting is configured, the connections are looked at one by one.
+        active = sum(client.active_streams for client in self._connections)
+        free = sum(self._free_streams(client) for client in self._ready)
+        return (pending + active) * self._preconnect_ratio > under_way + free + active
+
+    def _free_streams(self, client: UpstreamConnection) -> int:
+        return max(0, self._streams_per_connection - client.active_streams)
 
     def make_codec(self, client: UpstreamConnection) -> ClientCodec:
         """The codec of a connection that has just connected."""
@@ -320,6 +351,11 @@ class ConnectionPool:
         else:
             self._close_idle()
 
+    def drain_connections(self) -> None:
+        """No connection that there is takes new requests; the pool stays, and makes others."""
+        for client in list(self._connections):
+            self.drain_connection(client)
+
     def _close_idle(self) -> None:
         for client in list(self._connections):
             self._close_if_leaving(client)
@@ -355,3 +391,11 @@ def _planned_streams(settings: ClusterSettings, protocol: HttpProtocol | None) -
         return 1
     limit = settings.http2.max_concurrent_streams
     return min(limit, settings.max_requests_per_connection) if settings.max_requests_per_connection else limit
+
+
+def _socket(settings: UpstreamSocketSettings, more: tuple[SocketOption, ...]) -> UpstreamSocketSettings:
+    """A cluster's settings of sockets with a request's options besides."""
+    if not more:
+        return settings
+    sources = tuple(SourceAddress(each.address, each.options + more) for each in settings.sources)
+    return replace(settings, sources=sources, options=settings.options + more)

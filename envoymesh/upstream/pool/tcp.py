@@ -6,14 +6,52 @@ the circuit breakers, and says why there is none. It must not look at bytes, and
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Final
 
-from envoymesh.network.api import ClientTls, CloseType, ConnectionEvent, ConnectionHandler, Connector, Dispatcher
-from envoymesh.upstream.api import Cancellable, PoolFailureReason, TcpPoolCallbacks
+from mypy_extensions import trait
+
+from envoymesh.network.api import CloseType, ConnectCounts, ConnectionEvent, ConnectionHandler, Connector, Dispatcher
+from envoymesh.upstream.api import Cancellable, PoolFailureReason
+from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.host import Host
-from envoymesh.upstream.resource_manager import ResourceManager
-from envoymesh.upstream.settings import ClusterSettings
-from envoymesh.upstream.stats import ClusterStats
+
+
+@trait
+class TcpPoolCallbacks:
+    """Whoever asked for an upstream connection of its own: the first two answer, as of `PoolCallbacks`; the others are
+    its `ConnectionHandler`, after on_pool_ready."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def on_pool_ready(self, upstream: TcpUpstreamConnection, host: Host) -> None:
+        """A connection is usable: TCP connected and TLS handshake done."""
+
+    @abstractmethod
+    def on_pool_failure(self, reason: PoolFailureReason, transport_failure_reason: str, host: Host | None) -> None:
+        """There will be none; `transport_failure_reason` is the connection's, or empty. No host where none was
+        asked (the breaker of pending requests)."""
+
+    @abstractmethod
+    def on_upstream_data(self, data: bytes) -> int:
+        """Bytes from the host; returns how many were taken."""
+
+    @abstractmethod
+    def on_upstream_eof(self) -> None:
+        """The host has ended its side."""
+
+    @abstractmethod
+    def on_upstream_event(self, event: ConnectionEvent) -> None:
+        """The connection is closed."""
+
+    @abstractmethod
+    def on_upstream_above_write_buffer_high_watermark(self) -> None:
+        """The connection's write buffer is full."""
+
+    @abstractmethod
+    def on_upstream_below_write_buffer_low_watermark(self) -> None:
+        """The connection's write buffer has room."""
 
 
 class _Nobody(TcpPoolCallbacks):
@@ -84,7 +122,10 @@ class TcpUpstreamConnection(ConnectionHandler, Cancellable):
             self,
             connect_timeout=pool.settings.connect_timeout,
             buffer_limit=pool.settings.per_connection_buffer_limit_bytes,
-            tls=pool.tls,
+            tls=pool.info.tcp_tls(host.endpoint),
+            socket=pool.settings.socket,
+            additional_addresses=host.additional_addresses,
+            counts=pool.connect_counts,
         )
 
     def __repr__(self) -> str:
@@ -163,30 +204,27 @@ class TcpUpstreamConnection(ConnectionHandler, Cancellable):
 
 
 class TcpConnectionPool:
-    """Counts the connections of one cluster.
+    """Counts the connections of one cluster."""
 
-    Args:
-        tls: what the connector needs for TLS, or None.
-    """
+    __slots__ = (
+        "_connections",
+        "connect_counts",
+        "connector",
+        "dispatcher",
+        "info",
+        "resources",
+        "settings",
+        "stats",
+    )
 
-    __slots__ = ("_connections", "connector", "dispatcher", "resources", "settings", "stats", "tls")
-
-    def __init__(
-        self,
-        *,
-        settings: ClusterSettings,
-        stats: ClusterStats,
-        resources: ResourceManager,
-        connector: Connector,
-        tls: ClientTls | None,
-        dispatcher: Dispatcher,
-    ) -> None:
-        self.settings = settings
-        self.stats = stats
-        self.resources = resources
+    def __init__(self, *, info: ClusterInfo, connector: Connector, dispatcher: Dispatcher) -> None:
+        self.info = info
+        self.settings = info.settings
+        self.stats = info.stats
+        self.resources = info.default_resources
         self.connector = connector
-        self.tls = tls
         self.dispatcher = dispatcher
+        self.connect_counts = ConnectCounts(info.stats.upstream_cx_total, info.stats.bind_errors)
         self._connections: set[TcpUpstreamConnection] = set()
 
     def new_connection(self, host: Host, callbacks: TcpPoolCallbacks) -> Cancellable | None:

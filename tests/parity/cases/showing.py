@@ -35,3 +35,24 @@ def shares(received: bytes) -> str:
 def statuses(received: bytes) -> str:
     """Only the statuses, in order: which host it was is chance."""
     return b" ".join(re.findall(rb"HTTP/1.1 (\d+)", received)).decode()
+
+
+def hosts_in_order(received: bytes) -> str:
+    """Which host gave each answer, where that follows from a hash or there is one that can; and the statuses."""
+    hosts = b" ".join(number for _, number in _HOST.findall(received)).decode()
+    return f"hosts {hosts}; statuses {statuses(received)}"
+
+
+def hosts_seen(received: bytes) -> str:
+    """Which hosts answered at all, where chance decides how often; and how often each status."""
+    hosts = sorted({int(number) for _, number in _HOST.findall(received)})
+    counted = Counter(re.findall(rb"HTTP/1.1 (\d+)", received))
+    return f"hosts {hosts}; statuses: {sorted(counted.items())}"
+
+
+def percents(received: bytes) -> str:
+    """Each host's share of the answers in steps of 5%: hosts that are due at once may change places now and then."""
+    counts = Counter(number.decode() for _, number in _HOST.findall(received))
+    total = sum(counts.values())
+    found = {host: round(20 * count / total) * 5 for host, count in sorted(counts.items())}
+    return f"percent by host: {found}; statuses: {sorted(Counter(statuses(received).split()).items())}"

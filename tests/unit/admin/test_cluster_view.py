@@ -11,7 +11,7 @@ from envoymesh.network.api import Address, PipeAddress
 from envoymesh.stats import Store
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.resource_manager import ResourceManager
-from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
+from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, Locality, ThresholdSettings
 from envoymesh.upstream.stats import CircuitBreakerStats
 from tests.support.fakes import FakeRuntime
 
@@ -36,7 +36,7 @@ class FakeCluster:
 
 def test_a_host_shows_its_endpoint_and_its_counts() -> None:
     host = Host(
-        Address("127.0.0.1", 80), EndpointSettings("app", 80, hostname="app", weight=3, region="r", sub_zone="s")
+        Address("127.0.0.1", 80), EndpointSettings("app", 80, hostname="app", weight=3, locality=Locality("r", "", "s"))
     )
     host.stats.rq_total.add(2)
     host.stats.cx_active.set(1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from envoymesh.http.config import HTTP2_INTEGERS
+from tests.unit.fields.everything_hosts import bind_config, host_clusters
 from tests.unit.fields.routing import match_routes, matched_hosts, scoped_routes, virtual_clusters
 
 EXT = "type.googleapis.com/envoy.extensions."
@@ -29,6 +30,7 @@ def bootstrap(certificate: str, key: str, ca_file: str) -> dict[str, Any]:
     return {
         "node": {"id": "n"},
         "admin": admin,
+        "cluster_manager": {"local_cluster_name": "c", "upstream_bind_config": bind_config()},
         "layered_runtime": {"layers": layers},
         "watchdogs": {"main_thread_watchdog": EMPTY, "worker_watchdog": {"multikill_threshold": EMPTY}},
         "static_resources": {
@@ -182,7 +184,8 @@ def _routes() -> dict[str, Any]:
     }
     retry = {
         "retry_back_off": {"base_interval": "1s"},
-        "retry_host_predicate": [_previous_hosts()],
+        "retry_host_predicate": [_previous_hosts(), _omitted_hosts()],
+        "retry_priority": _previous_priorities(),
         "retriable_headers": [{"name": "a"}],
         "retriable_request_headers": [{"name": "a"}],
         "rate_limited_retry_back_off": {"reset_headers": [{"name": "a"}]},
@@ -307,6 +310,16 @@ def _previous_hosts() -> dict[str, Any]:
     return {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": config}
 
 
+def _omitted_hosts() -> dict[str, Any]:
+    config = {"@type": EXT + "retry.host.omit_host_metadata.v3.OmitHostMetadataConfig"}
+    return {"name": "envoy.retry_host_predicates.omit_host_metadata", "typed_config": config}
+
+
+def _previous_priorities() -> dict[str, Any]:
+    config = {"@type": EXT + "retry.priority.previous_priorities.v3.PreviousPrioritiesConfig", "update_frequency": 1}
+    return {"name": "envoy.retry_priorities.previous_priorities", "typed_config": config}
+
+
 def _header_matchers() -> list[dict[str, Any]]:
     strings = [STRING, {"prefix": "a"}, {"suffix": "a"}, {"contains": "a"}, {"safe_regex": REGEX}]
     kinds: list[dict[str, Any]] = [
@@ -347,7 +360,45 @@ def _clusters(certificate: str, key: str, ca_file: str) -> list[dict[str, Any]]:
         dns_failure_refresh_rate={"base_interval": "1s"},
         circuit_breakers={"thresholds": [EMPTY]},
     )
-    return [*clusters, legacy]
+    return [*clusters, legacy, *host_clusters(), *_balancing()]
+
+
+def _balancing() -> list[dict[str, Any]]:
+    """How clusters balance."""
+    double = {"runtime_key": "a", "default_value": 1.0}
+    slow = {"slow_start_config": {"slow_start_window": "1s", "aggression": double}}
+    hashing = {"consistent_hashing_lb_config": EMPTY}
+    zone = {"locality_lb_config": {"zone_aware_lb_config": {"force_local_zone": EMPTY}}}
+    subsets = {
+        "subset_selectors": [{"keys": ["a", "b"], "fallback_policy": "KEYS_SUBSET", "fallback_keys_subset": ["a"]}]
+    }
+    key = {"key": "a", "path": [{"key": "b"}]}
+    plain = _policies("random", locality_lb_config={"locality_weighted_lb_config": EMPTY})
+    named = {"override_host_sources": [{"header": "a"}, {"metadata": key}], "fallback_policy": plain}
+    extensions = [
+        _policies("round_robin", **slow, **zone), _policies("least_request", active_request_bias=double), plain,
+        _policies("ring_hash", locality_weighted_lb_config=EMPTY, **hashing), _policies("maglev", **hashing),
+        _policies("subset", subset_lb_policy=plain, **subsets), _policies("override_host", **named),
+    ]  # fmt: skip
+    legacy: list[dict[str, Any]] = [
+        {"common_lb_config": {"zone_aware_lb_config": EMPTY, "override_host_status": EMPTY}},
+        {"common_lb_config": {"locality_weighted_lb_config": EMPTY}},
+        {"round_robin_lb_config": slow, "lb_subset_config": subsets},
+        {"lb_policy": "LEAST_REQUEST", "least_request_lb_config": {"active_request_bias": double}},
+        {"lb_policy": "RANDOM"},
+        {"lb_policy": "RING_HASH", "ring_hash_lb_config": EMPTY, "common_lb_config": hashing},
+        {"lb_policy": "MAGLEV", "maglev_lb_config": EMPTY, "common_lb_config": hashing},
+    ]
+    several = {"policies": 2 * plain["policies"]}
+    kinds = [*legacy, *({"load_balancing_policy": each} for each in extensions)]
+    kinds.append({"load_balancing_policy": several, "common_lb_config": EMPTY})
+    return [{**_cluster(f"b{number}", None), **each} for number, each in enumerate(kinds)]
+
+
+def _policies(kind: str, **fields: Any) -> dict[str, Any]:
+    message = "".join(part.title() for part in kind.split("_"))
+    typed = {"@type": f"{EXT}load_balancing_policies.{kind}.v3.{message}", **fields}
+    return {"policies": [{"typed_extension_config": {"name": kind, "typed_config": typed}}]}
 
 
 def _cluster(name: str, options: dict[str, Any] | None) -> dict[str, Any]:

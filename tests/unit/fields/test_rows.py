@@ -17,9 +17,11 @@ from envoymesh.filters.network.http_connection_manager.config import HttpConfigC
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.http1 import HeadersWithUnderscoresAction
+from envoymesh.metadata import match_criteria
 from envoymesh.network.config import read_downstream_tls, read_listener, read_upstream_socket
 from envoymesh.options import Options
 from envoymesh.router.config import RouteContext, read_route_table
+from envoymesh.router.retry import HostPredicates
 from envoymesh.router.table import ClusterAction, DirectResponseAction, RouteTable, VirtualHost
 from envoymesh.server.config import read_bootstrap, read_runtime_layers
 from envoymesh.upstream.config import read_cluster
@@ -225,7 +227,7 @@ PREVIOUS_HOSTS = {"name": "envoy.retry_host_predicates.previous_hosts"}
     [
         ({"retriable_status_codes": [418]}, "retriable_status_codes", {418}),
         ({"host_selection_retry_max_attempts": 7}, "host_selection_attempts", 7),
-        ({"retry_host_predicate": [PREVIOUS_HOSTS]}, "avoid_previous_hosts", True),
+        ({"retry_host_predicate": [PREVIOUS_HOSTS]}, "host_predicates", HostPredicates(previous_hosts=True)),
         ({"retry_back_off": {"base_interval": "7s"}}, "base_interval", 7.0),
         ({"retry_back_off": {"base_interval": "1s", "max_interval": "7s"}}, "max_interval", 7.0),
         ({"per_try_timeout": "7s"}, "per_try_timeout", 7.0),
@@ -268,7 +270,7 @@ def http(**fields: Any) -> dict[str, Any]:
         ({"common_http_protocol_options": {"max_response_headers_kb": 7}}, "http1.max_response_headers_kb", 7),
         ({"http2_protocol_options": {}, "common_http_protocol_options": {"max_response_headers_kb": 7}},
          "http2.max_request_headers_kb", 7),
-        ({"lb_policy": "LEAST_REQUEST", "least_request_lb_config": {"choice_count": 7}}, "choice_count", 7),
+        ({"lb_policy": "LEAST_REQUEST", "least_request_lb_config": {"choice_count": 7}}, "lb.choice_count", 7),
         (http(use_downstream_protocol_config={"http_protocol_options": {"enable_trailers": True}}),
          "http1.enable_trailers", True),
         (http(use_downstream_protocol_config={"http2_protocol_options": {"hpack_table_size": 7}}),
@@ -281,7 +283,7 @@ def http(**fields: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_a_cluster(fields: dict[str, Any], setting: str, value: Any) -> None:
-    assert _at(cluster(), setting) != value
+    assert _at(cluster(lb_policy=fields.get("lb_policy", "ROUND_ROBIN")), setting) != value
     assert _at(cluster(**fields), setting) == value
 
 
@@ -412,6 +414,9 @@ ADDRESS = {"socket_address": {"address": "127.0.0.1", "port_value": 9901}}
          lambda made: made.admin and made.admin.allows("/b"), False),
         ({"admin": {"address": ADDRESS, "access_log": [log()]}},
          lambda made: made.admin and len(made.admin.access_logs), 1),
+        ({"static_resources": {"clusters": [{"name": "c"}]},
+          "cluster_manager": {"upstream_bind_config": {"source_address": {"address": "::1", "port_value": 0}}}},
+         lambda made: [str(source.address) for each in made.clusters for source in each.socket.sources], ["[::1]:0"]),
         ({"admin": {"address": ADDRESS, "access_log_path": "/p"}},
          lambda made: made.admin and len(made.admin.access_logs), 1),
         ({"static_resources": {"clusters": [{"name": "c"}]}},
@@ -488,11 +493,53 @@ def test_a_table_whose_clusters_go_unchecked() -> None:
     assert table().validate_clusters
 
 
+def test_host_predicates_and_priorities_of_retries() -> None:
+    kinds = {
+        "omit_host_metadata": "envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig",
+        "omit_canary_hosts": "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate",
+        "previous_priorities": "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+    }
+    for kind in kinds.values():
+        message_class(kind)
+    more = {
+        "omit_host_metadata": {"metadata_match": {"filter_metadata": {"envoy.lb": {"a": "b"}}}},
+        "previous_priorities": {"update_frequency": 7},
+    }
+    typed = {
+        name: {"name": name, "typed_config": {"@type": f"type.googleapis.com/{kind}", **more.get(name, {})}}
+        for name, kind in kinds.items()
+    }
+    predicates = [typed["omit_host_metadata"], typed["omit_canary_hosts"]]
+    made = retry(retry_host_predicate=predicates, retry_priority=typed["previous_priorities"])
+    assert made.host_predicates == HostPredicates(canary_hosts=True, metadata=(match_criteria({"a": "b"}),))
+    assert made.previous_priorities_frequency == 7
+
+
+def test_criteria_of_routes_and_weighted_clusters() -> None:
+    def labels(**values: str) -> dict[str, Any]:
+        return {"metadata_match": {"filter_metadata": {"envoy.lb": values}}}
+
+    weighted = {"weighted_clusters": {"clusters": [{"name": "c", "weight": 1, **labels(b="3")}]}}
+    (route,) = host(routes=[{"match": {"prefix": "/"}, "route": {**weighted, **labels(a="1", b="2")}}]).routes
+    assert isinstance(route.action, ClusterAction)
+    assert route.action.metadata_match == match_criteria({"a": "1", "b": "2"})
+    (variant,) = route.variants
+    assert isinstance(variant.action, ClusterAction)
+    assert variant.action.metadata_match == match_criteria({"a": "1", "b": "3"})
+
+
+@pytest.mark.parametrize("field", ["retry_host_predicate", "retry_priority"])
+def test_retries_know_no_others(field: str) -> None:
+    other: Any = {"name": "other"}
+    with pytest.raises(ConfigError, match="Didn't find a registered implementation for name: 'other'"):
+        retry(**{field: [other] if field == "retry_host_predicate" else other})
+
+
 def test_a_host_predicate_by_its_type() -> None:
     kind = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
     message_class(kind)
     predicate = {"name": "mine", "typed_config": {"@type": f"type.googleapis.com/{kind}"}}
-    assert retry(retry_host_predicate=[predicate]).avoid_previous_hosts
+    assert retry(retry_host_predicate=[predicate]).host_predicates.previous_hosts
 
 
 @pytest.mark.parametrize("level", ["route_configuration", "virtual_host", "route"])

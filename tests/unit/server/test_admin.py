@@ -19,7 +19,7 @@ def context(ca: trustme.CA | None = None) -> Any:
 def test_certs_are_those_of_listeners_and_of_clusters_one_for_each() -> None:
     of_listener, with_ca, without = context(trustme.CA()), context(trustme.CA()), context()
     listeners: Any = [SimpleNamespace(tls_contexts=[of_listener])]
-    clusters: Any = [SimpleNamespace(tls=each) for each in (None, with_ca, without)]
+    clusters: Any = [SimpleNamespace(tls_contexts=lambda each=each: each) for each in ([], [with_ca], [without])]
     entries = list(certificates(listeners, clusters, 0.0))
     shown = [[each.path for each in entry.ca_cert] for entry in entries]
     assert shown == [["ca.pem"], ["ca.pem"], []]

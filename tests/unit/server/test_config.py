@@ -11,11 +11,12 @@ from envoymesh.errors import ConfigError
 from envoymesh.options import Options
 from envoymesh.server.config import BootstrapSettings, read_bootstrap
 from envoymesh.server.watchdog import Watchdogs, WatchdogSettings
+from tests.support.fakes import FakeRuntime
 
 
 def read(**bootstrap: Any) -> BootstrapSettings:
     reader = load_bootstrap(None, json.dumps(bootstrap)).reader()
-    context = AccessLogContext(lambda path: pytest.fail("no log"), lambda key: None, lambda: 0.0)
+    context = AccessLogContext(lambda path: pytest.fail("no log"), FakeRuntime(), lambda: 0.0)
     settings = read_bootstrap(reader, Options(), context)
     reader.finish()
     return settings
@@ -66,3 +67,28 @@ def test_watchdogs(bootstrap: dict[str, Any], expected: Watchdogs) -> None:
 def test_refused_watchdogs(bootstrap: dict[str, Any], cause: str) -> None:
     with pytest.raises(ConfigError, match=cause):
         read(**bootstrap)
+
+
+def with_local(name: str, priority: int = 0) -> dict[str, Any]:
+    endpoint = {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 1}}}}
+    assignment = {"cluster_name": "c", "endpoints": [{"priority": priority, "lb_endpoints": [endpoint]}]}
+    cluster = {"name": "c", "type": "STATIC", "load_assignment": assignment}
+    return {"cluster_manager": {"local_cluster_name": name}, "static_resources": {"clusters": [cluster]}}
+
+
+def test_the_cluster_that_this_proxy_is_one_of() -> None:
+    assert read(**with_local("c")).local_cluster == "c"
+    assert read(**with_local("")).local_cluster == read().local_cluster == ""
+
+
+@pytest.mark.parametrize(
+    ("bootstrap", "cause"),
+    [
+        (with_local("x"), "local cluster 'x' must be defined"),
+        (with_local("c", priority=1), "Unexpected non-zero priority for local cluster 'c'."),
+    ],
+)
+def test_refused_local_clusters(bootstrap: dict[str, Any], cause: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(**bootstrap)
+    assert (caught.value.path, caught.value.message) == ("cluster_manager.local_cluster_name", cause)

@@ -44,7 +44,6 @@ def test_extensions_and_fields_that_are_not_supported(tmp_path: Path) -> None:
         f"{chain}[0].filters[0].typed_config.scheme_header_transformation",
         f"{chain}[1].filters[0].typed_config",
         "static_resources.clusters[0].type",
-        "static_resources.clusters[0].lb_policy",
         "header_prefix",
     }
     assert len(found) == len(set(found))

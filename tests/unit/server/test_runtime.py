@@ -3,7 +3,7 @@
 import pytest
 
 from envoymesh.runtime import RuntimeShare
-from envoymesh.server.runtime import Runtime, flatten, number_of, share_of
+from envoymesh.server.runtime import Runtime, double_of, flatten, number_of, share_of
 from envoymesh.stats import Store
 from envoymesh.stats.server import RuntimeStats
 
@@ -52,6 +52,13 @@ def test_what_a_value_is(text: str | None, number: int | None, share: float | No
     assert (number_of(text), share_of(text)) == (number, share)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"), [("1.5", 1.5), ("-2", -2.0), ("1e3", 1000.0), ("much", None), ("", None), (None, None)]
+)
+def test_numbers_of_any_kind(text: str | None, expected: float | None) -> None:
+    assert double_of(text) == expected
+
+
 def test_keys_are_told_what_counts() -> None:
     made, _ = runtime(("static", {"number": "7", "share": "30"}), ("admin", None))
     heard: list[int] = []
@@ -62,6 +69,16 @@ def test_keys_are_told_what_counts() -> None:
     assert (number.value, share.share, other.value, heard) == (9, 0.01, 5, [9])
     made.modify({"number": ""})
     assert (number.value, heard) == (7, [9, 7])
+
+
+def test_numbers_of_any_kind_are_told_too() -> None:
+    made, _ = runtime(("static", {"double": "2.5"}), ("admin", None))
+    double, other = made.reader.double("double", 1.0), made.reader.double("other", 0.5)
+    assert (double.value, other.value) == (2.5, 0.5)
+    assert made.unread() == []
+    made.modify({"double": "much", "other": "-1"})
+    assert (double.value, other.value) == (1.0, -1.0)
+    assert repr(other) == "<RuntimeDouble other=-1>"
 
 
 def test_a_key_that_was_asked_for_first_hears_of_the_layers() -> None:

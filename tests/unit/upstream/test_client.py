@@ -388,6 +388,9 @@ class Elsewhere(stands_for(LoadBalancerContext)):
     def __init__(self, avoided: Host) -> None:
         self._avoided = avoided
 
+    def is_retry(self) -> bool:
+        return True
+
     def hash_key(self) -> int | None:
         return None
 

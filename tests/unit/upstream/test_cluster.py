@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from envoymesh.http.codec import HttpProtocol
 from envoymesh.http.headers import RequestHeaders, ResponseHeaders
-from envoymesh.network.api import Address
+from envoymesh.http.stream_info import UpstreamOverrideHost
+from envoymesh.network.api import Address, SocketOption
 from envoymesh.stats import Store
-from envoymesh.upstream.api import LoadBalancerContext
 from envoymesh.upstream.cluster import Cluster
-from envoymesh.upstream.host import Host
+from envoymesh.upstream.cluster_info import ClusterInfo
+from envoymesh.upstream.host import FAILED_ACTIVE_HC, Host
+from envoymesh.upstream.lb.settings import ROUND_ROBIN, LbSettings, MaglevSettings
+from envoymesh.upstream.pool.pools import PoolOptions
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
 from envoymesh.upstream.stats import CircuitBreakerStats
-from tests.support.fakes import FakeConnector, FakeDispatcher, FakeRuntime
-from tests.support.stand_ins import stands_for
+from tests.support.balancing import Context, number_of
+from tests.support.fakes import FakeConnection, FakeConnector, FakeDispatcher, FakeRuntime
 from tests.support.upstream import Asker
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -69,14 +71,8 @@ class World:
         self.store = Store()
         self.randoms = [0.0]
         self.runtime = FakeRuntime()
-        self.cluster = Cluster(
-            ClusterSettings(name="c", **settings),
-            self.store.scope("cluster.c."),
-            self.connector,
-            self.dispatcher,
-            lambda: self.randoms[0],
-            self.runtime,
-        )
+        info = ClusterInfo(ClusterSettings(name="c", **settings), self.store.scope("cluster.c."), self.runtime)
+        self.cluster = Cluster(info, self.connector, self.dispatcher, lambda: self.randoms[0], self.runtime)
 
     def hosts(self, *numbers: int, **endpoint: Any) -> list[Host]:
         return [
@@ -210,15 +206,6 @@ def test_unhealthy_hosts_are_left_out_until_there_are_too_many(world: World) -> 
     assert world.value("lb_healthy_panic") == 3
 
 
-def test_a_panic_may_fail_all_traffic() -> None:
-    world = World(fail_traffic_on_panic=True)
-    world.cluster.update_hosts([*world.hosts(1), *world.hosts(2, 3, health_status="UNHEALTHY")])
-    assert world.cluster.choose_host(None) is None
-    assert [world.value(name) for name in ("upstream_cx_none_healthy", "lb_healthy_panic")] == [1, 1]
-    world.cluster.update_hosts([*world.hosts(1, 2), *world.hosts(3, health_status="UNHEALTHY")])
-    assert set(world.picked(4)) == {1, 2}
-
-
 def test_the_panic_threshold_may_change_at_any_time(world: World) -> None:
     world.cluster.update_hosts([*world.hosts(1), *world.hosts(2, 3, health_status="UNHEALTHY")])
     world.runtime.change("upstream.healthy_panic_threshold", 33)
@@ -251,26 +238,10 @@ def test_limits_that_the_runtime_has_from_the_start() -> None:
 
 def test_degraded_hosts_take_what_the_healthy_cannot(world: World) -> None:
     world.cluster.update_hosts([*world.hosts(1), *world.hosts(2, health_status="DEGRADED")])
-    world.randoms[0] = 0.69
+    world.randoms[0] = 69 / 2**53
     assert world.picked(1) == [1]
-    world.randoms[0] = 0.71
+    world.randoms[0] = 70 / 2**53
     assert world.picked(1) == [2]
-
-
-class Avoid(stands_for(LoadBalancerContext)):
-    """A context that wants no host of those given."""
-
-    def __init__(self, tried: Sequence[Host], attempts: int) -> None:
-        self.tried, self.attempts = tried, attempts
-
-    def hash_key(self) -> int | None:
-        return None
-
-    def should_select_another_host(self, host: Host) -> bool:
-        return host in self.tried
-
-    def host_selection_attempts(self) -> int:
-        return self.attempts
 
 
 def test_a_retry_goes_to_another_host(world: World) -> None:
@@ -278,13 +249,29 @@ def test_a_retry_goes_to_another_host(world: World) -> None:
     world.cluster.update_hosts(hosts)
     # The same one again and again: round robin alone would come to it every other time.
     for _ in range(4):
-        assert world.cluster.choose_host(Avoid([hosts[0]], 5)) is hosts[1]
+        assert world.cluster.choose_host(Context(refused=[hosts[0]], attempts=5)) is hosts[1]
 
 
 def test_a_retry_that_finds_no_other_host_takes_any(world: World) -> None:
     hosts = world.hosts(1)
     world.cluster.update_hosts(hosts)
-    assert world.cluster.choose_host(Avoid(hosts, 3)) is hosts[0]
+    assert world.cluster.choose_host(Context(refused=hosts, attempts=3)) is hosts[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "strict", "expected"),
+    [("10.0.0.2:80", False, [2, 2]), ("10.0.0.9:80", False, [1, 2]), ("10.0.0.9:80", True, [0, 0])],
+)
+def test_a_host_that_a_filter_has_set(world: World, address: str, strict: bool, expected: list[int]) -> None:
+    world.cluster.update_hosts(world.hosts(1, 2))
+    context = Context(override=UpstreamOverrideHost(address, strict))
+    assert [number_of(world.cluster.choose_host(context)) for _ in range(2)] == expected
+    assert world.value("upstream_cx_none_healthy") == expected.count(0)
+
+
+@pytest.mark.parametrize(("policy", "wants"), [(ROUND_ROBIN, False), (MaglevSettings(), True)])
+def test_some_policies_want_to_know_the_request(policy: LbSettings, wants: bool) -> None:
+    assert World(lb=policy).cluster.wants_request is wants
 
 
 def test_a_host_that_leaves_finishes_what_it_has(world: World) -> None:
@@ -298,7 +285,6 @@ def test_a_host_that_leaves_finishes_what_it_has(world: World) -> None:
     connection.receive(OK)
     assert client.ended
     assert connection.closed
-    assert leaving.pools == {}
 
 
 def test_a_host_that_leaves_loses_idle_connections_at_once(world: World) -> None:
@@ -309,7 +295,6 @@ def test_a_host_that_leaves_loses_idle_connections_at_once(world: World) -> None
     world.connector.last.receive(OK)
     world.cluster.update_hosts([staying])
     assert world.connector.last.closed
-    assert leaving.pools == {}
 
 
 def test_a_host_that_stays_keeps_its_connection(world: World) -> None:
@@ -370,6 +355,85 @@ def test_every_stat_of_envoys_is_there_by_name(world: World) -> None:
     world.ask(world.hosts(1)[0])
     world.connector.last.established()
     assert "cluster.c.http1.dropped_headers_with_underscores" in world.store.counters.by_name
+
+
+# Its parts together
+
+
+def test_membership_counts_all_priorities(world: World) -> None:
+    hosts = world.cluster.priority_set
+    hosts.update_hosts(0, world.hosts(1, 2))
+    hosts.update_hosts(1, [*world.hosts(3, health_status="DEGRADED", priority=1), *world.hosts(4, priority=1)])
+    hosts.update_hosts(2, world.hosts(5, health_status="DRAINING", priority=2))
+    hosts.update_hosts(2, hosts.host_sets[2].hosts)
+    names = ("change", "total", "healthy", "degraded", "excluded")
+    assert [world.value(f"membership_{name}") for name in names] == [3, 5, 3, 1, 1]
+
+
+def test_a_change_of_health_changes_no_member(world: World) -> None:
+    first, second = world.hosts(1, 2)
+    world.cluster.update_hosts([first, second])
+    first.health_flag_set(FAILED_ACTIVE_HC)
+    world.cluster.priority_set.update_health([first])
+    assert (world.value("membership_healthy"), world.value("membership_change")) == (1, 1)
+
+
+def connected(world: World, host: Host) -> FakeConnection:
+    """An idle connection to a host."""
+    world.ask(host)
+    connection = world.connector.last
+    connection.established()
+    connection.receive(OK)
+    return connection
+
+
+def test_hosts_that_stay_keep_their_connections(world: World) -> None:
+    staying, leaving = world.hosts(1, 2)
+    world.cluster.update_hosts([staying, leaving])
+    connection = connected(world, staying)
+    world.cluster.update_hosts([staying])
+    assert not connection.closed
+
+
+def test_or_they_do_not_where_a_change_closes_all() -> None:
+    world = World(close_connections_on_host_set_change=True)
+    staying, leaving = world.hosts(1, 2)
+    world.cluster.update_hosts([staying, leaving])
+    connection = connected(world, staying)
+    world.cluster.update_hosts([staying])
+    assert connection.closed
+    assert not connected(world, staying).closed
+
+
+def test_a_host_that_fails_gets_new_connections(world: World) -> None:
+    [host] = world.hosts(1)
+    world.cluster.update_hosts([host])
+    connection = connected(world, host)
+    world.cluster.on_host_health_failure(host)
+    assert connection.closed
+    assert not connected(world, host).closed
+
+
+def test_requests_that_differ_have_connections_of_their_own(world: World) -> None:
+    [host] = world.hosts(1)
+    world.cluster.update_hosts([host])
+    connected(world, host)
+    high = PoolOptions(priority="HIGH")
+    client = Client()
+    client.wait = world.cluster.new_stream(host, client, client, HTTP11, high)
+    world.connector.last.established()
+    assert len(world.connector.connections) == 2
+    assert world.cluster.resource_manager("HIGH").connections.count == 1
+    option = SocketOption(1, 2, 3)
+    client.wait = world.cluster.new_stream(host, Client(), Client(), HTTP11, PoolOptions(socket_options=(option,)))
+    assert world.connector.calls[-1]["socket"].options == (option,)
+
+
+def test_several_addresses_are_tried(world: World) -> None:
+    more = (Address("::1", 80),)
+    [host] = world.hosts(1, additional_addresses=more)
+    world.ask(host)
+    assert world.connector.calls[-1]["additional_addresses"] == more
 
 
 def test_hosts_that_stay_may_get_new_connections_too() -> None:

@@ -13,6 +13,7 @@ from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
 from envoymesh.network.api import Address
 from envoymesh.upstream.config import HTTP_OPTIONS, read_cluster
+from envoymesh.upstream.lb.settings import ROUND_ROBIN, RandomSettings
 from envoymesh.upstream.settings import ClusterSettings, DnsSettings, ThresholdSettings
 from tests.support.fakes import FakeRuntime
 
@@ -59,7 +60,7 @@ def http(**options: Any) -> dict[str, Any]:
 def test_defaults_are_envoys() -> None:
     settings = read()
     assert settings == ClusterSettings(name="c", stat_name="c", endpoints=[])
-    assert (settings.discovery_type, settings.lb_policy, settings.protocol) == ("STATIC", "ROUND_ROBIN", "HTTP1")
+    assert (settings.discovery_type, settings.lb, settings.protocol) == ("STATIC", ROUND_ROBIN, "HTTP1")
     assert (settings.connect_timeout, settings.dns_refresh_rate, settings.idle_timeout) == (5.0, 5.0, 3600.0)
     assert settings.default_thresholds == ThresholdSettings(1024, 1024, 1024, 3)
 
@@ -79,7 +80,7 @@ def test_plain_fields() -> None:
         wait_for_warm_on_init=False,
         cleanup_interval="5s",
     )
-    assert (settings.name, settings.stat_name, settings.lb_policy) == ("c", "other", "RANDOM")
+    assert (settings.name, settings.stat_name, settings.lb) == ("c", "other", RandomSettings())
     assert (settings.connect_timeout, settings.per_connection_buffer_limit_bytes) == (0.25, 32768)
     assert (settings.dns_refresh_rate, settings.dns_jitter, settings.dns_lookup_family) == (1.0, 0.5, "V4_ONLY")
     assert settings.respect_dns_ttl
@@ -87,19 +88,16 @@ def test_plain_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "panics", "fails", "closes"),
+    ("config", "panics", "closes"),
     [
-        ({}, 50, False, False),
-        ({"zone_aware_lb_config": {"fail_traffic_on_panic": True, "min_cluster_size": 1}}, 50, True, False),
-        ({"close_connections_on_host_set_change": True, "healthy_panic_threshold": {"value": 0.5}}, 1, False, True),
-        ({"update_merge_window": "5s", "ignore_new_hosts_until_first_hc": True, "override_host_status": {}},
-         50, False, False),
+        ({}, 50, False),
+        ({"close_connections_on_host_set_change": True, "healthy_panic_threshold": {"value": 0.5}}, 1, True),
+        ({"update_merge_window": "5s", "ignore_new_hosts_until_first_hc": True}, 50, False),
     ],
-)  # fmt: skip
-def test_common_lb_config(config: dict[str, Any], panics: int, fails: bool, closes: bool) -> None:
+)
+def test_common_lb_config(config: dict[str, Any], panics: int, closes: bool) -> None:
     settings = read(common_lb_config=config)
-    assert settings.healthy_panic_percent == panics
-    assert (settings.fail_traffic_on_panic, settings.close_connections_on_host_set_change) == (fails, closes)
+    assert (settings.healthy_panic_percent, settings.close_connections_on_host_set_change) == (panics, closes)
 
 
 SERVER = {"socket_address": {"address": "127.0.0.1", "port_value": 5353}}
@@ -181,7 +179,7 @@ def test_endpoints_with_locality_weight_and_health() -> None:
     )
     first, second = read(load_assignment=assignment).endpoints
     assert (first.host, first.port, first.weight, first.health_status) == ("10.0.0.1", 80, 3, "DRAINING")
-    assert (second.host, second.region, second.zone, second.sub_zone) == ("::1", "r", "z", "s")
+    assert (second.host, second.locality) == ("::1", ("r", "z", "s"))
 
 
 def test_a_host_at_a_pipe() -> None:
@@ -350,21 +348,16 @@ def test_alpn_that_is_set_stays() -> None:
     ("fields", "where"),
     [
         ({"type": "EDS"}, "type"),
-        ({"type": "ORIGINAL_DST"}, "type"),
-        ({"cluster_type": {"name": "envoy.clusters.aggregate"}}, "cluster_type"),
-        ({"lb_policy": "MAGLEV"}, "lb_policy"),
+        ({"transport_socket_matches": [{"name": "m"}]}, "transport_socket_matches[0].transport_socket"),
+        ({"preconnect_policy": {"predictive_preconnect_ratio": 2}}, "preconnect_policy.predictive_preconnect_ratio"),
+        ({"lb_policy": "LOAD_BALANCING_POLICY_CONFIG"}, "lb_policy"),
         ({"health_checks": [{"timeout": "1s"}]}, "health_checks"),
         ({"outlier_detection": {}}, "outlier_detection"),
-        ({"round_robin_lb_config": {"slow_start_config": {}}}, "round_robin_lb_config.slow_start_config"),
+        (
+            {"lb_subset_config": {"subset_selectors": [{"keys": ["a"], "fallback_keys_subset": ["a"]}]}},
+            "lb_subset_config.subset_selectors[0].fallback_keys_subset",
+        ),
         ({"circuit_breakers": {"thresholds": [{"retry_budget": {}}]}}, "circuit_breakers.thresholds[0].retry_budget"),
-        (
-            {"load_assignment": endpoints(("10.0.0.1", 80), locality={"priority": 1})},
-            "load_assignment.endpoints[0].priority",
-        ),
-        (
-            {"load_assignment": {"cluster_name": "c", "policy": {"overprovisioning_factor": 100}}},
-            "load_assignment.policy",
-        ),
         (
             {"typed_extension_protocol_options": http(auto_config={})},
             "typed_extension_protocol_options",
@@ -394,3 +387,27 @@ def test_alpn_that_is_set_stays() -> None:
 )
 def test_what_is_not_supported_is_refused_by_its_path(fields: dict[str, Any], where: str) -> None:
     assert refused(**fields)[0] == where
+
+
+# Transport sockets, connections
+
+
+def test_transport_sockets_by_metadata() -> None:
+    raw = {"name": "envoy.transport_sockets.raw_buffer"}
+    matches = [
+        {"name": "secure", "match": {"a": "b"}, "transport_socket": TLS},
+        {"name": "plain", "transport_socket": raw},
+    ]
+    secure, plain = read(transport_socket_matches=matches).tls_matches
+    assert (secure.name, secure.match, secure.tls["HTTP1"].sni) == ("secure", {"a": "b"}, "example.com")
+    assert (plain.name, plain.match, plain.tls) == ("plain", {}, {})
+
+
+def test_connections_in_advance() -> None:
+    assert read(preconnect_policy={"per_upstream_preconnect_ratio": 1.5}).preconnect_ratio == 1.5
+    assert read().preconnect_ratio == 1.0
+
+
+def test_connections_to_hosts_that_stay() -> None:
+    settings = read(common_lb_config={"close_connections_on_host_set_change": True})
+    assert settings.close_connections_on_host_set_change

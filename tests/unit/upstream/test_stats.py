@@ -39,3 +39,22 @@ def test_times_are_recorded_by_origin() -> None:
         "cluster.c.external.upstream_rq_time": 1,
         "cluster.c.internal.upstream_rq_time": 1,
     }
+
+
+def test_zones_are_counted_where_both_are_known() -> None:
+    store = Store()
+    codes = ResponseCodeStats(store.scope("cluster.c."), own_zone="here")
+    codes.charge(204, False, zone="there")
+    codes.charge(204, False)
+    codes.record_time(7, False, zone="there")
+    assert store.counters.by_name["cluster.c.zone.here.there.upstream_rq_204"].value == 1
+    assert "cluster.c.zone.here.there.upstream_rq_time" in store.histograms.by_name
+    without = Store()
+    ResponseCodeStats(without.scope("cluster.c.")).charge(204, False, zone="there")
+    assert not [name for name in without.counters.by_name if "zone" in name]
+
+
+def test_a_canarys_times_are_recorded_once_more() -> None:
+    store = Store()
+    ResponseCodeStats(store.scope("cluster.c.")).record_time(7, False, canary=True)
+    assert "cluster.c.canary.upstream_rq_time" in store.histograms.by_name

@@ -11,8 +11,10 @@ Rules of this module:
 
 from __future__ import annotations
 
+from functools import partial
+
+from envoymesh.filters.http.router.balancer_context import BalancedRequest, RequestContext
 from envoymesh.filters.http.router.direct import answer_directly, answer_no_route
-from envoymesh.filters.http.router.hash_context import HashContext, HashedRequest
 from envoymesh.filters.http.router.headers import finalize_request_headers, finalize_response_headers
 from envoymesh.filters.http.router.redirect_follower import RedirectFollower
 from envoymesh.filters.http.router.retry_state import RetryState
@@ -30,13 +32,13 @@ from envoymesh.http.filter import (
 )
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders, is_grpc
 from envoymesh.http.stream_info import ResponseFlag
+from envoymesh.metadata import MatchCriteria
 from envoymesh.network.api import Dispatcher, Timer
 from envoymesh.router.actions.hash_policy import CookieHash, new_cookie_value
 from envoymesh.router.request_counts import NO_COUNTS, Counts, charge_all, record_time_of_all
 from envoymesh.router.retry import effective_policy
 from envoymesh.router.table import ClusterAction, Route, counts_of
 from envoymesh.upstream import failures
-from envoymesh.upstream.api import LoadBalancerContext
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.failures import UpstreamFailure
 from envoymesh.upstream.host import Host
@@ -44,7 +46,7 @@ from envoymesh.upstream.timeouts import Timeouts, set_expected_timeout
 from envoymesh.upstream.upstream_request import UpstreamRequest, UpstreamRequestOwner
 
 
-class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, HashedRequest):
+class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, BalancedRequest):
     """One request on its way to an upstream.
 
     Attributes:
@@ -87,7 +89,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
         self.config = config
         self._request: UpstreamRequest | None = None
         self._retry: RetryState | None = None
-        self._context: LoadBalancerContext | None = None
+        self._context: RequestContext | None = None
         self._follower: RedirectFollower | None = None
         self._set_cookies: list[bytes] | None = None
         self._response_timer: Timer | None = None
@@ -108,6 +110,11 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
         self.decoder_callbacks = callbacks
         self.dispatcher: Dispatcher = callbacks.dispatcher
         self.info = callbacks.stream_info
+
+    @property
+    def retry(self) -> RetryState | None:
+        """The retries, where there may be any."""
+        return self._retry
 
     @property
     def request_headers(self) -> RequestHeaders:
@@ -150,6 +157,8 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
             cluster.stats.upstream_rq_maintenance_mode.inc()
             self._fail(failures.MAINTENANCE_MODE, None)
             return
+        if cluster.drop_overload and self._drops(cluster.drop_overload):
+            return
         headers = self._headers
         self._is_grpc = is_grpc(headers)
         if action.stream_duration is not None:
@@ -162,11 +171,10 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
             self.decoder_callbacks.set_idle_timeout(action.idle_timeout)
         if policy is not None:
             self._retry = RetryState(
-                policy, self.config, cluster, self.decoder_callbacks, self, self.buffer_limit, self.counts
+                policy, self.config, cluster, self.decoder_callbacks, self.buffer_limit, self.counts
             )
-            self._context = self._retry
-        elif action.hash_policy is not None:
-            self._context = HashContext(self)
+        if policy is not None or cluster.wants_request or self.info.upstream_override_host is not None:
+            self._context = RequestContext(self)
         if action.internal_redirect is not None:
             self._follower = RedirectFollower(
                 action.internal_redirect, self.buffer_limit, self.config, self.decoder_callbacks
@@ -177,6 +185,13 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
             self._mirror(route, end_stream)
         if end_stream:
             self._on_request_complete()
+
+    def _drops(self, share: float) -> bool:
+        """Refuse a share of the requests (`policy.drop_overloads`), and say whether this was one of them."""
+        if share < 1.0 and self.config.random() >= share:
+            return False
+        self._fail(failures.DROP_OVERLOAD if share < 1.0 else failures.UNCONDITIONAL_DROP_OVERLOAD, None)
+        return True
 
     def _try(self) -> None:
         """Pick a host and send what there is of the request."""
@@ -235,6 +250,11 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
         if rewrites is not None and rewrites.auto_host and host.hostname:
             keep_original = not self.config.suppress_envoy_headers
             rewrites.set_host(self._headers, host.hostname.encode(), keep_original)
+
+    @property
+    def metadata_match(self) -> MatchCriteria | None:
+        """The route's `metadata_match`."""
+        return self._action.metadata_match
 
     def hash_key(self) -> int | None:
         """The route's `hash_policy`, for a balancer that wants it; may give the client a cookie."""
@@ -402,10 +422,10 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
     def _on_upstream_complete(self, request: UpstreamRequest) -> None:
         self.info.last_upstream_rx = now = self.dispatcher.now()
         if self.request_complete and self.config.dynamic_stats:
-            took = now - self._downstream_complete_at
-            self.cluster.code_stats.record_time(int(took * 1000), self._is_internal())
+            took = int((now - self._downstream_complete_at) * 1000)
+            self.cluster.record_response_time(took, self._is_internal(), request.host)
             if self.counts:
-                record_time_of_all(self.counts, int(took * 1000))
+                record_time_of_all(self.counts, took)
         self._request = None
         self._clean_up()
         request.reset()
@@ -443,7 +463,9 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
         self._clean_up()
         if charge:
             self._charge(failure.status, host)
-        mark = self._mark_overloaded if failure.flag == ResponseFlag.UPSTREAM_OVERFLOW else self._mark_reply
+        mark = self._mark_reply
+        if failure.header and not self.config.suppress_envoy_headers:
+            mark = partial(self._mark_failure, failure.header)
         self.decoder_callbacks.send_local_reply(failure.status, failure.body, failure.details, mark)
 
     def _cut(self, failure: UpstreamFailure, request: UpstreamRequest) -> None:
@@ -459,9 +481,8 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Hashe
         if self._route.virtual_host.include_attempt_count_in_response:
             headers.set(b"x-envoy-attempt-count", b"%d" % self.info.attempt_count)
 
-    def _mark_overloaded(self, headers: ResponseHeaders) -> None:
-        if not self.config.suppress_envoy_headers:
-            headers.set(b"x-envoy-overloaded", b"true")
+    def _mark_failure(self, header: bytes, headers: ResponseHeaders) -> None:
+        headers.set(header, b"true")
         self._mark_reply(headers)
 
     # Timeouts

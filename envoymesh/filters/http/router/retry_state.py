@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from envoymesh.filters.http.router.hash_context import HashedRequest
 from envoymesh.filters.http.router.settings import RouterFilterConfig
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.filter import StreamDecoderFilterCallbacks
@@ -17,9 +16,12 @@ from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.network.api import Timer
 from envoymesh.router.request_counts import NO_COUNTS, Counts
 from envoymesh.router.retry import RetryPolicy
-from envoymesh.upstream.api import LoadBalancerContext
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
+from envoymesh.upstream.host_set import PrioritySet
+from envoymesh.upstream.lb.previous_priorities import PreviousPriorities
+from envoymesh.upstream.lb.priorities import PriorityLoad
+from envoymesh.upstream.lb.subset import label_match
 from envoymesh.upstream.upstream_request import UpstreamRequest
 
 _CONNECT_FAILURES: Final = frozenset(
@@ -31,8 +33,8 @@ _CONNECT_FAILURES: Final = frozenset(
 )
 
 
-class RetryState(LoadBalancerContext):
-    """Retries of one request; also its LoadBalancerContext, which avoids hosts already tried.
+class RetryState:
+    """Retries of one request, and what they ask of the balancer.
 
     Args:
         config: says how retries are let happen, and gives chance for back-off.
@@ -50,7 +52,7 @@ class RetryState(LoadBalancerContext):
         "_counts",
         "_holds_resource",
         "_policy",
-        "_request",
+        "_priorities",
         "_retries",
         "_timer",
         "_tried",
@@ -62,7 +64,6 @@ class RetryState(LoadBalancerContext):
         config: RouterFilterConfig,
         cluster: Cluster,
         callbacks: StreamDecoderFilterCallbacks,
-        request: HashedRequest,
         buffer_limit: int,
         counts: Counts = NO_COUNTS,
     ) -> None:
@@ -70,12 +71,13 @@ class RetryState(LoadBalancerContext):
         self._config = config
         self._cluster = cluster
         self._callbacks = callbacks
-        self._request = request
         self._buffer_limit = buffer_limit
         self._counts = counts
         self._body: bytearray | None = None  # bytes only: a client may send them one by one
         self._retries = 0
         self._tried: list[Host] = []
+        frequency = policy.previous_priorities_frequency
+        self._priorities: PreviousPriorities | None = PreviousPriorities(frequency) if frequency else None
         self._timer: Timer | None = None
         self._holds_resource = False
         self._asked_interval: float | None = None
@@ -83,19 +85,27 @@ class RetryState(LoadBalancerContext):
     def __repr__(self) -> str:
         return f"<RetryState {self._retries}/{self._policy.num_retries} waiting={self.is_waiting}>"
 
-    # LoadBalancerContext
+    # What the balancer asks, by way of the LoadBalancerContext
 
-    def hash_key(self) -> int | None:
-        """The route's `hash_policy`."""
-        return self._request.hash_key()
+    def refuses(self, host: Host) -> bool:
+        """Whether the balancer should look further than this host (`retry_host_predicate`)."""
+        predicates = self._policy.host_predicates
+        if predicates.previous_hosts and host in self._tried:
+            return True
+        if predicates.canary_hosts and host.canary:
+            return True
+        return any(label_match(host.metadata, labels, True) for labels in predicates.metadata)
 
-    def should_select_another_host(self, host: Host) -> bool:
-        """Whether the balancer should look further (the `previous_hosts` predicate)."""
-        return self._policy.avoid_previous_hosts and host in self._tried
-
+    @property
     def host_selection_attempts(self) -> int:
         """How often the balancer may look further (`host_selection_retry_max_attempts`)."""
         return self._policy.host_selection_attempts
+
+    def determine_priority_load(self, priority_set: PrioritySet, original: PriorityLoad) -> PriorityLoad:
+        """The load of the priorities (`retry_priority`)."""
+        if self._priorities is None:
+            return original
+        return self._priorities.determine_priority_load(priority_set, original)
 
     # The request body
 
@@ -112,6 +122,8 @@ class RetryState(LoadBalancerContext):
     def replay(self, request: UpstreamRequest, host: Host, ended: bool, trailers: HeaderMap | None) -> None:
         """Give a new try what has come so far."""
         self._tried.append(host)
+        if self._priorities is not None:
+            self._priorities.on_host_attempted(host)
         if self._body:
             request.send_data(bytes(self._body), ended and trailers is None)
         if trailers is not None:

@@ -22,10 +22,10 @@ from envoymesh.filters.network.tcp_proxy.meter import TcpMeter
 from envoymesh.formatter import FormatterContext
 from envoymesh.http.stream_info import ResponseFlag, StreamInfo, connection_info
 from envoymesh.network.api import NO_TIMER, CloseType, Connection, ConnectionEvent, ExceptionHandler
-from envoymesh.upstream.api import Cancellable, PoolFailureReason, TcpPoolCallbacks
+from envoymesh.upstream.api import Cancellable, PoolFailureReason
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
-from envoymesh.upstream.pool.tcp import TcpUpstreamConnection
+from envoymesh.upstream.pool.tcp import TcpPoolCallbacks, TcpUpstreamConnection
 
 CLUSTER_KEY: Final = "envoy.tcp_proxy.cluster"
 """Filter state of the connection that names the cluster, where another filter has set it."""

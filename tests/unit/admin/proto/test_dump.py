@@ -133,7 +133,7 @@ def test_endpoints_when_asked_for(ask, dumps) -> None:
         "load_balancing_weight": 0,
     }
     assert second["locality"] == {"zone": "z"}
-    assert [each["health_status"] for each in second["lb_endpoints"]] == ["DRAINING", "HEALTHY"]
+    assert [each["health_status"] for each in second["lb_endpoints"]] == ["UNHEALTHY", "HEALTHY"]
 
 
 def test_the_bootstrap_has_the_node_that_it_became() -> None:

@@ -7,13 +7,23 @@ import errno
 import os
 import re
 import socket
+import struct
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from envoymesh.network.api import Address, CloseType, ConnectionEvent, PipeAddress
+from envoymesh.network.api import (
+    Address,
+    CloseType,
+    ConnectCounts,
+    ConnectionEvent,
+    PipeAddress,
+    SocketOption,
+    SourceAddress,
+    UpstreamSocketSettings,
+)
 from envoymesh.network.settings import (
     CertificateSettings,
     CommonTlsSettings,
@@ -23,6 +33,7 @@ from envoymesh.network.settings import (
 )
 from envoymesh.network.stats import SslStats
 from envoymesh.network.tls.tls_context import upstream_context
+from envoymesh.stats import Counter
 from tests.support.network import Net, plain_listener, settings_of, tls_chain
 from tests.unit.network.conftest import Run
 
@@ -58,7 +69,7 @@ def test_an_address_that_cannot_be_tried(run: Run) -> None:
 def test_a_source_address_that_is_not_ours_is_a_local_failure(run: Run) -> None:
     async def main(net: Net) -> None:
         listener = await net.listen(plain_listener())
-        client, handler = net.connect(listener.addresses[0], source_address=Address("192.0.2.1", 0))
+        client, handler = net.connect(listener.addresses[0], socket=from_address("192.0.2.1"))
         await handler.until_closed()
         assert client.failure_reason == f"failed to bind to 192.0.2.1:0: {_text(errno.EADDRNOTAVAIL)}"
         assert handler.events == [ConnectionEvent.LOCAL_CLOSE]
@@ -74,9 +85,77 @@ def _text(code: int) -> str:
 
 def test_source_address(run: Run) -> None:
     async def main(net: Net) -> None:
-        client, _, server, _ = await net.pair(source_address=Address("127.0.0.9", 0))
+        client, _, server, _ = await net.pair(socket=from_address("::1", "127.0.0.9"))
         assert client.local_address.host == "127.0.0.9"
         assert server.remote_address.host == "127.0.0.9"
+
+    run(main)
+
+
+def from_address(*hosts: str, options: tuple[SocketOption, ...] = ()) -> UpstreamSocketSettings:
+    return UpstreamSocketSettings(tuple(SourceAddress(Address(host, 0), options) for host in hosts))
+
+
+def test_a_source_address_of_the_other_family_fails(run: Run) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(plain_listener())
+        counts = ConnectCounts(Counter("more"), Counter("bind"))
+        client, handler = net.connect(listener.addresses[0], socket=from_address("::1"), counts=counts)
+        await handler.until_closed()
+        assert client.failure_reason == f"failed to bind to [::1]:0: {_text(errno.EAFNOSUPPORT)}"
+        assert (counts.more_attempts.value, counts.bind_errors.value) == (0, 1)
+
+    run(main)
+
+
+@pytest.mark.parametrize("state", ["STATE_PREBIND", "STATE_BOUND"])
+@pytest.mark.parametrize("bound", [True, False])
+def test_socket_options(run: Run, state: str, bound: bool) -> None:
+    async def main(net: Net) -> None:
+        option = SocketOption(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1, state)
+        of_no_state = SocketOption(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1, "STATE_LISTENING")
+        bytes_value = SocketOption(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 5), state)
+        options = (option, of_no_state, bytes_value)
+        settings = from_address("127.0.0.1", options=options) if bound else UpstreamSocketSettings(options=options)
+        client, _, _, _ = await net.pair(socket=settings)
+        sock = client._transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE) == 0
+        assert struct.unpack("ii", sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)) == (1, 5)
+
+    run(main)
+
+
+def test_a_socket_option_that_cannot_be_set_is_a_local_failure(run: Run) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(plain_listener())
+        settings = UpstreamSocketSettings(options=(SocketOption(socket.SOL_SOCKET, 9999, 1),))
+        client, handler = net.connect(listener.addresses[0], socket=settings)
+        await handler.until_closed()
+        assert (client.failure_reason, handler.events) == ("", [ConnectionEvent.LOCAL_CLOSE])
+
+    run(main)
+
+
+def test_the_next_address_is_tried_when_one_fails(run: Run) -> None:
+    async def main(net: Net) -> None:
+        listener = await net.listen(plain_listener())
+        counts = ConnectCounts(Counter("more"), Counter("bind"))
+        addresses = (listener.addresses[0],)
+        client, handler = net.connect(closed_port(), additional_addresses=addresses, counts=counts)
+        await handler.until_event(ConnectionEvent.CONNECTED)
+        assert client.remote_address == listener.addresses[0]
+        assert (counts.more_attempts.value, counts.bind_errors.value) == (1, 0)
+
+    run(main)
+
+
+def test_when_all_addresses_fail_so_does_the_connection(run: Run) -> None:
+    async def main(net: Net) -> None:
+        client, handler = net.connect(closed_port(), additional_addresses=(closed_port(),))
+        await handler.until_closed()
+        assert handler.events == [REMOTE]
+        assert client.failure_reason == "delayed connect error: Connection refused"
 
     run(main)
 

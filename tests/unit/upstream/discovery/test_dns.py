@@ -9,31 +9,42 @@ import pytest
 
 from envoymesh.network.api import DnsResponse, DnsStatus
 from envoymesh.stats import Store
+from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.discovery.dns import DnsDiscovery
-from envoymesh.upstream.host import Host
+from envoymesh.upstream.host import FAILED_ACTIVE_HC, PENDING_DYNAMIC_REMOVAL, Host
+from envoymesh.upstream.host_set import PrioritySet, PrioritySetObserver
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings
-from envoymesh.upstream.stats import ClusterStats
-from tests.support.fakes import FakeDispatcher, FakeResolver
+from tests.support.fakes import FakeDispatcher, FakeResolver, FakeRuntime
 
 
-class World:
+class World(PrioritySetObserver):
     """A discovery, its clock and its resolver; `updates` are the lists it told, as addresses."""
 
     def __init__(self, *names: str, kind: str = "STRICT_DNS", random: float = 0.5, **settings: Any) -> None:
         self.dispatcher = FakeDispatcher()
         self.resolver = FakeResolver()
-        self.stats = ClusterStats.create(Store().scope("cluster.c."))
+        self.store = Store()
         endpoints = [EndpointSettings(name, 80, hostname=name) for name in names or ("service1",)]
-        cluster = ClusterSettings(name="c", discovery_type=kind, endpoints=endpoints, **settings)
-        self.discovery = DnsDiscovery(cluster, self.stats, self.resolver, self.dispatcher, lambda: random)
+        settings.setdefault("endpoints", endpoints)
+        cluster = ClusterSettings(name="c", discovery_type=kind, **settings)
+        self.info = ClusterInfo(cluster, self.store.scope("cluster.c."), FakeRuntime())
+        self.stats = self.info.stats
+        self.discovery = DnsDiscovery(self.info, self.resolver, self.dispatcher, lambda: random)
+        self.priority_set = PrioritySet()
+        self.priority_set.add_observer(self)
         self.updates: list[list[str]] = []
-        self.hosts: Sequence[Host] = ()
         self.initialised = 0
-        self.discovery.start(self.on_update, self.on_initialised)
+        self.discovery.start(self.priority_set, self.on_initialised)
 
-    def on_update(self, hosts: Sequence[Host]) -> None:
-        self.hosts = hosts
-        self.updates.append([str(host.address) for host in hosts])
+    @property
+    def hosts(self) -> Sequence[Host]:
+        return self.priority_set.hosts()
+
+    def on_members_changed(self, priority: int, added: Sequence[Host], removed: Sequence[Host]) -> None:
+        self.updates.append([str(host.address) for host in self.hosts])
+
+    def on_health_changed(self, priority: int) -> None:
+        raise AssertionError("discovery changes members")
 
     def on_initialised(self) -> None:
         self.initialised += 1
@@ -86,11 +97,12 @@ def test_the_same_addresses_in_another_order_change_nothing() -> None:
     assert world.counts() == {"attempt": 2, "success": 2, "no_rebuild": 1}
 
 
-def test_an_address_twice_is_one_host() -> None:
+def test_an_address_twice_in_an_answer_is_one_host_and_in_two_answers_two() -> None:
     world = World("a", "b")
     for query in list(world.resolver.queries):
         query.answer("10.0.0.1", "10.0.0.1")
-    assert world.updates[-1] == ["10.0.0.1:80"]
+    assert world.updates == [["10.0.0.1:80"], ["10.0.0.1:80", "10.0.0.1:80"]]
+    assert [host.hostname for host in world.hosts] == ["a", "b"]
 
 
 def test_a_failing_resolver_keeps_the_last_good_set() -> None:
@@ -205,19 +217,29 @@ def test_after_the_stop_nothing_is_asked_or_told() -> None:
     assert len(world.resolver.queries) == 2
 
 
-def test_a_logical_cluster_has_one_host_that_moves() -> None:
+def test_a_logical_cluster_has_one_host_which_another_replaces() -> None:
     world = World(kind="LOGICAL_DNS")
     world.resolver.last.answer("10.0.0.1", "10.0.0.2")
-    assert world.updates == [["10.0.0.1:80"]]
-    [host] = world.hosts
+    [first] = world.hosts
+    assert [str(address) for address in first.additional_addresses] == ["10.0.0.2:80"]
     world.dispatcher.advance(5.0)
-    world.resolver.last.answer("10.0.0.1")
+    world.resolver.last.answer("10.0.0.1", "10.0.0.2")
     assert world.counts() == {"attempt": 2, "success": 2, "no_rebuild": 1}
+    assert list(world.hosts) == [first]
     world.dispatcher.advance(5.0)
     world.resolver.last.answer("10.0.0.2", "10.0.0.1")
-    assert str(host.address) == "10.0.0.2:80"
-    assert len(world.updates) == 1
-    assert world.counts()["no_rebuild"] == 1
+    assert world.updates == [["10.0.0.1:80"], ["10.0.0.2:80"]]
+    assert world.stats.total_match_count.value == 3
+
+
+def test_the_first_record_of_a_logical_host_says_how_long_it_lives() -> None:
+    world = World(kind="LOGICAL_DNS", respect_dns_ttl=True)
+    answer = [DnsResponse("10.0.0.1", 40.0), DnsResponse("10.0.0.2", 20.0)]
+    world.resolver.last.finish(DnsStatus.COMPLETED, answer)
+    world.dispatcher.advance(39.9)
+    assert len(world.resolver.queries) == 1
+    world.dispatcher.advance(0.2)
+    assert len(world.resolver.queries) == 2
 
 
 def test_a_logical_host_stays_when_its_name_is_empty_for_a_while() -> None:
@@ -226,16 +248,55 @@ def test_a_logical_host_stays_when_its_name_is_empty_for_a_while() -> None:
     world.dispatcher.advance(5.0)
     world.resolver.last.answer()
     assert str(world.hosts[0].address) == "10.0.0.1:80"
+    assert world.counts() == {"attempt": 2, "success": 1, "failure": 1}
 
 
 def test_a_cluster_without_names_is_initialised_at_once() -> None:
-    dispatcher, resolver = FakeDispatcher(), FakeResolver()
-    stats = ClusterStats.create(Store().scope("cluster.c."))
-    settings = ClusterSettings(name="c", discovery_type="STRICT_DNS")
+    info = ClusterInfo(ClusterSettings("c", discovery_type="STRICT_DNS"), Store().scope("cluster.c."), FakeRuntime())
     done: list[bool] = []
-    discovery = DnsDiscovery(settings, stats, resolver, dispatcher, lambda: 0.5)
-    discovery.start(lambda hosts: None, lambda: done.append(True))
+    DnsDiscovery(info, FakeResolver(), FakeDispatcher(), lambda: 0.5).start(PrioritySet(), lambda: done.append(True))
     assert done == [True]
+
+
+def test_without_warming_it_is_initialised_at_once() -> None:
+    world = World(wait_for_warm_on_init=False)
+    assert world.initialised == 1
+    world.resolver.last.answer("10.0.0.1")
+    assert (world.initialised, world.updates) == (1, [["10.0.0.1:80"]])
+
+
+def test_each_name_counts_in_its_priority() -> None:
+    endpoints = [EndpointSettings("a", 80), EndpointSettings("b", 80, priority=1), EndpointSettings("c", 80)]
+    world = World(endpoints=endpoints)
+    for number, query in enumerate(list(world.resolver.queries)):
+        query.answer(f"10.0.0.{number}")
+    assert [[str(host.address) for host in each.hosts] for each in world.priority_set.host_sets] == [
+        ["10.0.0.0:80", "10.0.0.2:80"], ["10.0.0.1:80"],
+    ]  # fmt: skip
+
+
+def test_a_healthy_host_stays_while_checks_say_so() -> None:
+    world = World()
+    world.info.has_health_checker = True
+    world.resolver.last.answer("10.0.0.1", "10.0.0.2")
+    healthy, failing = world.hosts
+    failing.health_flag_set(FAILED_ACTIVE_HC)
+    world.dispatcher.advance(5.0)
+    world.resolver.last.answer("10.0.0.3")
+    assert world.updates[-1] == ["10.0.0.3:80", "10.0.0.1:80"]
+    assert healthy.health_flag_get(PENDING_DYNAMIC_REMOVAL)
+    world.dispatcher.advance(5.0)
+    world.resolver.last.answer("10.0.0.1")
+    assert not healthy.health_flag_get(PENDING_DYNAMIC_REMOVAL)
+
+
+def test_health_on_removal_can_be_ignored() -> None:
+    world = World(ignore_health_on_host_removal=True)
+    world.info.has_health_checker = True
+    world.resolver.last.answer("10.0.0.1")
+    world.dispatcher.advance(5.0)
+    world.resolver.last.answer("10.0.0.3")
+    assert world.updates[-1] == ["10.0.0.3:80"]
 
 
 def test_the_family_asked_for_is_the_clusters() -> None:

@@ -11,9 +11,9 @@ from hypothesis.strategies import booleans, data, sampled_from
 
 from envoymesh.http.codec import HttpProtocol, StreamResetReason
 from envoymesh.http.http2 import Http2Settings
-from envoymesh.network.api import Address, CloseType
+from envoymesh.network.api import SOCKET_OPTION_FAILED, Address, CloseType
 from envoymesh.stats import Store
-from envoymesh.upstream.host import Host
+from envoymesh.upstream.host import FAILED_ACTIVE_HC, Host
 from envoymesh.upstream.pool.pool import ConnectionPool
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
@@ -749,3 +749,62 @@ class PoolMachine(RuleBasedStateMachine):
 
 PoolMachine.TestCase.settings = hypothesis_settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestPoolInvariants = PoolMachine.TestCase
+
+
+# Preconnecting
+
+
+def test_without_preconnecting_a_stream_in_use_makes_no_connection() -> None:
+    world = World()
+    world.connected()
+    assert len(world.connections) == 1
+
+
+def test_preconnecting_keeps_room_for_the_next_stream() -> None:
+    world = World(preconnect_ratio=1.5)
+    world.ask()
+    assert len(world.connections) == 2
+    for connection in world.connections:
+        connection.established()
+    world.ask()
+    # Two streams, and room for a third.
+    assert len(world.connections) == 3
+
+
+def test_preconnecting_counts_what_is_free() -> None:
+    world = World(preconnect_ratio=3.0)
+    world.ask()
+    assert len(world.connections) == 3
+    for connection in list(world.connections):
+        connection.established()
+    assert len(world.connections) == 3
+
+
+def test_no_preconnecting_to_an_unhealthy_host() -> None:
+    world = World(preconnect_ratio=3.0)
+    world.host.health_flag_set(FAILED_ACTIVE_HC)
+    world.connected()
+    assert len(world.connections) == 1
+
+
+def test_all_connections_can_be_drained_and_the_pool_goes_on() -> None:
+    world = World()
+    busy, idle = world.connected(), world.connected()
+    assert busy.ready is not None
+    assert idle.ready is not None
+    idle.ready.complete()
+    world.pool.drain_connections()
+    assert [connection.closed for connection in world.connections] == [False, True]
+    busy.ready.complete()
+    assert world.connections[0].closed
+    world.ask()
+    assert len(world.connections) == 3
+    assert world.idle == []
+
+
+def test_an_option_that_cannot_be_set_is_no_timeout() -> None:
+    world = World()
+    asker = world.ask()
+    world.connector.last.close_details = SOCKET_OPTION_FAILED
+    world.connector.last.fail_here("")
+    assert (asker.outcome, world.stats.upstream_cx_connect_timeout.value) == ("LOCAL_CONNECTION_FAILURE", 0)

@@ -86,6 +86,7 @@ class Asking:
     def __init__(self, bench: RouterBench, monkeypatch: pytest.MonkeyPatch) -> None:
         self.hashes: list[int | None] = []
         self._bench = bench
+        bench.cluster.wants_request = True
         monkeypatch.setattr(bench.cluster, "choose_host", self.choose_host)
 
     def choose_host(self, context: LoadBalancerContext | None) -> Host:

@@ -9,7 +9,8 @@ import pytest
 
 from envoymesh.http.codec import HttpProtocol, StreamResetReason
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
-from envoymesh.router.retry import RetryPolicy
+from envoymesh.http.stream_info import ResponseFlag
+from envoymesh.router.retry import HostPredicates, RetryPolicy
 from envoymesh.router.table import ClusterAction, DirectResponseAction, RedirectAction
 from envoymesh.upstream.api import PoolFailureReason
 from tests.support.router import FakeUpstreamStream, RouterBench
@@ -598,7 +599,9 @@ def test_a_timeout_between_tries_counts_for_no_host() -> None:
 
 
 def test_previous_hosts_are_avoided() -> None:
-    policy = RetryPolicy(frozenset({"5xx"}), 2, avoid_previous_hosts=True, host_selection_attempts=5)
+    policy = RetryPolicy(
+        frozenset({"5xx"}), 2, host_predicates=HostPredicates(previous_hosts=True), host_selection_attempts=5
+    )
     bench = RouterBench(ClusterAction("c", retry=policy), hosts=3)
     bench.send()
     for _ in range(3):
@@ -748,4 +751,46 @@ def test_grpc_that_is_cut() -> None:
     stream.fail(StreamResetReason.REMOTE_RESET)
     assert bench.host == {"error": 1}
     assert bench.stats.rq_reset_after_downstream_response_started.value == 1
+    bench.check_ended()
+
+
+# Requests that are dropped on purpose (`policy.drop_overloads`)
+
+
+@pytest.mark.parametrize(
+    ("share", "body", "details", "header", "flag"),
+    [
+        (1.0, b"unconditional drop overload", "unconditional_drop_overload", b"x-envoy-unconditional-drop-overload",
+         ResponseFlag.UNCONDITIONAL_DROP_OVERLOAD),
+        (0.6, b"drop overload", "drop_overload", b"x-envoy-drop-overload", ResponseFlag.DROP_OVERLOAD),
+    ],
+)  # fmt: skip
+def test_a_share_of_requests_is_dropped(share: float, body: bytes, details: str, header: bytes, flag: int) -> None:
+    bench = RouterBench(to_cluster(), random=lambda: 0.5)
+    bench.cluster.drop_overload = share
+    bench.send()
+    client = bench.client
+    assert (client.status, client.body, client.details) == (503, body, details)
+    assert client.headers is not None
+    assert client.headers.get(header) == b"true"
+    assert bench.info.flags == flag
+    assert bench.cluster.counts() == codes(503)
+    bench.check_ended()
+
+
+def test_the_other_share_is_not_dropped() -> None:
+    bench = RouterBench(to_cluster(), random=lambda: 0.5)
+    bench.cluster.drop_overload = 0.5
+    bench.send()
+    bench.cluster.ready().answer(200)
+    assert bench.client.status == 200
+    bench.check_ended()
+
+
+def test_headers_that_say_why_can_be_suppressed() -> None:
+    bench = RouterBench(to_cluster(), config={"suppress_envoy_headers": True})
+    bench.cluster.drop_overload = 1.0
+    bench.send()
+    assert bench.client.headers is not None
+    assert bench.client.headers.get(b"x-envoy-unconditional-drop-overload") is None
     bench.check_ended()
