@@ -20,7 +20,7 @@ from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.router import table as table_module
-from envoymesh.router.config import RouteContext, read_route_table
+from envoymesh.router.config import RouteFactoryContext, read_route_table
 from envoymesh.router.table import RouteTable
 from envoymesh.runtime import RuntimeReader
 
@@ -66,7 +66,7 @@ def table(hosts: int, routes: int, *kinds: Callable[[int], Json]) -> RouteTable:
     message = json_format.ParseDict(
         {"name": "r", "virtual_hosts": made}, message_class("envoy.config.route.v3.RouteConfiguration")()
     )
-    return read_route_table(Reader(message), RouteContext(lambda *_: None, RuntimeReader(), random.random))
+    return read_route_table(Reader(message), RouteFactoryContext(lambda *_: None, RuntimeReader(), random.random))
 
 
 def requests(hosts: int, routes: int, prefix_of_host: str = "") -> Iterator[RequestHeaders]:

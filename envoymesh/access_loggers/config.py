@@ -26,7 +26,7 @@ ACCESS_LOG_PATHS = {
 
 
 @dataclass(frozen=True, slots=True)
-class AccessLogContext:
+class AccessLogFactoryContext:
     """What access logs need from the server.
 
     Args:
@@ -40,7 +40,7 @@ class AccessLogContext:
     random: Callable[[], float]
 
 
-def read_access_log(reader: Reader, context: AccessLogContext) -> AccessLog:
+def read_access_log(reader: Reader, context: AccessLogFactoryContext) -> AccessLog:
     """Read one access log: file, stdout or stderr. Errors: ConfigError with the field's path."""
     # The name says which extension is meant; the type of typed_config is what decides, as in Envoy.
     reader.accept("name")
@@ -58,7 +58,7 @@ def read_access_log(reader: Reader, context: AccessLogContext) -> AccessLog:
     return AccessLog(_read_format(config), context.open_log(path), wanted)
 
 
-def default_access_log(path: str, context: AccessLogContext) -> AccessLog:
+def default_access_log(path: str, context: AccessLogFactoryContext) -> AccessLog:
     """A file of lines in Envoy's default format. Errors: ConfigError where it cannot be opened."""
     return AccessLog(Formatter(DEFAULT_FORMAT), context.open_log(path))
 
@@ -85,7 +85,7 @@ def _read_log_format(reader: Reader) -> LineFormatter:
 DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
 
 
-def read_filter(reader: Reader, context: AccessLogContext) -> LogFilter:
+def read_filter(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
     """Read an AccessLogFilter. Errors: ConfigError for one that is not supported."""
     kind = reader.which("filter_specifier") or ""
     if kind not in _FILTERS:
@@ -93,32 +93,32 @@ def read_filter(reader: Reader, context: AccessLogContext) -> LogFilter:
     return _FILTERS[kind](reader.required(kind), context)
 
 
-def _read_comparison(reader: Reader, context: AccessLogContext) -> tuple[str, RuntimeNumber]:
+def _read_comparison(reader: Reader, context: AccessLogFactoryContext) -> tuple[str, RuntimeNumber]:
     comparison = reader.required("comparison")
     value = comparison.required("value")
     return comparison.enum("op"), context.runtime.number(value.string("runtime_key"), value.integer("default_value"))
 
 
-def _read_status_code(reader: Reader, context: AccessLogContext) -> LogFilter:
+def _read_status_code(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
     return filters.status_code_filter(*_read_comparison(reader, context))
 
 
-def _read_duration(reader: Reader, context: AccessLogContext) -> LogFilter:
+def _read_duration(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
     return filters.duration_filter(*_read_comparison(reader, context))
 
 
-def _read_flags(reader: Reader, context: AccessLogContext) -> LogFilter:
+def _read_flags(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
     names = frozenset(reader.strings("flags"))
     # A flag that nothing here sets matches nothing, but says that not every flag is wanted.
     chosen = sum(bit for bit, short, _ in FLAG_NAMES if short in names)
     return filters.constant_filter(False) if names and not chosen else filters.response_flag_filter(chosen)
 
 
-def _read_header(reader: Reader, context: AccessLogContext) -> LogFilter:
+def _read_header(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
     return filters.header_filter(read_header_matcher(reader.required("header")))
 
 
-def _read_runtime(reader: Reader, context: AccessLogContext) -> LogFilter:
+def _read_runtime(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
     share = reader.message_("percent_sampled")
     return filters.RuntimeFilter(
         numerator=context.runtime.number(
@@ -134,11 +134,11 @@ def _denominator(share: Reader) -> int:
     return DENOMINATORS[share.enum("denominator")]
 
 
-def _read_and(reader: Reader, context: AccessLogContext) -> LogFilter:
+def _read_and(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
     return filters.and_filter([read_filter(each, context) for each in reader.repeated("filters")])
 
 
-def _read_or(reader: Reader, context: AccessLogContext) -> LogFilter:
+def _read_or(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
     return filters.or_filter([read_filter(each, context) for each in reader.repeated("filters")])
 
 
@@ -149,25 +149,25 @@ GRPC_STATUSES = (
 )  # fmt: skip
 
 
-def _read_grpc_status(reader: Reader, context: AccessLogContext) -> LogFilter:
+def _read_grpc_status(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
     statuses = frozenset(GRPC_STATUSES.index(name) for name in reader.enums("statuses"))
     return filters.grpc_status_filter(statuses, reader.boolean("exclude"))
 
 
-def _read_log_type(reader: Reader, context: AccessLogContext) -> LogFilter:
+def _read_log_type(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
     return filters.log_type_filter(frozenset(reader.enums("types")), reader.boolean("exclude"))
 
 
-def _read_not_health_check(reader: Reader, context: AccessLogContext) -> LogFilter:
+def _read_not_health_check(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
     # Only the health check filter, which is not here, marks a request as a health check.
     return filters.constant_filter(True)
 
 
-def _read_traceable(reader: Reader, context: AccessLogContext) -> LogFilter:
+def _read_traceable(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
     raise reader.error("", "traceable_filter is not supported by envoymesh: nothing is traced")
 
 
-def _read_metadata(reader: Reader, context: AccessLogContext) -> LogFilter:
+def _read_metadata(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
     default = reader.boolean("match_if_key_not_found", True)
     matcher = reader.message_("matcher")
     if matcher is None:
@@ -178,7 +178,7 @@ def _read_metadata(reader: Reader, context: AccessLogContext) -> LogFilter:
     return filters.metadata_filter(matcher.string("filter"), path, value, default)
 
 
-_FILTERS: dict[str, Callable[[Reader, AccessLogContext], LogFilter]] = {
+_FILTERS: dict[str, Callable[[Reader, AccessLogFactoryContext], LogFilter]] = {
     "status_code_filter": _read_status_code,
     "duration_filter": _read_duration,
     "not_health_check_filter": _read_not_health_check,

@@ -82,7 +82,7 @@ class CpuProfiler(Protocol):
 
 
 @dataclass(frozen=True)
-class AdminContext:
+class AdminParts:
     """Everything that handlers use. What may be long is made step by step as it is asked for, from lists that stay.
 
     Attributes:

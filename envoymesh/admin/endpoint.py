@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.messages import Preparation, Request, Response
 
-Handler = Callable[[AdminContext, Request], Response | Preparation]
+Handler = Callable[[AdminParts, Request], Response | Preparation]
 
 
 class ParameterKind(Enum):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.endpoint import Endpoint
 from envoymesh.admin.guard import refusal
 from envoymesh.admin.handlers import (
@@ -33,7 +33,7 @@ def all_endpoints() -> list[Endpoint]:
 class Admin:
     """Answers admin requests."""
 
-    def __init__(self, context: AdminContext, endpoints: Sequence[Endpoint] | None = None) -> None:
+    def __init__(self, context: AdminParts, endpoints: Sequence[Endpoint] | None = None) -> None:
         self._context = context
         self._endpoints = all_endpoints() if endpoints is None else endpoints
         self._by_path = {endpoint.path: endpoint for endpoint in self._endpoints}

@@ -14,14 +14,14 @@ from envoymesh.matching.tree.config import (
     ENVIRONMENT_VARIABLE,
     FILTER_STATE,
     REQUEST_HEADER,
-    TreeContext,
+    MatchTreeFactoryContext,
     read_match_tree,
 )
 from envoymesh.matching.tree.match_tree import MatchTree
 from envoymesh.router.actions.config import read_action, read_mirror_policies, read_rate_limits, read_retry_policy
 from envoymesh.router.levels.config import (
     MAX_DIRECT_RESPONSE_BODY,
-    RouteContext,
+    RouteFactoryContext,
     read_cors,
     read_cors_policy,
     read_filter_configs,
@@ -40,7 +40,7 @@ ROUTE_INPUTS = frozenset((REQUEST_HEADER, FILTER_STATE, ENVIRONMENT_VARIABLE))
 """What a virtual host's matcher may look at."""
 
 __all__ = [
-    "RouteContext",
+    "RouteFactoryContext",
     "read_cors_policy",
     "read_route",
     "read_route_table",
@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 
-def read_route_table(reader: Reader, context: RouteContext, place: str = "route_config") -> RouteTable:
+def read_route_table(reader: Reader, context: RouteFactoryContext, place: str = "route_config") -> RouteTable:
     """Read a RouteConfiguration; `place` is its field in the connection manager. Errors: ConfigError."""
     max_body = reader.integer("max_direct_response_body_size_bytes", MAX_DIRECT_RESPONSE_BODY)
     context = replace(context, max_body=max_body, chance=context.random())
@@ -73,7 +73,7 @@ def read_route_table(reader: Reader, context: RouteContext, place: str = "route_
         raise reader.error("virtual_hosts", str(error)) from None
 
 
-def read_scoped_routes(reader: Reader, context: RouteContext) -> ScopedRouteTable:
+def read_scoped_routes(reader: Reader, context: RouteFactoryContext) -> ScopedRouteTable:
     """Read an envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes whose scopes are inline.
 
     Errors: ConfigError, in Envoy's words; scopes that would be asked for elsewhere are refused.
@@ -87,7 +87,7 @@ def read_scoped_routes(reader: Reader, context: RouteContext) -> ScopedRouteTabl
     return ScopedRouteTable(reader.string("name"), found, [_read_fragment(each) for each in builders])
 
 
-def _read_scope(reader: Reader, place: str, context: RouteContext) -> tuple[str, ScopeKey, RouteTable]:
+def _read_scope(reader: Reader, place: str, context: RouteFactoryContext) -> tuple[str, ScopeKey, RouteTable]:
     reader.accept("on_demand")  # of tables that would be fetched
     if reader.has("route_configuration_name"):
         text = "Fetching routes via RDS (route_configuration_name) is not supported with inline scoped routes."
@@ -116,7 +116,7 @@ def _read_fragment(parent: Reader) -> FragmentBuilder:
     return HeaderIndex(name, separator, index)
 
 
-def read_virtual_host(reader: Reader, context: RouteContext) -> VirtualHost:
+def read_virtual_host(reader: Reader, context: RouteFactoryContext) -> VirtualHost:
     """Read one virtual host."""
     name = reader.string("name")
     context = replace(context, stats_prefix=f"vhost.{name}.")
@@ -150,7 +150,7 @@ class _Matcher:
     routes: Sequence[Route]
 
 
-def _read_matcher(parent: Reader, context: RouteContext) -> _Matcher:
+def _read_matcher(parent: Reader, context: RouteFactoryContext) -> _Matcher:
     """Read `VirtualHost.matcher`. Errors: ConfigError, in Envoy's words, for what has no place in route tables."""
     reader = parent.message_("matcher")
     if reader is None:
@@ -169,7 +169,7 @@ def _read_matcher(parent: Reader, context: RouteContext) -> _Matcher:
         routes.extend(found)
         return RouteList(found)
 
-    tree = read_match_tree(reader, TreeContext(read_action, _refuse_input, False, context.scope.counter))
+    tree = read_match_tree(reader, MatchTreeFactoryContext(read_action, _refuse_input, False, context.scope.counter))
     return _Matcher(tree, routes)
 
 
@@ -179,13 +179,13 @@ def _refuse_input(type_name: str) -> str:
     return f"Route table can only match on request headers, saw type.googleapis.com/{type_name}"
 
 
-def _read_virtual_clusters(reader: Reader, context: RouteContext) -> Sequence[VirtualCluster]:
+def _read_virtual_clusters(reader: Reader, context: RouteFactoryContext) -> Sequence[VirtualCluster]:
     """Read `virtual_clusters`; ``other`` is all that belongs to none of them. Errors: ConfigError."""
     found = reader.each("virtual_clusters", lambda each: _read_virtual_cluster(each, context))
     return (*found, VirtualCluster("other", (), context.counts("vcluster.other."))) if found else ()
 
 
-def _read_virtual_cluster(reader: Reader, context: RouteContext) -> VirtualCluster:
+def _read_virtual_cluster(reader: Reader, context: RouteFactoryContext) -> VirtualCluster:
     name = reader.string("name")
     headers = [read_header_matcher(header) for header in reader.repeated("headers")]
     if not headers:
@@ -193,7 +193,7 @@ def _read_virtual_cluster(reader: Reader, context: RouteContext) -> VirtualClust
     return VirtualCluster(name, headers, context.counts(f"vcluster.{name}."))
 
 
-def read_route(reader: Reader, context: RouteContext) -> Route:
+def read_route(reader: Reader, context: RouteFactoryContext) -> Route:
     """Read one route."""
     match = read_route_match(reader.required("match"), context.runtime, context.chance)
     prefix = reader.string("stat_prefix")

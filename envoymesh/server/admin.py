@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from envoymesh.admin.certificate_view import certificate_entry
 from envoymesh.admin.cluster_view import cluster_status
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.process_memory import process_memory
 from envoymesh.admin.proto.dump import (
     bootstrap_dump,
@@ -33,10 +33,10 @@ HOT_RESTART_VERSION = "disabled"
 """There is no hot restart: what Envoy answers with --disable-hot-restart."""
 
 
-def make_admin_context(server: Server, admin: AdminSettings) -> AdminContext:
+def make_admin_context(server: Server, admin: AdminSettings) -> AdminParts:
     """Everything that the admin's handlers use."""
     settings = server.settings
-    return AdminContext(
+    return AdminParts(
         store=server.store,
         server=server,
         log_levels=server.process_log,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from envoy.config.core.v3.base_pb2 import Node
 
 from envoymesh.access_loggers import AccessLog
-from envoymesh.access_loggers.config import AccessLogContext, default_access_log, read_access_log
+from envoymesh.access_loggers.config import AccessLogFactoryContext, default_access_log, read_access_log
 from envoymesh.admin.proto.node import Build, Extension, local_node
 from envoymesh.config.reader import Reader
 from envoymesh.filters.http.registry import FILTERS
@@ -73,7 +73,7 @@ class BootstrapSettings:
     local_cluster: str = ""
 
 
-def read_bootstrap(reader: Reader, options: Options, access_logs: AccessLogContext) -> BootstrapSettings:
+def read_bootstrap(reader: Reader, options: Options, access_logs: AccessLogFactoryContext) -> BootstrapSettings:
     """Read a bootstrap. Errors: ConfigError with the field's path."""
     static, admin, runtime = reader.message_("static_resources"), reader.message_("admin"), access_logs.runtime
     listeners = [] if static is None else static.each("listeners", lambda each: (read_listener(each), each))
@@ -136,7 +136,7 @@ def _read_local_cluster(manager: Reader | None, clusters: Sequence[ClusterSettin
     return name
 
 
-def _read_admin(admin: Reader, access_logs: AccessLogContext) -> AdminSettings | None:
+def _read_admin(admin: Reader, access_logs: AccessLogFactoryContext) -> AdminSettings | None:
     path = admin.string("profile_path") or DEFAULT_PROFILE_PATH
     allowed = [read_string_matcher(each) for each in admin.repeated("allow_paths")]
     logs = admin.each("access_log", lambda each: read_access_log(each, access_logs))

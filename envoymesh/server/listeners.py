@@ -10,13 +10,13 @@ from typing import Any
 from envoymesh.access_loggers import AccessLog
 from envoymesh.access_loggers.connection_log import ConnectionLog
 from envoymesh.config.reader import Reader
-from envoymesh.filters.http.context import FilterContext
+from envoymesh.filters.http.factory_context import HttpFilterFactoryContext
 from envoymesh.filters.http.registry import FILTERS, read_route_filter_config
-from envoymesh.filters.network.context import NetworkFilterContext
+from envoymesh.filters.network.factory_context import NetworkFilterFactoryContext
 from envoymesh.filters.network.filter import TerminalFilterFactory
 from envoymesh.filters.network.filter_chain import NetworkFilterChainFactory
-from envoymesh.filters.network.http_connection_manager.config import HttpConfigContext
-from envoymesh.filters.network.http_connection_manager.contexts import HttpContexts
+from envoymesh.filters.network.http_connection_manager.config import ConnectionManagerFactoryContext
+from envoymesh.filters.network.http_connection_manager.manager_configs import ConnectionManagerConfigs
 from envoymesh.filters.network.registry import read_network_filters
 from envoymesh.http.filter_manager.filter_plan import NamedFilter
 from envoymesh.network.api import Connection
@@ -31,7 +31,7 @@ from envoymesh.network.stats import (
     TlsInspectorStats,
     UnusedListenerStats,
 )
-from envoymesh.router.config import RouteContext
+from envoymesh.router.config import RouteFactoryContext
 from envoymesh.runtime import NO_LIMIT, RuntimeReader
 from envoymesh.server.drain import DrainManager
 from envoymesh.stats import Store, sanitize
@@ -56,9 +56,9 @@ class ListenerParts:
     store: Store
     runtime: RuntimeReader
     clusters: ClusterManager
-    http: HttpContexts
+    http: ConnectionManagerConfigs
     client: AsyncClient
-    http_config: HttpConfigContext
+    http_config: ConnectionManagerFactoryContext
     drain: DrainManager
     random: Callable[[], float]
     shortage: Shortage
@@ -66,14 +66,14 @@ class ListenerParts:
     terminals: list[TerminalFilterFactory]
 
 
-def read_http_filters(readers: Sequence[Reader], context: FilterContext) -> list[NamedFilter]:
+def read_http_filters(readers: Sequence[Reader], context: HttpFilterFactoryContext) -> list[NamedFilter]:
     """The filters of `http_filters`. Errors: ConfigError for unknown filters and a wrong or missing terminal filter."""
     last = len(readers) - 1
     found = [each.attempt(partial(_read_http_filter, at == last, context)) for at, each in enumerate(readers)]
     return [each for each in found if each is not None]
 
 
-def _read_http_filter(is_last: bool, context: FilterContext, each: Reader) -> NamedFilter:
+def _read_http_filter(is_last: bool, context: HttpFilterFactoryContext, each: Reader) -> NamedFilter:
     name = each.string("name")
     config = each.any_()
     if config is None:
@@ -120,10 +120,12 @@ def filter_chain_settings(
     return replace(settings, filter_chains=chains, default_filter_chain=default)
 
 
-def network_filter_context(settings: ListenerSettings, parts: ListenerParts, stat_name: str) -> NetworkFilterContext:
+def network_filter_context(
+    settings: ListenerSettings, parts: ListenerParts, stat_name: str
+) -> NetworkFilterFactoryContext:
     """What the network filters of one listener may refer to."""
     is_admin = stat_name == ADMIN_STAT_NAME
-    return NetworkFilterContext(
+    return NetworkFilterFactoryContext(
         dispatcher=parts.dispatcher,
         store=parts.store,
         listener_scope=parts.store.scope(f"listener.{sanitize(stat_name)}."),
@@ -178,13 +180,13 @@ def make_listener(
     return listener
 
 
-def route_context(runtime: RuntimeReader, random: Callable[[], float], store: Store) -> RouteContext:
+def route_context(runtime: RuntimeReader, random: Callable[[], float], store: Store) -> RouteFactoryContext:
     """What routes may refer to."""
 
     def read(name: str, reader: Reader, optional: bool) -> Any:
         return read_route_filter_config(name, reader, optional, context)
 
-    context = RouteContext(read, runtime, random, scope=store.scope(""))
+    context = RouteFactoryContext(read, runtime, random, scope=store.scope(""))
     return context
 
 
@@ -203,9 +205,9 @@ def drain_close_of(settings: ListenerSettings, drain: DrainManager) -> Callable[
     return drain.drain_close_modify_only if settings.drain_type == "MODIFY_ONLY" else drain.drain_close
 
 
-def filter_context(stat_prefix: str, parts: ListenerParts) -> FilterContext:
+def filter_context(stat_prefix: str, parts: ListenerParts) -> HttpFilterFactoryContext:
     """What the filters of one connection manager may refer to."""
-    return FilterContext(
+    return HttpFilterFactoryContext(
         parts.clusters,
         parts.client,
         parts.dispatcher,

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from envoymesh.access_loggers.config import AccessLogContext, read_access_log
+from envoymesh.access_loggers.config import AccessLogFactoryContext, read_access_log
 from envoymesh.admin.filter import admin_filter_factory
 from envoymesh.admin.registry import Admin
 from envoymesh.admin.views import ServerState
@@ -24,9 +24,9 @@ from envoymesh.config.load import LoadedBootstrap
 from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
 from envoymesh.filters.network.filter_chain import NetworkFilterChainFactory
-from envoymesh.filters.network.http_connection_manager.config import HttpConfigContext
-from envoymesh.filters.network.http_connection_manager.contexts import HttpContexts
+from envoymesh.filters.network.http_connection_manager.config import ConnectionManagerFactoryContext
 from envoymesh.filters.network.http_connection_manager.factory import ConnectionManagerFactory
+from envoymesh.filters.network.http_connection_manager.manager_configs import ConnectionManagerConfigs
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.filters.network.registry import CONNECTION_MANAGER
 from envoymesh.http.filter import FilterFactory
@@ -133,7 +133,7 @@ class Server:
         """Make everything that the bootstrap asks for. Errors: ConfigError; `reader` may have noted others."""
         options = self.options
         self.runtime.set_layers(read_runtime_layers(reader))
-        self._log_context = AccessLogContext(self._access_logs.open, self.runtime.reader, random.random)
+        self._log_context = AccessLogFactoryContext(self._access_logs.open, self.runtime.reader, random.random)
         self.settings: BootstrapSettings = read_bootstrap(reader, options, self._log_context)
         self._shortage = Shortage(self.dispatcher)
         self.clusters = self._make_clusters()
@@ -173,7 +173,7 @@ class Server:
 
     def _listener_parts(self) -> ListenerParts:
         address = local_address(self.options.local_address_ip_version)
-        config = HttpConfigContext(
+        config = ConnectionManagerFactoryContext(
             read_filters=lambda readers, prefix: read_http_filters(readers, filter_context(prefix, self._parts)),
             access_logs=self._log_context,
             routes=route_context(self.runtime.reader, random.random, self.store),
@@ -188,7 +188,7 @@ class Server:
             self.store,
             self.runtime.reader,
             self.clusters,
-            HttpContexts(self.store, self.dispatcher, self.runtime.reader),
+            ConnectionManagerConfigs(self.store, self.dispatcher, self.runtime.reader),
             AsyncClient(self.dispatcher, self._stats.async_client, random.random, address.encode()),
             config,
             self._drain,

@@ -66,7 +66,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     entry += f'"{EMPTY}": HttpFilter("example.replace", lambda reader, context: add_replace),\n'
     text = registry.read_text()
     text = text.replace(
-        "from envoymesh.filters.http.context import", imported + "from envoymesh.filters.http.context import", 1
+        "from envoymesh.filters.http.factory_context import",
+        imported + "from envoymesh.filters.http.factory_context import",
+        1,
     )
     begin = "FILTERS: dict[str, HttpFilter] = {\n"
     assert begin in text

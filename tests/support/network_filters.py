@@ -7,10 +7,10 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from envoymesh.access_loggers.config import AccessLogContext
+from envoymesh.access_loggers.config import AccessLogFactoryContext
 from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
-from envoymesh.filters.network.context import NetworkFilterContext
+from envoymesh.filters.network.factory_context import NetworkFilterFactoryContext
 from envoymesh.filters.network.filter import (
     Buffer,
     FilterFactory,
@@ -20,7 +20,7 @@ from envoymesh.filters.network.filter import (
     TerminalNetworkFilter,
 )
 from envoymesh.filters.network.filter_chain import NetworkFilterChainFactory
-from envoymesh.filters.network.http_connection_manager.contexts import HttpContexts
+from envoymesh.filters.network.http_connection_manager.manager_configs import ConnectionManagerConfigs
 from envoymesh.network.api import Connection, ConnectionEvent
 from envoymesh.stats import Store
 from envoymesh.upstream.cluster import Cluster
@@ -77,7 +77,7 @@ def context_of(dispatcher: FakeDispatcher, clusters: Any = None, log: Any = None
     """A context for the settings of network filters."""
     store = Store()
     runtime = FakeRuntime()
-    return NetworkFilterContext(
+    return NetworkFilterFactoryContext(
         dispatcher=dispatcher,  # type: ignore[arg-type]
         store=store,
         listener_scope=store.scope("listener.l."),
@@ -86,8 +86,8 @@ def context_of(dispatcher: FakeDispatcher, clusters: Any = None, log: Any = None
         buffer_limit=1024,
         random=lambda: 0.5,
         runtime=runtime,
-        access_logs=AccessLogContext(lambda path: log or LogFile(), runtime, lambda: 0.5),
-        http=HttpContexts(store, dispatcher, runtime),  # type: ignore[arg-type]
+        access_logs=AccessLogFactoryContext(lambda path: log or LogFile(), runtime, lambda: 0.5),
+        http=ConnectionManagerConfigs(store, dispatcher, runtime),  # type: ignore[arg-type]
         http_config=http_config,
     )
 

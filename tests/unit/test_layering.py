@@ -72,7 +72,7 @@ CIRCLES = {
             "filters.network.http_connection_manager.connection_manager",
         }
     ): "a connection and its requests: two classes, one idea",
-    frozenset({"filters.network.context", "filters.network.http_connection_manager.config"}): (
+    frozenset({"filters.network.factory_context", "filters.network.http_connection_manager.config"}): (
         "what network filters are given has what this one of them needs besides, which only its own reader knows"
     ),
     frozenset({"upstream.pool.connection", "upstream.pool.pool"}): (

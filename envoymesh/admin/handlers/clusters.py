@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.endpoint import Endpoint, Parameter, ParameterKind
 from envoymesh.admin.messages import JSON, Request, Response, bad_request
 from envoymesh.admin.proto.answers import clusters_json
@@ -24,7 +24,7 @@ _FLAGS = {
 }
 
 
-def clusters(context: AdminContext, request: Request) -> Response:
+def clusters(context: AdminParts, request: Request) -> Response:
     """The clusters whose names the filter finds."""
     pattern = request.params.get("filter", "")
     try:

@@ -5,7 +5,7 @@ It must not show a secret, wait for anything, read a file, or know a message's f
 
 from http import HTTPStatus
 
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.endpoint import Endpoint, Parameter, ParameterKind
 from envoymesh.admin.messages import BARE_TEXT, JSON, Preparation, Request, Response
 from envoymesh.admin.proto.answers import certs_json, init_dump_json
@@ -15,7 +15,7 @@ _ENDPOINTS_AT = 2
 """Endpoints stand behind bootstrap and clusters."""
 
 
-def config_dump(context: AdminContext, request: Request) -> Preparation:
+def config_dump(context: AdminParts, request: Request) -> Preparation:
     """Every dump, or what `resource`, `mask` and `name_regex` leave of them."""
     wanted = DumpRequest(
         resource=request.params.get("resource", ""),
@@ -33,14 +33,14 @@ def config_dump(context: AdminContext, request: Request) -> Preparation:
         return Response(str(error), status, BARE_TEXT)
 
 
-def init_dump(context: AdminContext, request: Request) -> Response:
+def init_dump(context: AdminParts, request: Request) -> Response:
     """The unready targets by manager; `mask=listener` takes only the listeners'."""
     mask = request.params.get("mask", "")
     targets = {name: names for name, names in context.unready_targets().items() if mask in ("", name)}
     return Response(init_dump_json(targets), content_type=JSON)
 
 
-def certs(context: AdminContext, _request: Request) -> Response:
+def certs(context: AdminParts, _request: Request) -> Response:
     """Every TLS context's certificates."""
     return Response(certs_json(context.certificates()), content_type=JSON)
 

@@ -3,13 +3,13 @@
 It must not list the admin's own listener, nor time a drain: the server does.
 """
 
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.endpoint import Endpoint, Parameter, ParameterKind
 from envoymesh.admin.messages import JSON, OK, Request, Response
 from envoymesh.admin.proto.answers import listeners_json
 
 
-def listeners(context: AdminContext, request: Request) -> Response:
+def listeners(context: AdminParts, request: Request) -> Response:
     """A line for each address of each listener, or one JSON message."""
     statuses = context.listeners()
     if request.params.get("format") == "json":
@@ -22,7 +22,7 @@ def listeners(context: AdminContext, request: Request) -> Response:
     return Response(lines)
 
 
-def drain_listeners(context: AdminContext, request: Request) -> Response:
+def drain_listeners(context: AdminParts, request: Request) -> Response:
     """Begin the drain and say OK."""
     context.server.drain_listeners(
         graceful=request.flag("graceful"),

@@ -3,7 +3,7 @@
 It must not know how a level takes effect, nor which logs there are.
 """
 
-from envoymesh.admin.context import AdminContext, LogLevels
+from envoymesh.admin.context import AdminParts, LogLevels
 from envoymesh.admin.endpoint import Endpoint, Parameter, ParameterKind
 from envoymesh.admin.messages import OK, Request, Response, bad_request
 
@@ -22,7 +22,7 @@ class _RefusedError(Exception):
     """The request asks for something that cannot be set."""
 
 
-def logging(context: AdminContext, request: Request) -> Response:
+def logging(context: AdminParts, request: Request) -> Response:
     """Make the one change that is asked for, if any, and list the levels."""
     try:
         _change(context.log_levels, request.params)
@@ -76,7 +76,7 @@ def _set(loggers: LogLevels, wanted: dict[str, str]) -> None:
         loggers.set_level(name, level)
 
 
-def reopen_logs(context: AdminContext, _request: Request) -> Response:
+def reopen_logs(context: AdminParts, _request: Request) -> Response:
     """Reopen and say OK."""
     context.server.reopen_logs()
     return OK

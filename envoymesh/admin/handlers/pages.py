@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.endpoint import Endpoint
 from envoymesh.admin.html import endpoint_rows, page
 from envoymesh.admin.messages import HTML, Request, Response
@@ -32,7 +32,7 @@ def help_text(endpoints: Sequence[Endpoint]) -> str:
 def help_endpoint(endpoints: Sequence[Endpoint]) -> Endpoint:
     """/help over a list that may still grow."""
 
-    def handle(_context: AdminContext, _request: Request) -> Response:
+    def handle(_context: AdminParts, _request: Request) -> Response:
         return Response(help_text(endpoints))
 
     return Endpoint("/help", "print out list of admin commands", handle)
@@ -41,7 +41,7 @@ def help_endpoint(endpoints: Sequence[Endpoint]) -> Endpoint:
 def home_endpoint(endpoints: Sequence[Endpoint]) -> Endpoint:
     """The home page over a list that may still grow."""
 
-    def handle(_context: AdminContext, _request: Request) -> Response:
+    def handle(_context: AdminParts, _request: Request) -> Response:
         ordered = sorted(endpoints, key=lambda endpoint: endpoint.path)
         shown = [(index, each) for index, each in enumerate(ordered, 1) if each.path != "/"]
         rows = "".join(endpoint_rows(each, index, gray=bool(row % 2)) for row, (index, each) in enumerate(shown))

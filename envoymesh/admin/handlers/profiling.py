@@ -6,7 +6,7 @@ trace mutexes: there is one thread.
 
 from http import HTTPStatus
 
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.endpoint import Endpoint, Handler, Parameter, ParameterKind
 from envoymesh.admin.messages import JSON, OK, Request, Response, bad_request
 from envoymesh.admin.proto.answers import memory_json
@@ -16,7 +16,7 @@ _USAGE = "?enable=<y|n>\n"
 _DISABLED = "Mutex contention tracing is not enabled. To enable, run Envoy with flag --enable-mutex-tracing."
 
 
-def cpu(context: AdminContext, request: Request) -> Response:
+def cpu(context: AdminParts, request: Request) -> Response:
     """Start, or stop and write the profile; what is done already is OK."""
     wanted = request.params.get("enable")
     if len(request.params) != 1 or wanted not in _SWITCH:
@@ -29,7 +29,7 @@ def cpu(context: AdminContext, request: Request) -> Response:
     return OK
 
 
-def allocations(_context: AdminContext, request: Request) -> Response:
+def allocations(_context: AdminParts, request: Request) -> Response:
     """Neither start nor stop."""
     if len(request.params) != 1 or request.params.get("enable") not in _SWITCH:
         return bad_request(_USAGE)
@@ -44,12 +44,12 @@ def _switch(text: str) -> tuple[Parameter]:
     return (Parameter(ParameterKind.ENUM, "enable", text, _SWITCH),)
 
 
-def memory(context: AdminContext, _request: Request) -> Response:
+def memory(context: AdminParts, _request: Request) -> Response:
     """Bytes, as strings, by the names of envoy.admin.v3.Memory."""
     return Response(memory_json(context.memory()), content_type=JSON)
 
 
-def contention(_context: AdminContext, _request: Request) -> Response:
+def contention(_context: AdminParts, _request: Request) -> Response:
     """The answer of a server that doesn't trace."""
     return Response(_DISABLED)
 

@@ -5,7 +5,7 @@ It must not know what a key does.
 
 from http import HTTPStatus
 
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.endpoint import Endpoint
 from envoymesh.admin.json_text import pretty
 from envoymesh.admin.messages import JSON, OK, Request, Response, bad_request
@@ -15,7 +15,7 @@ _USAGE = """usage: /runtime_modify?key1=value1&key2=value2&keyN=valueN
 use an empty value to remove a previously added override"""
 
 
-def runtime(context: AdminContext, _request: Request) -> Response:
+def runtime(context: AdminParts, _request: Request) -> Response:
     """Every key with its value in each layer and the one that counts, the highest that is set."""
     snapshot = context.runtime.snapshot()
     entries = {
@@ -25,7 +25,7 @@ def runtime(context: AdminContext, _request: Request) -> Response:
     return Response(pretty({"entries": entries, "layers": list(snapshot.layers)}), content_type=JSON)
 
 
-def runtime_modify(context: AdminContext, request: Request) -> Response:
+def runtime_modify(context: AdminParts, request: Request) -> Response:
     """Set the keys that the request gives."""
     if not request.params:
         return bad_request(_USAGE)

@@ -6,43 +6,43 @@ clock, decide what ready means, or exit before the answer is written.
 
 from http import HTTPStatus
 
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.endpoint import Endpoint
 from envoymesh.admin.messages import JSON, OK, Request, Response
 from envoymesh.admin.proto.answers import server_info_json
 from envoymesh.admin.views import ServerState
 
 
-def server_info(context: AdminContext, _request: Request) -> Response:
+def server_info(context: AdminParts, _request: Request) -> Response:
     """One envoy.admin.v3.ServerInfo message: version, state, uptimes, command line and node."""
     return Response(server_info_json(context), content_type=JSON)
 
 
-def ready(context: AdminContext, _request: Request) -> Response:
+def ready(context: AdminParts, _request: Request) -> Response:
     """The server's state as a word: 200 when LIVE, else 503."""
     state = context.server.state
     status = HTTPStatus.OK if state is ServerState.LIVE else HTTPStatus.SERVICE_UNAVAILABLE
     return Response(f"{state.name}\n", status)
 
 
-def hot_restart_version(context: AdminContext, _request: Request) -> Response:
+def hot_restart_version(context: AdminParts, _request: Request) -> Response:
     """Which processes could take over from this one, without an end of line."""
     return Response(context.hot_restart_version)
 
 
-def fail_health_check(context: AdminContext, _request: Request) -> Response:
+def fail_health_check(context: AdminParts, _request: Request) -> Response:
     """Fail health checks of this server from now on."""
     context.server.fail_health_check(True)
     return OK
 
 
-def pass_health_check(context: AdminContext, _request: Request) -> Response:
+def pass_health_check(context: AdminParts, _request: Request) -> Response:
     """Pass health checks again."""
     context.server.fail_health_check(False)
     return OK
 
 
-def leave(context: AdminContext, _request: Request) -> Response:
+def leave(context: AdminParts, _request: Request) -> Response:
     """Ask for the exit and say OK."""
     context.server.shutdown()
     return OK

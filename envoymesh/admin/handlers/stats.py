@@ -3,7 +3,7 @@
 It must not write a stat itself (the stats room does), look one up by name, or reset what is no counter.
 """
 
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.endpoint import Endpoint, Parameter, ParameterKind
 from envoymesh.admin.handlers import stats_html
 from envoymesh.admin.messages import JSON, OK, Request, Response, bad_request
@@ -22,7 +22,7 @@ _FILTER = Parameter(ParameterKind.STRING, "filter", "Regular expression (Google 
 _INVERT_FILTER = Parameter(ParameterKind.BOOLEAN, "invert_filter", "Invert the filter regex")
 
 
-def stats(context: AdminContext, request: Request) -> Response:
+def stats(context: AdminParts, request: Request) -> Response:
     """The stats that the parameters choose, in the format that they name."""
     format_ = request.params.get("format") or "text"
     if format_ not in _FORMATS:
@@ -42,7 +42,7 @@ def stats(context: AdminContext, request: Request) -> Response:
     return stats_html.stats_page(context, request, _STATS, selection)
 
 
-def prometheus(context: AdminContext, request: Request) -> Response:
+def prometheus(context: AdminParts, request: Request) -> Response:
     """The stats that the parameters choose."""
     try:
         return Response(write_prometheus(context.store, selection_of(request)))
@@ -50,7 +50,7 @@ def prometheus(context: AdminContext, request: Request) -> Response:
         return bad_request(str(error))
 
 
-def recent_lookups(context: AdminContext, _request: Request) -> Response:
+def recent_lookups(context: AdminParts, _request: Request) -> Response:
     """The names with their counts, and how many look-ups there were."""
     lookups = context.store.lookups
     text = _NOT_ENABLED
@@ -60,25 +60,25 @@ def recent_lookups(context: AdminContext, _request: Request) -> Response:
     return Response(f"{text}\ntotal: {lookups.total}\n")
 
 
-def enable_recent_lookups(context: AdminContext, _request: Request) -> Response:
+def enable_recent_lookups(context: AdminParts, _request: Request) -> Response:
     """Remember names from now on."""
     context.store.lookups.enable(True)
     return OK
 
 
-def disable_recent_lookups(context: AdminContext, _request: Request) -> Response:
+def disable_recent_lookups(context: AdminParts, _request: Request) -> Response:
     """Remember none."""
     context.store.lookups.enable(False)
     return OK
 
 
-def clear_recent_lookups(context: AdminContext, _request: Request) -> Response:
+def clear_recent_lookups(context: AdminParts, _request: Request) -> Response:
     """Begin to count anew."""
     context.store.lookups.clear()
     return OK
 
 
-def reset_counters(context: AdminContext, _request: Request) -> Response:
+def reset_counters(context: AdminParts, _request: Request) -> Response:
     """Reset and say OK."""
     context.store.reset_counters()
     return OK

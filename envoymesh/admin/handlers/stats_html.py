@@ -6,7 +6,7 @@ It must not write a stat itself (the stats room does), nor serve anything but th
 from html import escape
 from itertools import chain
 
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.endpoint import Endpoint, Parameter, ParameterKind
 from envoymesh.admin.html import page, parameter_row
 from envoymesh.admin.messages import HTML, Request, Response
@@ -92,7 +92,7 @@ update();
 """
 
 
-def stats_page(context: AdminContext, request: Request, endpoint: Endpoint, selection: Selection) -> Response:
+def stats_page(context: AdminParts, request: Request, endpoint: Endpoint, selection: Selection) -> Response:
     """The stats as they are now; a change of the form asks anew."""
     rows = [_row(endpoint, each, request, _SUBMIT) for each in endpoint.parameters]
     readouts = "" if any(selection.text_readouts(context.store)) else "<br/><i>No text readouts found</i><br/>\n"

@@ -24,7 +24,7 @@ from google.protobuf import descriptor_pool, json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.json_text import LazyList, LazyObject, pretty, pretty_pieces
 from envoymesh.admin.views import (
     CertificateDetails,
@@ -81,7 +81,7 @@ def _whole(value: Any) -> Any:
     return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
-def server_info_json(context: AdminContext) -> str:
+def server_info_json(context: AdminParts) -> str:
     """/server_info."""
     server = context.server
     info = server_info_pb2.ServerInfo(

@@ -12,11 +12,11 @@ from typing import Any
 
 from envoymesh.config.reader import Reader
 from envoymesh.filters.http.buffer.config import buffer_filter_factory, read_buffer_route
-from envoymesh.filters.http.context import FilterContext
 from envoymesh.filters.http.cors.config import cors_filter_factory, read_cors_route
+from envoymesh.filters.http.factory_context import HttpFilterFactoryContext
 from envoymesh.filters.http.router.config import router_filter_factory
 from envoymesh.http.filter import FilterFactory
-from envoymesh.router.config import RouteContext
+from envoymesh.router.config import RouteFactoryContext
 
 _log = logging.getLogger("envoymesh.config")
 
@@ -33,9 +33,9 @@ class HttpFilter:
     """
 
     name: str
-    read: Callable[[Reader, FilterContext], FilterFactory]
+    read: Callable[[Reader, HttpFilterFactoryContext], FilterFactory]
     route_type: str = ""
-    read_route: Callable[[Reader, RouteContext], Any] | None = None
+    read_route: Callable[[Reader, RouteFactoryContext], Any] | None = None
     is_terminal: bool = False
 
 
@@ -58,7 +58,7 @@ FILTERS: dict[str, HttpFilter] = {
 }
 
 
-def read_route_filter_config(name: str, reader: Reader, optional: bool, context: RouteContext) -> Any:
+def read_route_filter_config(name: str, reader: Reader, optional: bool, context: RouteFactoryContext) -> Any:
     """Read a filter's message in `typed_per_filter_config`: the message's type says which filter's it is, as in Envoy.
 
     Gives None for a message that is no filter's where the filter is optional. Errors: ConfigError, in Envoy's words.

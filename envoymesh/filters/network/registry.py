@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from envoymesh.config.reader import Reader
-from envoymesh.filters.network.context import NetworkFilterContext
 from envoymesh.filters.network.direct_response.config import direct_response_filter_factory
 from envoymesh.filters.network.echo.config import echo_filter_factory
+from envoymesh.filters.network.factory_context import NetworkFilterFactoryContext
 from envoymesh.filters.network.filter import FilterFactory, TerminalFilterFactory
 from envoymesh.filters.network.filter_chain import NetworkFilterChainFactory
 from envoymesh.filters.network.http_connection_manager.config import http_connection_manager_factory
@@ -34,7 +34,7 @@ class NetworkFilterKind:
     """
 
     name: str
-    read: Callable[[Reader, NetworkFilterContext], FilterFactory]
+    read: Callable[[Reader, NetworkFilterFactoryContext], FilterFactory]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class TerminalFilterKind:
     """
 
     name: str
-    read: Callable[[Reader, NetworkFilterContext], TerminalFilterFactory]
+    read: Callable[[Reader, NetworkFilterFactoryContext], TerminalFilterFactory]
 
 
 NETWORK_FILTERS: dict[str, NetworkFilterKind | TerminalFilterKind] = {
@@ -66,7 +66,7 @@ NETWORK_FILTERS: dict[str, NetworkFilterKind | TerminalFilterKind] = {
 
 
 def read_network_filters(
-    chain: Reader, filters: Sequence[tuple[str, Reader]], context: NetworkFilterContext
+    chain: Reader, filters: Sequence[tuple[str, Reader]], context: NetworkFilterFactoryContext
 ) -> NetworkFilterChainFactory | None:
     """Read the filters of a filter chain; None where one was refused, and that noted (`Reader.attempt`).
 
@@ -88,7 +88,7 @@ def read_network_filters(
     return NetworkFilterChainFactory(terminal, factories, context.dispatcher, context.buffer_limit)
 
 
-def _read_filter(name: str, context: NetworkFilterContext, reader: Reader) -> FilterFactory:
+def _read_filter(name: str, context: NetworkFilterFactoryContext, reader: Reader) -> FilterFactory:
     kind = _kind_of(name, reader)
     if isinstance(kind, TerminalFilterKind):
         what = f"terminal filter named {name} of type {kind.name}"
@@ -96,7 +96,7 @@ def _read_filter(name: str, context: NetworkFilterContext, reader: Reader) -> Fi
     return kind.read(reader, context)
 
 
-def _read_terminal(name: str, context: NetworkFilterContext, reader: Reader) -> TerminalFilterFactory:
+def _read_terminal(name: str, context: NetworkFilterFactoryContext, reader: Reader) -> TerminalFilterFactory:
     kind = _kind_of(name, reader)
     if isinstance(kind, NetworkFilterKind):
         what = f"non-terminal filter named {name} of type {kind.name}"

@@ -51,7 +51,7 @@ _INPUT_MATCHERS = "envoy.extensions.matching.input_matchers."
 
 
 @dataclass(frozen=True, slots=True)
-class TreeContext:
+class MatchTreeFactoryContext:
     """What a tree needs from its user.
 
     Args:
@@ -67,7 +67,7 @@ class TreeContext:
     counter: Callable[[str], Counter] = Counter
 
 
-def read_match_tree(reader: Reader, context: TreeContext) -> MatchTree:
+def read_match_tree(reader: Reader, context: MatchTreeFactoryContext) -> MatchTree:
     """Read a Matcher. Errors: ConfigError."""
     last = reader.message_("on_no_match")
     on_no_match = None if last is None or last.which("on_match") is None else read_on_match(last, context)
@@ -80,7 +80,7 @@ def read_match_tree(reader: Reader, context: TreeContext) -> MatchTree:
     return ListTree((), on_no_match)
 
 
-def read_on_match(reader: Reader, context: TreeContext) -> OnMatch:
+def read_on_match(reader: Reader, context: MatchTreeFactoryContext) -> OnMatch:
     """Read a Matcher.OnMatch. Errors: ConfigError."""
     keep_matching = reader.boolean("keep_matching")
     if keep_matching and not context.keep_matching:
@@ -96,11 +96,11 @@ def read_on_match(reader: Reader, context: TreeContext) -> OnMatch:
 # Predicates
 
 
-def _read_branch(reader: Reader, context: TreeContext) -> tuple[Predicate, OnMatch]:
+def _read_branch(reader: Reader, context: MatchTreeFactoryContext) -> tuple[Predicate, OnMatch]:
     return _read_predicate(reader.required("predicate"), context), read_on_match(reader.required("on_match"), context)
 
 
-def _read_predicate(reader: Reader, context: TreeContext) -> Predicate:
+def _read_predicate(reader: Reader, context: MatchTreeFactoryContext) -> Predicate:
     kind = reader.which("match_type")
     if kind == "or_matcher":
         return AnyOf(_read_predicates(reader.required(kind), context))
@@ -111,11 +111,11 @@ def _read_predicate(reader: Reader, context: TreeContext) -> Predicate:
     return _read_single(reader.required("single_predicate"), context)
 
 
-def _read_predicates(reader: Reader, context: TreeContext) -> Sequence[Predicate]:
+def _read_predicates(reader: Reader, context: MatchTreeFactoryContext) -> Sequence[Predicate]:
     return [_read_predicate(each, context) for each in reader.repeated("predicate")]
 
 
-def _read_single(reader: Reader, context: TreeContext) -> Predicate:
+def _read_single(reader: Reader, context: MatchTreeFactoryContext) -> Predicate:
     source = read_input(reader, context)
     if reader.which("matcher") == "value_match":
         if isinstance(source, MetadataInput):
@@ -124,7 +124,7 @@ def _read_single(reader: Reader, context: TreeContext) -> Predicate:
     return _read_custom(reader, source, context)
 
 
-def _read_custom(parent: Reader, source: DataInput | MetadataInput, context: TreeContext) -> Predicate:
+def _read_custom(parent: Reader, source: DataInput | MetadataInput, context: MatchTreeFactoryContext) -> Predicate:
     reader = parent.any_("custom_match")
     kind = "" if reader is None else reader.type_name.removeprefix(_INPUT_MATCHERS)
     if reader is not None and kind == "ip.v3.Ip":
@@ -136,7 +136,7 @@ def _read_custom(parent: Reader, source: DataInput | MetadataInput, context: Tre
     raise parent.error("custom_match", f"input matcher {kind} is not supported by envoymesh")
 
 
-def _read_ranges_of_text(reader: Reader, context: TreeContext) -> AddressText:
+def _read_ranges_of_text(reader: Reader, context: MatchTreeFactoryContext) -> AddressText:
     ranges = AddressMatcher([read_cidr(each) for each in reader.repeated("cidr_ranges")])
     prefix = reader.string("stat_prefix")
     return AddressText(ranges, context.counter(f"{prefix}.ip_parsing_failed") if prefix else None)
@@ -145,7 +145,7 @@ def _read_ranges_of_text(reader: Reader, context: TreeContext) -> AddressText:
 # Look-ups
 
 
-def _read_lookup(reader: Reader, on_no_match: OnMatch | None, context: TreeContext) -> MatchTree:
+def _read_lookup(reader: Reader, on_no_match: OnMatch | None, context: MatchTreeFactoryContext) -> MatchTree:
     source = read_input(reader, context)
     kind = reader.which("tree_type")
     if isinstance(source, MetadataInput):
@@ -162,11 +162,11 @@ def _read_lookup(reader: Reader, on_no_match: OnMatch | None, context: TreeConte
     raise reader.error("custom_match", "custom matcher is not supported by envoymesh")
 
 
-def _read_children(reader: Reader, context: TreeContext) -> dict[bytes, OnMatch]:
+def _read_children(reader: Reader, context: MatchTreeFactoryContext) -> dict[bytes, OnMatch]:
     return {key.encode(): read_on_match(each, context) for key, each in reader.message_map("map").items()}
 
 
-def _read_ranges(reader: Reader, context: TreeContext) -> Sequence[tuple[Network, AddressRange]]:
+def _read_ranges(reader: Reader, context: MatchTreeFactoryContext) -> Sequence[tuple[Network, AddressRange]]:
     found = []
     for each in reader.repeated("range_matchers"):
         branch = AddressRange(read_on_match(each.required("on_match"), context), each.boolean("exclusive"))
@@ -174,7 +174,7 @@ def _read_ranges(reader: Reader, context: TreeContext) -> Sequence[tuple[Network
     return found
 
 
-def _read_domains(reader: Reader, context: TreeContext) -> dict[bytes, OnMatch]:
+def _read_domains(reader: Reader, context: MatchTreeFactoryContext) -> dict[bytes, OnMatch]:
     found: dict[bytes, OnMatch] = {}
     for each in reader.repeated("domain_matchers"):
         on_match = read_on_match(each.required("on_match"), context)
@@ -201,7 +201,7 @@ def _check_domain(domain: str, reader: Reader) -> None:
 # Inputs
 
 
-def read_input(parent: Reader, context: TreeContext) -> DataInput | MetadataInput:
+def read_input(parent: Reader, context: MatchTreeFactoryContext) -> DataInput | MetadataInput:
     """Read the field `input` of a predicate or a look-up. Errors: ConfigError, also where it has no place."""
     reader = parent.any_("input")
     if reader is None:

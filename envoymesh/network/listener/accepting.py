@@ -27,15 +27,15 @@ class Accepting(Protocol):
     def admit(self, transport: asyncio.Transport) -> asyncio.Protocol | None:
         """A connection was accepted."""
 
-    def begin(
+    def start_connection(
         self, transport: asyncio.Transport, hello: ClientHello | None, accepted: float | None = None, data: bytes = b""
     ) -> TcpConnection | None:
         """Its first bytes are known: `data`. It was accepted at `accepted`, by default just now."""
 
-    def accepted(self) -> float:
+    def now(self) -> float:
         """The time now."""
 
-    def gone(self, transport: asyncio.Transport, accepted: float, hello: ClientHello | None) -> None:
+    def on_unmatched_end(self, transport: asyncio.Transport, accepted: float, hello: ClientHello | None) -> None:
         """It never got a filter chain."""
 
     def hand_over(self, connection: TcpConnection, chain: FilterChainSettings) -> None:
@@ -85,7 +85,7 @@ class Inspector(asyncio.Protocol):
         self._transport: asyncio.Transport | None = transport
         self._data = bytearray()
         self._reader = ClientHelloReader()
-        self._accepted = listener.accepted()
+        self._accepted = listener.now()
         listener.stats.downstream_pre_cx_active.inc()
         self._timer = listener.limit_inspection(self._timed_out)
         transport.set_protocol(self)
@@ -112,7 +112,7 @@ class Inspector(asyncio.Protocol):
         """The peer left before it had shown itself."""
         if self._transport is not None:
             self._listener.stats.downstream_listener_filter_remote_close.inc()
-            self._listener.gone(self._done(), self._accepted, None)
+            self._listener.on_unmatched_end(self._done(), self._accepted, None)
 
     def _timed_out(self) -> None:
         self._listener.stats.downstream_pre_cx_timeout.inc()
@@ -123,11 +123,11 @@ class Inspector(asyncio.Protocol):
 
     def _go_on(self, hello: ClientHello | None) -> None:
         transport = self._done()
-        self._listener.begin(transport, hello, self._accepted, bytes(self._data))
+        self._listener.start_connection(transport, hello, self._accepted, bytes(self._data))
 
     def _close(self) -> None:
         transport = self._done()
-        self._listener.gone(transport, self._accepted, None)
+        self._listener.on_unmatched_end(transport, self._accepted, None)
         if self._data:
             end_with_reset(transport)  # as where no chain matches
         transport.close()

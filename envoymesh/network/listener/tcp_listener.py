@@ -235,16 +235,16 @@ class TcpListener:
         elif self.settings.inspect_tls:
             return Inspector(self, transport)
         else:
-            connection = self.begin(transport, None)
+            connection = self.start_connection(transport, None)
             return None if connection is None else as_protocol(connection)
         transport.close()
         return None
 
-    def accepted(self) -> float:
+    def now(self) -> float:
         """The time now."""
         return self._dispatcher.now()
 
-    def begin(
+    def start_connection(
         self,
         transport: asyncio.Transport,
         hello: ClientHello | None,
@@ -252,11 +252,11 @@ class TcpListener:
         data: bytes = b"",
     ) -> TcpConnection | None:
         """Choose the filter chain and make the connection; None, and the transport is closed, if no chain matches."""
-        accepted = self.accepted() if accepted is None else accepted
+        accepted = self.now() if accepted is None else accepted
         chain = self._unconditional or self._find_chain(transport, hello)
         if chain is None:
             self.stats.no_filter_chain_match.inc()
-            self.gone(transport, accepted, hello, unmatched=True)
+            self.on_unmatched_end(transport, accepted, hello, unmatched=True)
             if hello is not None:
                 end_with_reset(transport)  # Envoy's inspector only peeks: bytes that nobody read make RST of a close
             transport.close()
@@ -335,7 +335,7 @@ class TcpListener:
         facts = ConnectionFacts(local, remote, known.server_name, protocol, known.application_protocols)
         return find_filter_chain(self.settings.filter_chains, self.settings.default_filter_chain, facts)
 
-    def gone(
+    def on_unmatched_end(
         self, transport: asyncio.Transport, accepted: float, hello: ClientHello | None, unmatched: bool = False
     ) -> None:
         """A connection that never got a filter chain is over: tell who logs."""

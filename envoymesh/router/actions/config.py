@@ -42,7 +42,7 @@ from envoymesh.router.actions.rewrites import (
 from envoymesh.router.actions.weighted import WeightedClusters, WeightedEntry
 from envoymesh.router.header_parser import HeaderParser
 from envoymesh.router.levels.config import (
-    RouteContext,
+    RouteFactoryContext,
     is_protected,
     read_cors,
     read_filter_configs,
@@ -76,7 +76,7 @@ HOST_PREDICATES = {
 PREVIOUS_PRIORITIES = "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
 
 
-def read_action(reader: Reader, context: RouteContext) -> Action:
+def read_action(reader: Reader, context: RouteFactoryContext) -> Action:
     """Read what a route does. Errors: ConfigError with the field's path."""
     kind = reader.which("action")
     if kind == "route":
@@ -92,7 +92,7 @@ def read_action(reader: Reader, context: RouteContext) -> Action:
     raise reader.error(kind or "action", "route action is not supported by envoymesh")
 
 
-def _read_cluster_action(reader: Reader, context: RouteContext, route_name: str) -> ClusterAction:
+def _read_cluster_action(reader: Reader, context: RouteFactoryContext, route_name: str) -> ClusterAction:
     _refuse_what_is_not_there(reader)
     action = ClusterAction(
         cluster=reader.string("cluster"),
@@ -126,7 +126,9 @@ def _refuse_what_is_not_there(reader: Reader) -> None:
     )
 
 
-def _read_weighted(reader: Reader, context: RouteContext, action: ClusterAction, route_name: str) -> WeightedClusters:
+def _read_weighted(
+    reader: Reader, context: RouteFactoryContext, action: ClusterAction, route_name: str
+) -> WeightedClusters:
     # Deprecated, and of no effect in Envoy: the total is the sum.
     reader.accept("total_weight")
     prefix = reader.string("runtime_key_prefix")
@@ -146,7 +148,7 @@ def _read_weighted(reader: Reader, context: RouteContext, action: ClusterAction,
     )
 
 
-def _read_weighted_entry(reader: Reader, context: RouteContext, prefix: str) -> WeightedEntry:
+def _read_weighted_entry(reader: Reader, context: RouteFactoryContext, prefix: str) -> WeightedEntry:
     name, header = reader.string("name"), reader.string("cluster_header")
     if bool(name) == bool(header):
         several = "Only one of name or cluster_header can be specified"
@@ -402,12 +404,12 @@ def _read_redirect(reader: Reader) -> RedirectAction:
 # Hash policies
 
 
-def read_mirror_policies(reader: Reader, context: RouteContext) -> tuple[MirrorPolicy, ...]:
+def read_mirror_policies(reader: Reader, context: RouteFactoryContext) -> tuple[MirrorPolicy, ...]:
     """Read `request_mirror_policies` of one level. Errors: ConfigError, in Envoy's words."""
     return tuple(_read_mirror_policy(each, context) for each in reader.repeated("request_mirror_policies"))
 
 
-def _read_mirror_policy(reader: Reader, context: RouteContext) -> MirrorPolicy:
+def _read_mirror_policy(reader: Reader, context: RouteFactoryContext) -> MirrorPolicy:
     cluster, header = reader.string("cluster"), reader.string("cluster_header").lower()
     if cluster and header:
         text = f"Only one of cluster '{cluster}' or cluster_header '{header}' in request mirror policy can be specified"
@@ -482,12 +484,12 @@ def _read_cookie(reader: Reader) -> CookieHash:
 # Rate limits
 
 
-def read_rate_limits(parent: Reader, context: RouteContext) -> Sequence[RateLimit]:
+def read_rate_limits(parent: Reader, context: RouteFactoryContext) -> Sequence[RateLimit]:
     """Read `rate_limits` of a route action or a virtual host. Errors: ConfigError with the field's path."""
     return tuple(parent.each("rate_limits", lambda each: _read_rate_limit(each, context)))
 
 
-def _read_rate_limit(reader: Reader, context: RouteContext) -> RateLimit:
+def _read_rate_limit(reader: Reader, context: RouteFactoryContext) -> RateLimit:
     key = reader.string("disable_key")
     share = context.runtime.share(f"ratelimit.{key}.http_filter_enabled", 1.0) if key else None
     limit, hits = reader.message_("limit"), reader.message_("hits_addend")

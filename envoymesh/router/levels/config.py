@@ -28,7 +28,7 @@ MAX_DIRECT_RESPONSE_BODY = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class RouteContext:
+class RouteFactoryContext:
     """What routes need from above.
 
     Args:
@@ -55,14 +55,14 @@ class RouteContext:
         return RequestCounts(self.scope.scope(self.stats_prefix + name, verbatim=True))
 
 
-def read_filter_configs(reader: Reader, context: RouteContext) -> FilterConfigs:
+def read_filter_configs(reader: Reader, context: RouteFactoryContext) -> FilterConfigs:
     """Read `typed_per_filter_config` of one level. Errors: ConfigError, in Envoy's words."""
     messages = reader.any_map("typed_per_filter_config")
     read = {name: message.attempt(partial(_read_filter_config, name, context)) for name, message in messages.items()}
     return {name: config for name, config in read.items() if config is not None} or NO_FILTER_CONFIGS
 
 
-def _read_filter_config(name: str, context: RouteContext, reader: Reader) -> FilterConfig:
+def _read_filter_config(name: str, context: RouteFactoryContext, reader: Reader) -> FilterConfig:
     if reader.type_name != FILTER_CONFIG:
         return FilterConfig(context.read_filter_config(name, reader, False))
     optional = reader.boolean("is_optional")
@@ -80,7 +80,7 @@ def _read_filter_config(name: str, context: RouteContext, reader: Reader) -> Fil
     return FilterConfig(None if message is None else context.read_filter_config(name, message, optional))
 
 
-def read_cors_policy(reader: Reader, context: RouteContext) -> CorsPolicy:
+def read_cors_policy(reader: Reader, context: RouteFactoryContext) -> CorsPolicy:
     """Read a CorsPolicy: the CORS filter's, or envoy.config.route.v3's, whose fields are named the same."""
     return CorsPolicy(
         allow_origins=[read_string_matcher(each) for each in reader.repeated("allow_origin_string_match")],
@@ -100,13 +100,13 @@ def _optional_boolean(reader: Reader, field: str) -> bool | None:
     return reader.boolean(field) if reader.has(field) else None
 
 
-def read_cors(parent: Reader, context: RouteContext) -> CorsPolicy | None:
+def read_cors(parent: Reader, context: RouteFactoryContext) -> CorsPolicy | None:
     """The deprecated `cors` of a route action or a virtual host."""
     reader = parent.message_("cors")
     return None if reader is None else read_cors_policy(reader, context)
 
 
-def read_runtime_share(parent: Reader, field: str, context: RouteContext) -> Callable[[], bool] | None:
+def read_runtime_share(parent: Reader, field: str, context: RouteFactoryContext) -> Callable[[], bool] | None:
     """Read an envoy.config.core.v3.RuntimeFractionalPercent: asked anew for each request; None where it is unset."""
     reader = parent.message_(field)
     if reader is None:

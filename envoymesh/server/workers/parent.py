@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.filter import admin_filter_factory
 from envoymesh.admin.process_memory import process_memory
 from envoymesh.admin.proto.dump import endpoints_dump
@@ -26,11 +26,11 @@ from envoymesh.server.config import AdminSettings
 from envoymesh.server.log import ProcessLog
 from envoymesh.server.server import Server
 from envoymesh.server.workers.fleet import Fleet
+from envoymesh.server.workers.fleet_views import FleetCpuProfiler, FleetLogLevels, FleetRuntime, FleetStore
 from envoymesh.server.workers.protocol import Command, Sockets, Start, Verb
 from envoymesh.server.workers.snapshot import Ended, Snapshot, whole_clusters, whole_memory, whole_stats
 from envoymesh.server.workers.sockets import WorkerSockets
 from envoymesh.server.workers.watch import HUNG_AFTER
-from envoymesh.server.workers.whole import WholeCpuProfiler, WholeLogLevels, WholeRuntime, WholeStore
 from envoymesh.stats.image import StoreImage, images_of, show
 
 _log = logging.getLogger("envoymesh.main")
@@ -114,14 +114,14 @@ class Parent(Server):
         context = make_admin_context(self, admin)
         return admin_filter_factory(Admin(self._context_of_the_whole(context)), self._slices, self._gather)
 
-    def _context_of_the_whole(self, context: AdminContext) -> AdminContext:
-        self._whole = WholeStore(self.store, self.tell, self.reset_counters)
+    def _context_of_the_whole(self, context: AdminParts) -> AdminParts:
+        self._whole = FleetStore(self.store, self.tell, self.reset_counters)
         return replace(
             context,
             store=self._whole,
-            log_levels=WholeLogLevels(context.log_levels, self.tell),
-            runtime=WholeRuntime(context.runtime, self.tell),
-            cpu_profiler=WholeCpuProfiler(context.cpu_profiler, self.tell),
+            log_levels=FleetLogLevels(context.log_levels, self.tell),
+            runtime=FleetRuntime(context.runtime, self.tell),
+            cpu_profiler=FleetCpuProfiler(context.cpu_profiler, self.tell),
             clusters=self._whole_clusters,
             endpoint_dump=lambda: endpoints_dump(self._whole_clusters()),
             memory=lambda: whole_memory([process_memory(), *(each.memory for each in self._fleet.snapshots)]),

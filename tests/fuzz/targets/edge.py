@@ -13,7 +13,7 @@ from envoymesh.config.reader import Reader
 from envoymesh.filters.network.http_connection_manager import path as paths
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.network.listener.client_hello import MAX_CLIENT_HELLO, ClientHelloReader
-from envoymesh.router.config import RouteContext, read_route_table
+from envoymesh.router.config import RouteFactoryContext, read_route_table
 from envoymesh.router.table import RedirectAction, RouteTable
 from tests.fuzz.target import Target, mutated, same_however_cut
 from tests.support.fakes import FakeRuntime
@@ -126,7 +126,7 @@ def _table() -> RouteTable:
     ]
     settings = {"name": "r", "virtual_hosts": hosts, "ignore_port_in_host_matching": True}
     message = json_format.ParseDict(settings, message_class("envoy.config.route.v3.RouteConfiguration")())
-    return read_route_table(Reader(message, "", None), RouteContext(lambda *_: None, FakeRuntime(), lambda: 0.5))
+    return read_route_table(Reader(message, "", None), RouteFactoryContext(lambda *_: None, FakeRuntime(), lambda: 0.5))
 
 
 TABLE = _table()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from envoymesh.access_loggers.config import AccessLogContext, read_access_log
+from envoymesh.access_loggers.config import AccessLogFactoryContext, read_access_log
 from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
@@ -47,7 +47,7 @@ def written(context: FormatterContext, **settings: Any) -> dict[str, bytes]:
     files = Files()
     message = json_format.ParseDict({"name": "n", **settings}, message_class("envoy.config.accesslog.v3.AccessLog")())
     reader = Reader(message, "log", None)
-    log = read_access_log(reader, AccessLogContext(files.open, FakeRuntime({"limit": 600}), lambda: 0.25))
+    log = read_access_log(reader, AccessLogFactoryContext(files.open, FakeRuntime({"limit": 600}), lambda: 0.25))
     reader.finish()
     log.log(context)
     return files.written

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from envoy.config.core.v3 import base_pb2
 
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.messages import Request, Response, parse_target
 from envoymesh.admin.registry import Admin
 from envoymesh.admin.views import MemoryUsage, RuntimeSnapshot, ServerState
@@ -94,9 +94,9 @@ def server() -> FakeServer:
     return FakeServer()
 
 
-def admin_context(server: FakeServer) -> AdminContext:
+def admin_context(server: FakeServer) -> AdminParts:
     """All that handlers use, of fakes."""
-    return AdminContext(
+    return AdminParts(
         store=Store(),
         server=server,
         log_levels=FakeLogLevels(),
@@ -118,7 +118,7 @@ def admin_context(server: FakeServer) -> AdminContext:
 
 
 @pytest.fixture
-def context(server: FakeServer) -> AdminContext:
+def context(server: FakeServer) -> AdminParts:
     return admin_context(server)
 
 
@@ -126,7 +126,7 @@ Ask = Callable[..., Response]
 
 
 @pytest.fixture
-def ask(context: AdminContext) -> Ask:
+def ask(context: AdminParts) -> Ask:
     """A function: target, method="GET", and fields of the context to replace -> the answer."""
 
     def ask(target: str, method: str = "GET", **changes: object) -> Response:

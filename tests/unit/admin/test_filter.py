@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from envoymesh.admin.answer import CHUNK, AnswerWriter
-from envoymesh.admin.context import AdminContext
+from envoymesh.admin.context import AdminParts
 from envoymesh.admin.filter import MAX_BODY, AdminFilter, admin_filter_factory
 from envoymesh.admin.messages import Response
 from envoymesh.admin.registry import Admin
@@ -85,7 +85,7 @@ def slices(dispatcher: FakeDispatcher) -> Slices:
 
 
 @pytest.fixture
-def admin_filter(context: AdminContext, stream: Stream, slices: Slices) -> AdminFilter:
+def admin_filter(context: AdminParts, stream: Stream, slices: Slices) -> AdminFilter:
     chain = Chain()
     admin_filter_factory(Admin(context), slices)(chain)
     (made,) = chain.filters
@@ -113,7 +113,7 @@ def test_an_empty_answer_ends_with_its_headers(
     assert (stream.body, stream.ended) == (b"", True)
 
 
-def test_a_form_gives_the_parameters(admin_filter: AdminFilter, stream: Stream, context: AdminContext) -> None:
+def test_a_form_gives_the_parameters(admin_filter: AdminFilter, stream: Stream, context: AdminParts) -> None:
     headers = RequestHeaders(
         b"POST", b"/logging", fields=[(b"content-type", b"application/x-www-form-urlencoded; charset=utf-8")]
     )
@@ -125,7 +125,7 @@ def test_a_form_gives_the_parameters(admin_filter: AdminFilter, stream: Stream, 
     assert b"  http: debug\n" in stream.body
 
 
-def test_a_query_goes_before_a_form(admin_filter: AdminFilter, context: AdminContext) -> None:
+def test_a_query_goes_before_a_form(admin_filter: AdminFilter, context: AdminParts) -> None:
     headers = RequestHeaders(
         b"POST", b"/logging?http=off", fields=[(b"content-type", b"application/x-www-form-urlencoded")]
     )
@@ -167,7 +167,7 @@ def workers() -> Workers:
 
 
 @pytest.fixture
-def waiting_filter(context: AdminContext, stream: Stream, workers: Workers, dispatcher: FakeDispatcher) -> AdminFilter:
+def waiting_filter(context: AdminParts, stream: Stream, workers: Workers, dispatcher: FakeDispatcher) -> AdminFilter:
     chain = Chain()
     admin_filter_factory(Admin(context), Slices(dispatcher), workers.gather)(chain)
     (made,) = chain.filters
@@ -179,7 +179,7 @@ def test_counts_are_shown_when_they_are_gathered(
     waiting_filter: AdminFilter,
     stream: Stream,
     workers: Workers,
-    context: AdminContext,
+    context: AdminParts,
     dispatcher: FakeDispatcher,
 ) -> None:
     waiting_filter.decode_headers(RequestHeaders(b"GET", b"/stats"), True)
@@ -192,7 +192,7 @@ def test_counts_are_shown_when_they_are_gathered(
 
 
 def test_a_change_is_made_at_once_and_answered_when_all_have_made_it(
-    waiting_filter: AdminFilter, stream: Stream, workers: Workers, context: AdminContext
+    waiting_filter: AdminFilter, stream: Stream, workers: Workers, context: AdminParts
 ) -> None:
     counter = context.store.scope("x.").counter("total")
     counter.inc()
@@ -220,9 +220,7 @@ def test_a_stream_that_is_gone_is_not_answered(waiting_filter: AdminFilter, stre
     assert stream.headers is None
 
 
-def test_a_page_of_another_site_changes_nothing(
-    admin_filter: AdminFilter, stream: Stream, context: AdminContext
-) -> None:
+def test_a_page_of_another_site_changes_nothing(admin_filter: AdminFilter, stream: Stream, context: AdminParts) -> None:
     counter = context.store.scope("x.").counter("total")
     counter.inc()
     headers = RequestHeaders(
@@ -249,7 +247,7 @@ def test_elsewhere_a_name_is_anybodys(admin_filter: AdminFilter, stream: Stream)
 
 
 @pytest.fixture
-def many(context: AdminContext) -> str:
+def many(context: AdminParts) -> str:
     """So many stats that they take several chunks; what they are as text."""
     scope = context.store.scope("some.rather.long.prefix.")
     names = [f"some.rather.long.prefix.{index:05}" for index in range(4000)]
@@ -302,7 +300,7 @@ def test_a_stream_that_goes_while_its_answer_is_made(
 
 
 def test_what_comes_and_goes_meanwhile_breaks_no_answer(
-    admin_filter: AdminFilter, stream: Stream, dispatcher: FakeDispatcher, many: str, context: AdminContext
+    admin_filter: AdminFilter, stream: Stream, dispatcher: FakeDispatcher, many: str, context: AdminParts
 ) -> None:
     scope = context.store.scope("zzz.")
     scope.counter("goes")

@@ -17,7 +17,7 @@ from google.protobuf import json_format
 from envoymesh.config.load import load_bootstrap
 from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
-from envoymesh.matching.tree.config import INPUTS, TreeContext, read_match_tree
+from envoymesh.matching.tree.config import INPUTS, MatchTreeFactoryContext, read_match_tree
 from envoymesh.options import Options
 from envoymesh.server.server import Server
 from tests.unit.fields.everything import bootstrap
@@ -81,7 +81,7 @@ def _read_tree() -> None:
         message_class(name)
     matcher = message_class("xds.type.matcher.v3.Matcher")()
     json_format.ParseDict(whole_tree(), matcher)
-    read_match_tree(Reader(matcher), TreeContext(lambda action: action))
+    read_match_tree(Reader(matcher), MatchTreeFactoryContext(lambda action: action))
 
 
 @functools.cache

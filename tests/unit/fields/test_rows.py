@@ -9,18 +9,21 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from envoymesh.access_loggers.config import AccessLogContext
+from envoymesh.access_loggers.config import AccessLogFactoryContext
 from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
-from envoymesh.filters.network.http_connection_manager.config import HttpConfigContext, read_connection_manager
+from envoymesh.filters.network.http_connection_manager.config import (
+    ConnectionManagerFactoryContext,
+    read_connection_manager,
+)
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.http1 import HeadersWithUnderscoresAction
 from envoymesh.metadata import match_criteria
 from envoymesh.network.config import read_downstream_tls, read_listener, read_upstream_socket
 from envoymesh.options import Options
-from envoymesh.router.config import RouteContext, read_route_table
+from envoymesh.router.config import RouteFactoryContext, read_route_table
 from envoymesh.router.retry import HostPredicates
 from envoymesh.router.table import ClusterAction, DirectResponseAction, RouteTable, VirtualHost
 from envoymesh.server.config import read_bootstrap, read_runtime_layers
@@ -47,9 +50,9 @@ def reader(type_name: str, fields: dict[str, Any]) -> Reader:
     return Reader(json_format.ParseDict(fields, message_class(type_name)()))
 
 
-LOGS = AccessLogContext(lambda path: _NoFile(), FakeRuntime(), lambda: 0.5)
-ROUTES = RouteContext(lambda *arguments: None, FakeRuntime(), lambda: 0.5)
-CONTEXT = HttpConfigContext(
+LOGS = AccessLogFactoryContext(lambda path: _NoFile(), FakeRuntime(), lambda: 0.5)
+ROUTES = RouteFactoryContext(lambda *arguments: None, FakeRuntime(), lambda: 0.5)
+CONTEXT = ConnectionManagerFactoryContext(
     lambda filters, prefix: (), LOGS, ROUTES, "10.1.1.1", "cluster", "node", FakeRuntime(), lambda: 0.5
 )
 
@@ -146,7 +149,7 @@ def test_a_connection_manager_s_logs_filters_and_routes() -> None:
         asked.extend((prefix, [each.string("name") for each in filters]))
         return ()
 
-    context = HttpConfigContext(read_filters, LOGS, ROUTES, "", "", "", FakeRuntime(), lambda: 0.5)
+    context = ConnectionManagerFactoryContext(read_filters, LOGS, ROUTES, "", "", "", FakeRuntime(), lambda: 0.5)
     required = {"stat_prefix": "p", "route_config": {}, "http_filters": [{"name": "r"}]}
     read_connection_manager(reader(MANAGER, required), context)
     assert asked == ["p", ["r"]]

@@ -10,11 +10,11 @@ from google.protobuf import json_format
 from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
 from envoymesh.filters.http.buffer.config import buffer_filter_factory
-from envoymesh.filters.http.context import FilterContext
+from envoymesh.filters.http.factory_context import HttpFilterFactoryContext
 from envoymesh.filters.http.registry import read_route_filter_config
 from envoymesh.matching.config import read_value_matcher
 from envoymesh.matching.strings import StringMatcher
-from envoymesh.router.config import RouteContext, read_route_table
+from envoymesh.router.config import RouteFactoryContext, read_route_table
 from envoymesh.router.cors import CorsPolicy
 from envoymesh.router.table import ClusterAction
 from envoymesh.server.listeners import read_http_filters
@@ -22,7 +22,7 @@ from envoymesh.stats import Store
 from tests.support.fakes import FakeDispatcher, FakeRuntime
 
 HTTP = "envoy.extensions.filters.http."
-CONTEXT = RouteContext(
+CONTEXT = RouteFactoryContext(
     lambda name, reader, optional: read_route_filter_config(name, reader, optional, CONTEXT), FakeRuntime(), lambda: 0.5
 )
 POLICY: dict[str, Any] = {
@@ -124,7 +124,9 @@ def test_a_filter_that_is_disabled_in_the_list() -> None:
         reader(kind, name="b", disabled=True, typed_config=types["buffer.v3.Buffer"]),
         reader(kind, name="r", typed_config=types["router.v3.Router"]),
     ]
-    context: Any = FilterContext(None, None, FakeDispatcher(), Store().scope("http."), lambda: 0.5, FakeRuntime())  # type: ignore[arg-type]
+    context: Any = HttpFilterFactoryContext(
+        None, None, FakeDispatcher(), Store().scope("http."), lambda: 0.5, FakeRuntime()
+    )  # type: ignore[arg-type]
     assert [each.disabled for each in read_http_filters(listed, context)] == [True, False]
 
 

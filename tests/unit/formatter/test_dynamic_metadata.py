@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from envoymesh.access_loggers.config import AccessLogContext, read_filter
+from envoymesh.access_loggers.config import AccessLogFactoryContext, read_filter
 from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
 from envoymesh.formatter import Formatter, FormatterContext, JsonFormatter
@@ -99,7 +99,7 @@ def logged(path: list[str], value: dict[str, Any], **more: Any) -> bool:
     settings = {"metadata_filter": {"matcher": matcher, **more}}
     message = json_format.ParseDict(settings, message_class("envoy.config.accesslog.v3.AccessLogFilter")())
     reader = Reader(message, "filter")
-    wanted = read_filter(reader, AccessLogContext(lambda path: None, FakeRuntime(), lambda: 0.5))  # type: ignore[arg-type, return-value]
+    wanted = read_filter(reader, AccessLogFactoryContext(lambda path: None, FakeRuntime(), lambda: 0.5))  # type: ignore[arg-type, return-value]
     reader.finish()
     return wanted(context())
 

@@ -12,13 +12,15 @@ from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.matching.strings import StringMatcher
-from envoymesh.router.config import RouteContext, read_route_table
+from envoymesh.router.config import RouteFactoryContext, read_route_table
 from envoymesh.router.header_parser import HeaderParser, HeaderToAdd
 from envoymesh.router.mirror import MirrorPolicy, RemoveOnMatch
 from envoymesh.router.table import ClusterAction, DirectResponseAction, RedirectAction, Route, RouteTable
 from tests.support.fakes import FakeRuntime
 
-CONTEXT = RouteContext(lambda name, message, optional: (name, message.integer("value")), FakeRuntime(), lambda: 0.5)
+CONTEXT = RouteFactoryContext(
+    lambda name, message, optional: (name, message.integer("value")), FakeRuntime(), lambda: 0.5
+)
 DIRECT = {"direct_response": {"status": 200}}
 
 

@@ -12,7 +12,7 @@ from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.stream_info import StreamInfo, TextState
-from envoymesh.router.config import RouteContext, read_route_table, read_scoped_routes
+from envoymesh.router.config import RouteFactoryContext, read_route_table, read_scoped_routes
 from envoymesh.router.scoped import ScopedRouteTable
 from envoymesh.router.table import Route, RouteTable, counts_of
 from envoymesh.stats import Store
@@ -20,7 +20,7 @@ from tests.support.fakes import FakeConnection, FakeRuntime
 
 HCM = "envoy.extensions.filters.network.http_connection_manager.v3."
 STORE = Store()
-CONTEXT = RouteContext(lambda *arguments: None, FakeRuntime(), lambda: 0.5, scope=STORE.scope(""))
+CONTEXT = RouteFactoryContext(lambda *arguments: None, FakeRuntime(), lambda: 0.5, scope=STORE.scope(""))
 
 
 def message(kind: str, fields: dict[str, Any]) -> Reader:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from envoymesh.access_loggers.config import AccessLogContext
+from envoymesh.access_loggers.config import AccessLogFactoryContext
 from envoymesh.config.load import load_bootstrap
 from envoymesh.errors import ConfigError
 from envoymesh.options import Options
@@ -16,7 +16,7 @@ from tests.support.fakes import FakeRuntime
 
 def read(**bootstrap: Any) -> BootstrapSettings:
     reader = load_bootstrap(None, json.dumps(bootstrap)).reader()
-    context = AccessLogContext(lambda path: pytest.fail("no log"), FakeRuntime(), lambda: 0.0)
+    context = AccessLogFactoryContext(lambda path: pytest.fail("no log"), FakeRuntime(), lambda: 0.0)
     settings = read_bootstrap(reader, Options(), context)
     reader.finish()
     return settings

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from envoymesh.config.reader import Reader
 from envoymesh.filters.http.buffer.filter import BufferFilter, BufferSettings
-from envoymesh.filters.http.context import FilterContext
+from envoymesh.filters.http.factory_context import HttpFilterFactoryContext
 from envoymesh.http.filter import FilterChainFactoryCallbacks, FilterFactory
-from envoymesh.router.config import RouteContext
+from envoymesh.router.config import RouteFactoryContext
 
 
-def buffer_filter_factory(reader: Reader, context: FilterContext) -> FilterFactory:
+def buffer_filter_factory(reader: Reader, context: HttpFilterFactoryContext) -> FilterFactory:
     """Read a Buffer. Errors: ConfigError."""
     settings = BufferSettings(reader.integer("max_request_bytes"))
 
@@ -19,7 +19,7 @@ def buffer_filter_factory(reader: Reader, context: FilterContext) -> FilterFacto
     return add
 
 
-def read_buffer_route(reader: Reader, context: RouteContext) -> BufferSettings:
+def read_buffer_route(reader: Reader, context: RouteFactoryContext) -> BufferSettings:
     """Read a BufferPerRoute. Errors: ConfigError."""
     if reader.which("override") == "disabled":
         reader.boolean("disabled")

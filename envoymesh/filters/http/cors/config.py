@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from envoymesh.config.reader import Reader
-from envoymesh.filters.http.context import FilterContext
 from envoymesh.filters.http.cors.filter import CorsFilter
 from envoymesh.filters.http.cors.stats import CorsStats
+from envoymesh.filters.http.factory_context import HttpFilterFactoryContext
 from envoymesh.http.filter import FilterChainFactoryCallbacks, FilterFactory
-from envoymesh.router.config import RouteContext, read_cors_policy
+from envoymesh.router.config import RouteFactoryContext, read_cors_policy
 from envoymesh.router.cors import CorsPolicy
 
 
-def cors_filter_factory(reader: Reader, context: FilterContext) -> FilterFactory:
+def cors_filter_factory(reader: Reader, context: HttpFilterFactoryContext) -> FilterFactory:
     """The message is empty: what is allowed, routes say."""
     stats = CorsStats.create(context.scope.scope("cors."))
 
@@ -21,6 +21,6 @@ def cors_filter_factory(reader: Reader, context: FilterContext) -> FilterFactory
     return add
 
 
-def read_cors_route(reader: Reader, context: RouteContext) -> CorsPolicy:
+def read_cors_route(reader: Reader, context: RouteFactoryContext) -> CorsPolicy:
     """Read a CorsPolicy. Errors: ConfigError."""
     return read_cors_policy(reader, context)

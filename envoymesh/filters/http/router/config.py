@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from envoymesh.config.reader import Reader
-from envoymesh.filters.http.context import FilterContext
+from envoymesh.filters.http.factory_context import HttpFilterFactoryContext
 from envoymesh.filters.http.router.filter import RouterFilter
 from envoymesh.filters.http.router.settings import RouterFilterConfig
 from envoymesh.filters.http.router.stats import RouterStats
 from envoymesh.http.filter import FilterChainFactoryCallbacks, FilterFactory
 
 
-def router_filter_factory(reader: Reader, context: FilterContext) -> FilterFactory:
+def router_filter_factory(reader: Reader, context: HttpFilterFactoryContext) -> FilterFactory:
     """Read the router's settings. Errors: ConfigError."""
     config = RouterFilterConfig(
         clusters=context.clusters,

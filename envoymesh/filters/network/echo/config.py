@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from envoymesh.config.reader import Reader
-from envoymesh.filters.network.context import NetworkFilterContext
 from envoymesh.filters.network.echo.filter import EchoFilterFactory
+from envoymesh.filters.network.factory_context import NetworkFilterFactoryContext
 
 
-def echo_filter_factory(reader: Reader, context: NetworkFilterContext) -> EchoFilterFactory:
+def echo_filter_factory(reader: Reader, context: NetworkFilterFactoryContext) -> EchoFilterFactory:
     """Nothing is to be read."""
     return EchoFilterFactory()

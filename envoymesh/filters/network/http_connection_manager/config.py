@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from envoymesh.access_loggers.config import AccessLogContext, read_access_log, read_filter
+from envoymesh.access_loggers.config import AccessLogFactoryContext, read_access_log, read_filter
 from envoymesh.config.reader import Reader
 from envoymesh.filters.network.http_connection_manager.factory import ConnectionManagerFactory
 from envoymesh.filters.network.http_connection_manager.local_reply_mapping import (
@@ -25,7 +25,7 @@ from envoymesh.formatter.config import read_body_format
 from envoymesh.http.config import read_http1_options, read_http2_options
 from envoymesh.http.filter_manager.filter_plan import FilterChainFactory, NamedFilter
 from envoymesh.http.http2 import Http2Settings
-from envoymesh.router.config import RouteContext, read_route_table, read_scoped_routes
+from envoymesh.router.config import RouteFactoryContext, read_route_table, read_scoped_routes
 from envoymesh.router.header_parser import HeaderParser
 from envoymesh.router.levels.config import read_headers_to_add
 from envoymesh.router.table import ClusterAction, RouteTable
@@ -34,13 +34,13 @@ from envoymesh.stats import sanitize
 from envoymesh.upstream.cluster_manager import ClusterManager
 
 if TYPE_CHECKING:
-    from envoymesh.filters.network.context import NetworkFilterContext
+    from envoymesh.filters.network.factory_context import NetworkFilterFactoryContext
 
 _log = logging.getLogger("envoymesh.config")
 
 
 @dataclass(frozen=True, slots=True)
-class HttpConfigContext:
+class ConnectionManagerFactoryContext:
     """What settings need from the server.
 
     Args:
@@ -53,8 +53,8 @@ class HttpConfigContext:
     """
 
     read_filters: Callable[[Sequence[Reader], str], Sequence[NamedFilter]]
-    access_logs: AccessLogContext
-    routes: RouteContext
+    access_logs: AccessLogFactoryContext
+    routes: RouteFactoryContext
     local_address: str
     service_cluster: str
     service_node: str
@@ -62,7 +62,7 @@ class HttpConfigContext:
     random: Callable[[], float]
 
 
-def http_connection_manager_factory(reader: Reader, context: NetworkFilterContext) -> ConnectionManagerFactory:
+def http_connection_manager_factory(reader: Reader, context: NetworkFilterFactoryContext) -> ConnectionManagerFactory:
     """Read one connection manager filter. Errors: ConfigError with the field's path."""
     settings = read_connection_manager(reader, context.http_config)
     # A cluster that was refused is not unknown.
@@ -97,7 +97,7 @@ def check_routes(table: RouteTable, clusters: ClusterManager, reader: Reader) ->
                     raise reader.error(field, f"route: unknown shadow cluster '{mirror.cluster}'")
 
 
-def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpConnectionManagerSettings:
+def read_connection_manager(reader: Reader, context: ConnectionManagerFactoryContext) -> HttpConnectionManagerSettings:
     """Read one connection manager filter. Errors: ConfigError with the field's path."""
     common = reader.message_("common_http_protocol_options")
     flushing = _read_flushing(reader)
@@ -149,7 +149,7 @@ def read_connection_manager(reader: Reader, context: HttpConfigContext) -> HttpC
     )
 
 
-def _read_filters(reader: Reader, context: HttpConfigContext) -> Sequence[NamedFilter]:
+def _read_filters(reader: Reader, context: ConnectionManagerFactoryContext) -> Sequence[NamedFilter]:
     filters = reader.repeated("http_filters")
     if not filters:
         # Envoy starts without, and then answers no request at all.
@@ -181,7 +181,7 @@ def _read_flushing(reader: Reader) -> _Flushing:
     )
 
 
-def _read_local_reply(parent: Reader, context: HttpConfigContext) -> LocalReplyMapping | None:
+def _read_local_reply(parent: Reader, context: ConnectionManagerFactoryContext) -> LocalReplyMapping | None:
     reader = parent.message_("local_reply_config")
     if reader is None:
         return None
@@ -190,7 +190,7 @@ def _read_local_reply(parent: Reader, context: HttpConfigContext) -> LocalReplyM
     return LocalReplyMapping(mappers, DEFAULT_FORMAT if body_format is None else read_body_format(body_format))
 
 
-def _read_response_mapper(reader: Reader, context: HttpConfigContext) -> ResponseMapper:
+def _read_response_mapper(reader: Reader, context: ConnectionManagerFactoryContext) -> ResponseMapper:
     body_format = reader.message_("body_format_override")
     return ResponseMapper(
         wanted=read_filter(reader.required("filter"), context.access_logs),
@@ -206,7 +206,7 @@ def _seconds(reader: Reader | None, field: str, default: float) -> float:
     return default if value is None else value
 
 
-def _read_routes(reader: Reader, context: HttpConfigContext) -> RouteTable:
+def _read_routes(reader: Reader, context: ConnectionManagerFactoryContext) -> RouteTable:
     if reader.which("route_specifier") == "scoped_routes":
         return read_scoped_routes(reader.required("scoped_routes"), context.routes)
     if reader.which("route_specifier") != "route_config":
@@ -230,7 +230,7 @@ def _read_header_limits(reader: Reader, common: Reader | None, runtime: RuntimeR
     )
 
 
-def _read_normalize_path(reader: Reader, context: HttpConfigContext) -> bool:
+def _read_normalize_path(reader: Reader, context: ConnectionManagerFactoryContext) -> bool:
     key = context.runtime.share("http_connection_manager.normalize_path", 0.0)
     return reader.boolean("normalize_path", key.holds(context.random))
 
@@ -238,7 +238,7 @@ def _read_normalize_path(reader: Reader, context: HttpConfigContext) -> bool:
 ESCAPED_SLASHES_ACTIONS = {2: "REJECT_REQUEST", 3: "UNESCAPE_AND_REDIRECT", 4: "UNESCAPE_AND_FORWARD"}
 
 
-def _read_escaped_slashes(reader: Reader, context: HttpConfigContext) -> str:
+def _read_escaped_slashes(reader: Reader, context: ConnectionManagerFactoryContext) -> str:
     """`path_with_escaped_slashes_action`; as in Envoy the share is asked once, at load, and of any action."""
     action = reader.enum("path_with_escaped_slashes_action")
     default = context.runtime.number("http_connection_manager.path_with_escaped_slashes_action", 1).value

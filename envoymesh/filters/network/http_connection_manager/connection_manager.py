@@ -12,9 +12,9 @@ from itertools import islice
 from envoymesh.errors import CodecProtocolError
 from envoymesh.filters.network.filter import TerminalFilter
 from envoymesh.filters.network.http_connection_manager.active_stream import ENDED, ActiveStream
-from envoymesh.filters.network.http_connection_manager.context import HttpContext
 from envoymesh.filters.network.http_connection_manager.header_mutation import Peer, ends_with_connection
 from envoymesh.filters.network.http_connection_manager.leaving import LEAVE_GRACE, Goodbye, IdleWatch, LeavingConnection
+from envoymesh.filters.network.http_connection_manager.manager_config import ConnectionManagerConfig
 from envoymesh.filters.network.http_connection_manager.settings import DEFERRED_CLOSE
 from envoymesh.http.codec import (
     CUT_SHARE,
@@ -72,7 +72,7 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
         "stats",
     )
 
-    def __init__(self, context: HttpContext, connection: Connection, buffer_limit: int) -> None:
+    def __init__(self, context: ConnectionManagerConfig, connection: Connection, buffer_limit: int) -> None:
         settings = context.settings
         self._context = context
         self.settings = settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envoymesh.filters.network.filter import TerminalFilter, TerminalFilterFactory
 from envoymesh.filters.network.http_connection_manager.connection_manager import ConnectionManager
-from envoymesh.filters.network.http_connection_manager.context import HttpContext
+from envoymesh.filters.network.http_connection_manager.manager_config import ConnectionManagerConfig
 from envoymesh.network.api import Connection
 
 
@@ -17,7 +17,7 @@ class ConnectionManagerFactory(TerminalFilterFactory):
 
     __slots__ = ("_buffer_limit", "_context")
 
-    def __init__(self, context: HttpContext, buffer_limit: int) -> None:
+    def __init__(self, context: ConnectionManagerConfig, buffer_limit: int) -> None:
         self._context = context
         self._buffer_limit = buffer_limit
 

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from envoymesh.access_loggers.config import AccessLogContext, read_access_log
+from envoymesh.access_loggers.config import AccessLogFactoryContext, read_access_log
 from envoymesh.config.reader import Reader
-from envoymesh.filters.network.context import NetworkFilterContext
-from envoymesh.filters.network.tcp_proxy.context import TcpProxyContext
+from envoymesh.filters.network.factory_context import NetworkFilterFactoryContext
 from envoymesh.filters.network.tcp_proxy.factory import TcpProxyFilterFactory
+from envoymesh.filters.network.tcp_proxy.proxy_config import TcpProxyConfig
 from envoymesh.filters.network.tcp_proxy.settings import TcpProxySettings
 from envoymesh.filters.network.tcp_proxy.stats import TcpProxyStats
 from envoymesh.stats import sanitize
 
 
-def tcp_proxy_filter_factory(reader: Reader, context: NetworkFilterContext) -> TcpProxyFilterFactory:
+def tcp_proxy_filter_factory(reader: Reader, context: NetworkFilterFactoryContext) -> TcpProxyFilterFactory:
     """Read one TCP proxy filter. Errors: ConfigError with the field's path."""
     scope = context.store.scope(f"tcp.{sanitize(reader.string('stat_prefix'))}.")
     return TcpProxyFilterFactory(
-        TcpProxyContext(
+        TcpProxyConfig(
             settings=read_tcp_proxy(reader, context.access_logs),
             stats=TcpProxyStats.create(scope),
             clusters=context.clusters,
@@ -32,7 +32,7 @@ def tcp_proxy_filter_factory(reader: Reader, context: NetworkFilterContext) -> T
     )
 
 
-def read_tcp_proxy(reader: Reader, access_logs: AccessLogContext) -> TcpProxySettings:
+def read_tcp_proxy(reader: Reader, access_logs: AccessLogFactoryContext) -> TcpProxySettings:
     """Read the settings. Errors: ConfigError with the field's path."""
     # Of no effect in Envoy either.
     reader.accept("downstream_idle_timeout", "upstream_idle_timeout")

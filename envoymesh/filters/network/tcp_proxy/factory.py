@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from envoymesh.filters.network.filter import TerminalFilter, TerminalFilterFactory
-from envoymesh.filters.network.tcp_proxy.context import TcpProxyContext
 from envoymesh.filters.network.tcp_proxy.filter import TcpProxyFilter
+from envoymesh.filters.network.tcp_proxy.proxy_config import TcpProxyConfig
 from envoymesh.network.api import Connection
 
 
@@ -13,7 +13,7 @@ class TcpProxyFilterFactory(TerminalFilterFactory):
 
     __slots__ = ("_context",)
 
-    def __init__(self, context: TcpProxyContext) -> None:
+    def __init__(self, context: TcpProxyConfig) -> None:
         self._context = context
 
     def create(self, connection: Connection) -> TerminalFilter:

@@ -17,8 +17,8 @@ from __future__ import annotations
 from typing import Final
 
 from envoymesh.filters.network.filter import TerminalFilter
-from envoymesh.filters.network.tcp_proxy.context import TcpProxyContext
 from envoymesh.filters.network.tcp_proxy.meter import TcpMeter
+from envoymesh.filters.network.tcp_proxy.proxy_config import TcpProxyConfig
 from envoymesh.formatter import FormatterContext
 from envoymesh.http.stream_info import ResponseFlag, StreamInfo, connection_info
 from envoymesh.network.api import NO_TIMER, CloseType, Connection, ConnectionEvent, ExceptionHandler
@@ -68,7 +68,7 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks, ExceptionHandler):
         "connection",
     )
 
-    def __init__(self, context: TcpProxyContext, connection: Connection) -> None:
+    def __init__(self, context: TcpProxyConfig, connection: Connection) -> None:
         self._context = context
         self._stats = context.stats
         self.connection = connection

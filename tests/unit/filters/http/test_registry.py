@@ -13,11 +13,11 @@ from envoymesh.errors import ConfigError
 from envoymesh.filters.http.buffer.filter import BufferSettings
 from envoymesh.filters.http.registry import FILTERS, read_route_filter_config
 from envoymesh.matching.strings import StringMatcher
-from envoymesh.router.config import RouteContext
+from envoymesh.router.config import RouteFactoryContext
 from envoymesh.router.cors import CorsPolicy, effective_policy
 from tests.support.fakes import FakeRuntime
 
-CONTEXT = RouteContext(lambda *arguments: pytest.fail("not asked"), FakeRuntime({"k": 0.0}), lambda: 0.5)
+CONTEXT = RouteFactoryContext(lambda *arguments: pytest.fail("not asked"), FakeRuntime({"k": 0.0}), lambda: 0.5)
 HTTP = "envoy.extensions.filters.http."
 
 

@@ -12,7 +12,7 @@ from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.stream_info import StreamInfo, TextState
-from envoymesh.matching.tree.config import INPUTS, TreeContext, read_match_tree
+from envoymesh.matching.tree.config import INPUTS, MatchTreeFactoryContext, read_match_tree
 from envoymesh.matching.tree.data import MatchingData
 from envoymesh.matching.tree.inputs import CONNECTION_FACTS
 from envoymesh.stats import Store
@@ -22,7 +22,7 @@ TYPES = "type.googleapis.com/"
 NETWORK = "envoy.extensions.matching.common_inputs.network.v3."
 STRING = "google.protobuf.StringValue"
 MATCHERS = "envoy.extensions.matching.input_matchers."
-CONTEXT = TreeContext(lambda action: action.string("value"))
+CONTEXT = MatchTreeFactoryContext(lambda action: action.string("value"))
 
 
 def typed(kind: str, **fields: Any) -> dict[str, Any]:
@@ -41,7 +41,9 @@ def wants(x: str) -> dict[str, Any]:
     return {"single_predicate": {"input": X, "value_match": {"exact": x}}}
 
 
-def read(fields: dict[str, Any], context: TreeContext = CONTEXT, kind: str = "xds.type.matcher.v3.Matcher") -> Any:
+def read(
+    fields: dict[str, Any], context: MatchTreeFactoryContext = CONTEXT, kind: str = "xds.type.matcher.v3.Matcher"
+) -> Any:
     reader = Reader(json_format.ParseDict(fields, message_class(kind)()), "it")
     tree = read_match_tree(reader, context)
     reader.finish()
@@ -138,7 +140,7 @@ def test_matchers_of_their_own() -> None:
 
 def test_texts_that_are_no_addresses_are_counted() -> None:
     store = Store()
-    context = TreeContext(CONTEXT.read_action, counter=store.scope("").counter)
+    context = MatchTreeFactoryContext(CONTEXT.read_action, counter=store.scope("").counter)
     ranges = [{"address_prefix": "10.0.0.0", "prefix_len": 8}]
     tree = read(single(X, custom_match=typed(MATCHERS + "ip.v3.Ip", cidr_ranges=ranges, stat_prefix="s")), context)
     for text in ("10.1.1.1", "11.1.1.1", "word", ""):
@@ -205,7 +207,7 @@ def test_refused(fields: dict[str, Any], path: str, reason: str) -> None:
 
 
 def test_the_user_says_what_has_a_place() -> None:
-    narrow = TreeContext(CONTEXT.read_action, lambda kind: f"no {kind}", keep_matching=False)
+    narrow = MatchTreeFactoryContext(CONTEXT.read_action, lambda kind: f"no {kind}", keep_matching=False)
     with pytest.raises(ConfigError, match=r"no envoy\.type\.matcher\.v3\.HttpRequestHeaderMatchInput"):
         read(lookup(exact_match_map={"map": {"a": to("A")}}), narrow)
     with pytest.raises(ConfigError, match="keep_matching is not supported in this context"):

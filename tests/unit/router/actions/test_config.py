@@ -38,7 +38,7 @@ from envoymesh.router.actions.rewrites import (
     RegexSubstitution,
     Rewrites,
 )
-from envoymesh.router.config import RouteContext, read_route_table
+from envoymesh.router.config import RouteFactoryContext, read_route_table
 from envoymesh.router.retry import RateLimitedBackOff, ResetHeader, RetryPolicy
 from envoymesh.router.table import ClusterAction, DirectResponseAction, RedirectAction, Route
 from tests.support.fakes import FakeRuntime
@@ -51,7 +51,7 @@ REDIRECTS = "envoy.extensions.internal_redirect."
 
 
 def read(route: Json, runtime: FakeRuntime | None = None, **host: Any) -> Route:
-    context = RouteContext(lambda name, message, optional: "settings", runtime or FakeRuntime(), lambda: 0.5)
+    context = RouteFactoryContext(lambda name, message, optional: "settings", runtime or FakeRuntime(), lambda: 0.5)
     whole = {"match": {"prefix": "/"}, "name": "r", **route}
     settings = {"name": "t", "virtual_hosts": [{"name": "v", "domains": ["*"], "routes": [whole], **host}]}
     message = json_format.ParseDict(settings, message_class("envoy.config.route.v3.RouteConfiguration")())

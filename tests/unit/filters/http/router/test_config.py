@@ -10,7 +10,7 @@ from google.protobuf import json_format
 
 from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
-from envoymesh.filters.http.context import FilterContext
+from envoymesh.filters.http.factory_context import HttpFilterFactoryContext
 from envoymesh.filters.http.router import RouterFilter
 from envoymesh.filters.http.router.config import router_filter_factory
 from envoymesh.http.filter import FilterChainFactoryCallbacks
@@ -37,8 +37,8 @@ class Chain(stands_for(FilterChainFactoryCallbacks)):
         raise AssertionError("a router has no encoder side")
 
 
-def context(bench: RouterBench) -> FilterContext:
-    return FilterContext(
+def context(bench: RouterBench) -> HttpFilterFactoryContext:
+    return HttpFilterFactoryContext(
         bench, bench.async_client, bench.dispatcher, Store().scope("http.p."), lambda: 0.5, FakeRuntime()
     )  # type: ignore[arg-type]
 

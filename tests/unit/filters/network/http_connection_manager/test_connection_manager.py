@@ -10,9 +10,9 @@ import pytest
 
 from envoymesh.access_loggers import AccessLog
 from envoymesh.filters.network.http_connection_manager.connection_manager import ConnectionManager
-from envoymesh.filters.network.http_connection_manager.context import HttpContext
 from envoymesh.filters.network.http_connection_manager.date import DateProvider
 from envoymesh.filters.network.http_connection_manager.leaving import LAST_LOOK, LEAVE_GRACE
+from envoymesh.filters.network.http_connection_manager.manager_config import ConnectionManagerConfig
 from envoymesh.filters.network.http_connection_manager.request_id import RequestIdGenerator
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.filters.network.http_connection_manager.stats import HttpConnectionManagerStats, ListenerHttpStats
@@ -87,7 +87,7 @@ class Edge:
             **options,
         )
         self.runtime = FakeRuntime()
-        self.context = HttpContext(
+        self.context = ConnectionManagerConfig(
             settings=settings,
             stats=self.stats,
             listener_stats=ListenerHttpStats.create(Store().scope("l.")),

@@ -14,14 +14,14 @@ from google.protobuf import json_format
 
 from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
-from envoymesh.filters.http.context import FilterContext
+from envoymesh.filters.http.factory_context import HttpFilterFactoryContext
 from envoymesh.filters.http.registry import FILTERS
 from envoymesh.http.codec import StreamResetReason
 from envoymesh.http.filter import FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus, StreamFilter
 from envoymesh.http.filter_manager.filter_plan import NamedFilter
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
 from envoymesh.http.http1 import Http1Settings
-from envoymesh.router.config import RouteContext
+from envoymesh.router.config import RouteFactoryContext
 from envoymesh.router.filter_configs import FilterConfig
 from envoymesh.router.paths import PrefixPath
 from envoymesh.router.table import ClusterAction, FilterConfigs, Route, RouteTable, VirtualHost
@@ -128,7 +128,7 @@ class ConformanceEdge(Edge):
         settings, route_settings = SETTINGS.get(subject, ({}, {}))
         configs: FilterConfigs = {}
         if kind.read_route is not None and route_settings:
-            context = RouteContext(lambda *arguments: None, FakeRuntime(), lambda: 0.5)
+            context = RouteFactoryContext(lambda *arguments: None, FakeRuntime(), lambda: 0.5)
             configs = {"subject": FilterConfig(kind.read_route(reader(kind.route_type, route_settings), context))}
         route = Route("r", PrefixPath(b"/"), ClusterAction("c"), own_filter_configs=configs)
         self._settings = settings
@@ -142,7 +142,7 @@ class ConformanceEdge(Edge):
         self.cluster = BenchCluster(self.dispatcher, 1, 3, FakeRuntime())
         self.dispatcher.report = lambda what, error: self.raised.append(f"{what}: {error!r}")  # type: ignore[method-assign]
         scope = Store().scope("http.t.")
-        context: Any = FilterContext(self, None, self.dispatcher, scope, lambda: 0.5, FakeRuntime())  # type: ignore[arg-type]
+        context: Any = HttpFilterFactoryContext(self, None, self.dispatcher, scope, lambda: 0.5, FakeRuntime())  # type: ignore[arg-type]
         self._subject = kind.read(reader(subject, settings), context)
         self._router = FILTERS[ROUTER].read(reader(ROUTER, {}), context)
 

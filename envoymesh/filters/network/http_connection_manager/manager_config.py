@@ -22,7 +22,7 @@ from envoymesh.network.api import Dispatcher
 from envoymesh.runtime import RuntimeReader
 
 
-class HttpContext:
+class ConnectionManagerConfig:
     """What all connections of one connection manager filter share.
 
     Args:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from envoymesh.access_loggers.config import AccessLogContext
-from envoymesh.filters.network.http_connection_manager.config import HttpConfigContext
-from envoymesh.filters.network.http_connection_manager.contexts import HttpContexts
+from envoymesh.access_loggers.config import AccessLogFactoryContext
+from envoymesh.filters.network.http_connection_manager.config import ConnectionManagerFactoryContext
+from envoymesh.filters.network.http_connection_manager.manager_configs import ConnectionManagerConfigs
 from envoymesh.network.api import Dispatcher
 from envoymesh.runtime import RuntimeReader
 from envoymesh.stats import Scope, Store
@@ -15,7 +15,7 @@ from envoymesh.upstream.cluster_manager import ClusterManager
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkFilterContext:
+class NetworkFilterFactoryContext:
     """What the settings of a filter in a filter chain may refer to.
 
     Args:
@@ -39,6 +39,6 @@ class NetworkFilterContext:
     buffer_limit: int
     random: Callable[[], float]
     runtime: RuntimeReader
-    access_logs: AccessLogContext
-    http: HttpContexts
-    http_config: HttpConfigContext
+    access_logs: AccessLogFactoryContext
+    http: ConnectionManagerConfigs
+    http_config: ConnectionManagerFactoryContext

@@ -13,7 +13,7 @@ from envoymesh.upstream.cluster_manager import ClusterManager
 
 
 @dataclass(frozen=True, slots=True)
-class FilterContext:
+class HttpFilterFactoryContext:
     """What the settings of a filter in `http_filters` may refer to.
 
     Args:

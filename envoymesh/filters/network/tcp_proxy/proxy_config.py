@@ -10,7 +10,7 @@ from envoymesh.network.api import Connection, Dispatcher
 from envoymesh.upstream.cluster_manager import ClusterManager
 
 
-class TcpProxyContext:
+class TcpProxyConfig:
     """What all connections of one `tcp_proxy` share.
 
     Args:

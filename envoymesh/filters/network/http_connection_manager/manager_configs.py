@@ -6,8 +6,8 @@ import itertools
 import os
 from collections.abc import Callable
 
-from envoymesh.filters.network.http_connection_manager.context import HttpContext
 from envoymesh.filters.network.http_connection_manager.date import DateProvider
+from envoymesh.filters.network.http_connection_manager.manager_config import ConnectionManagerConfig
 from envoymesh.filters.network.http_connection_manager.request_id import RequestIdGenerator
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.filters.network.http_connection_manager.stats import HttpConnectionManagerStats, ListenerHttpStats
@@ -17,7 +17,7 @@ from envoymesh.runtime import RuntimeReader
 from envoymesh.stats import Scope, Store, sanitize
 
 
-class HttpContexts:
+class ConnectionManagerConfigs:
     """What all connection managers of a process share: codec stats, ids and the date."""
 
     def __init__(self, store: Store, dispatcher: Dispatcher, runtime: RuntimeReader) -> None:
@@ -32,13 +32,13 @@ class HttpContexts:
 
     def make(
         self, settings: HttpConnectionManagerSettings, listener_scope: Scope, drain_close: Callable[[], bool]
-    ) -> HttpContext:
+    ) -> ConnectionManagerConfig:
         """A context."""
         store = self._store
         if self._http2 is None:
             self._http2 = Http2CodecStats.create(store.scope("http2."))
         prefix = f"http.{sanitize(settings.stat_prefix)}."
-        return HttpContext(
+        return ConnectionManagerConfig(
             settings=settings,
             stats=HttpConnectionManagerStats.create(store.scope(prefix)),
             listener_stats=ListenerHttpStats.create(listener_scope.scope(prefix)),

@@ -4,9 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from envoymesh.admin.views import RuntimeSnapshot
+from envoymesh.server.workers.fleet_views import (
+    FleetCpuProfiler,
+    FleetLogLevels,
+    FleetLookups,
+    FleetRuntime,
+    FleetStore,
+)
 from envoymesh.server.workers.protocol import Verb
 from envoymesh.server.workers.snapshot import Lookups
-from envoymesh.server.workers.whole import WholeCpuProfiler, WholeLogLevels, WholeLookups, WholeRuntime, WholeStore
 from envoymesh.stats import Store
 from envoymesh.stats.recent_lookups import RecentLookups
 
@@ -33,7 +39,7 @@ class Levels(dict[str, str]):
 
 def test_log_levels() -> None:
     told, own = Told(), Levels(main="info", http="info")
-    whole = WholeLogLevels(own, told)
+    whole = FleetLogLevels(own, told)
     whole.set_level("main", "debug")
     whole.set_all("error")
     assert told == [
@@ -60,7 +66,7 @@ class OneLayer:
 
 def test_runtime() -> None:
     told = Told()
-    whole = WholeRuntime(OneLayer(), told)
+    whole = FleetRuntime(OneLayer(), told)
     whole.modify({"a": "1"})
     assert told == [(Verb.MODIFY_RUNTIME, {"a": "1"})]
     assert whole.has_admin_layer
@@ -82,7 +88,7 @@ class Profiler:
 
 def test_cpu_profiler() -> None:
     told, own = Told(), Profiler(True)
-    whole = WholeCpuProfiler(own, told)
+    whole = FleetCpuProfiler(own, told)
     assert whole.start()
     whole.stop()
     assert told == [(Verb.PROFILE_CPU, True), (Verb.PROFILE_CPU, False)]
@@ -93,7 +99,7 @@ def test_cpu_profiler() -> None:
 
 def test_lookups() -> None:
     told, own = Told(), RecentLookups()
-    whole = WholeLookups(own, told)
+    whole = FleetLookups(own, told)
     whole.enable(True)
     assert own.enabled
     own.note("a")
@@ -110,6 +116,6 @@ def test_lookups() -> None:
 
 def test_a_reset_is_not_of_what_is_shown() -> None:
     resets: list[int] = []
-    store = WholeStore(Store(), Told(), lambda: resets.append(1))
+    store = FleetStore(Store(), Told(), lambda: resets.append(1))
     store.reset_counters()
     assert resets == [1]

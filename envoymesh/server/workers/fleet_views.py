@@ -23,7 +23,7 @@ class Tell(Protocol):
     def __call__(self, verb: Verb, *arguments: object) -> None: ...
 
 
-class WholeStore(Store):
+class FleetStore(Store):
     """The stats that are shown, gathered anew for each request that shows them.
 
     Args:
@@ -33,7 +33,7 @@ class WholeStore(Store):
 
     def __init__(self, own: Store, tell: Tell, reset_counters: Callable[[], None]) -> None:
         super().__init__()
-        self.lookups: WholeLookups = WholeLookups(own.lookups, tell)
+        self.lookups: FleetLookups = FleetLookups(own.lookups, tell)
         self._reset_counters = reset_counters
 
     def reset_counters(self) -> None:
@@ -41,7 +41,7 @@ class WholeStore(Store):
         self._reset_counters()
 
 
-class WholeLookups(RecentLookups):
+class FleetLookups(RecentLookups):
     """Look-ups of every process; `total` and the names are as of the last `gather`."""
 
     __slots__ = ("_own", "_parts", "_tell")
@@ -76,7 +76,7 @@ class WholeLookups(RecentLookups):
         return sorted(((count, name) for name, count in whole.items()), key=lambda each: (-each[0], each[1]))
 
 
-class WholeLogLevels:
+class FleetLogLevels:
     """The process log's levels."""
 
     def __init__(self, own: LogLevels, tell: Tell) -> None:
@@ -98,7 +98,7 @@ class WholeLogLevels:
         self._tell(Verb.SET_LOG_LEVELS, dict(self._own.levels()))
 
 
-class WholeRuntime:
+class FleetRuntime:
     """The runtime."""
 
     def __init__(self, own: RuntimeView, tell: Tell) -> None:
@@ -120,7 +120,7 @@ class WholeRuntime:
         self._tell(Verb.MODIFY_RUNTIME, dict(values))
 
 
-class WholeCpuProfiler:
+class FleetCpuProfiler:
     """The CPU profilers; each process writes a file of its own."""
 
     def __init__(self, own: CpuProfiler, tell: Tell) -> None:
