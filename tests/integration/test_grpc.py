@@ -19,6 +19,7 @@ from envoymesh.runtime import RuntimeReader
 from envoymesh.stats import Store
 from envoymesh.upstream.client import AsyncClient
 from envoymesh.upstream.cluster import Cluster
+from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.grpc import (
     GrpcClient,
     GrpcOptions,
@@ -89,7 +90,8 @@ def run_with(port: int, main: Callable[[GrpcClient], Coroutine[Any, Any, Any]]) 
     store = Store()
     settings = ClusterSettings("g", protocol="HTTP2")
     connector = LoopConnector(dispatcher)
-    cluster = Cluster(settings, store.scope("cluster.g."), connector, dispatcher, lambda: 0.0, RuntimeReader())
+    info = ClusterInfo(settings, store.scope("cluster.g."), RuntimeReader())
+    cluster = Cluster(info, connector, dispatcher, lambda: 0.0, RuntimeReader())
     cluster.update_hosts([Host(Address("127.0.0.1", port), EndpointSettings("127.0.0.1", port))])
     stats = AsyncClientStats.create(store.scope("http.async-client."))
     client = GrpcClient(AsyncClient(dispatcher, stats, lambda: 0.0, b"192.0.2.9"), cluster)
