@@ -98,7 +98,7 @@ def write(path: Path, content: bytes, mode: int) -> None:
 
 def main(arguments: list[str]) -> int:
     """generate.py FOLDER. Returns the exit code."""
-    if len(arguments) != 1:
+    if len(arguments) != 1 or arguments[0].startswith("-"):
         print("usage: generate.py FOLDER", file=sys.stderr)
         return 2
     folder = Path(arguments[0])
