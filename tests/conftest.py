@@ -87,13 +87,9 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=f"{INTERPRETED}{marker.args[0]}"))
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep a file's tests on one worker, so that its fixtures are made once; an xdist_group of its own goes first."""
+    """What is left out on compiled modules."""
     _leave_out(config, items)
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(item.config.rootpath))))
 
 
 def _reasons(reports: Iterable[pytest.TestReport]) -> Counter[str]:

@@ -7,11 +7,9 @@ import pytest
 
 from tests.sandbox.meshes import DockerMesh, EmbeddedMesh, Mesh
 
-EMBEDDED = pytest.param("embedded", marks=[pytest.mark.xdist_group("embedded-mesh"), pytest.mark.timeout(120)])
+EMBEDDED = pytest.param("embedded", marks=pytest.mark.timeout(120))
 # The first start builds two images.
-DOCKER = pytest.param(
-    "docker", marks=[pytest.mark.xdist_group("docker-mesh"), pytest.mark.timeout(600), pytest.mark.docker]
-)
+DOCKER = pytest.param("docker", marks=[pytest.mark.timeout(600), pytest.mark.docker])
 
 
 @pytest.fixture(scope="session", params=[EMBEDDED, DOCKER])
