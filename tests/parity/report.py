@@ -70,7 +70,7 @@ def stats_lines(findings: Findings) -> list[str]:
     for kind, words in _KINDS.items():
         names, times = tally.of(kind)
         lines.append(f"{words}: {names} of them equal and not zero in some case, {times:,} times")
-    lines.append(f"times of {len(tally.times)} histograms, where they are long: within a factor of two, "
+    lines.append(f"times of {len(tally.times)} histograms, where they are long: within a factor of four, "
                  f"{sum(tally.times.values())} times")  # fmt: skip
     if findings.names:
         zero, constant, envoys = kinds(findings.names, tally.values)
