@@ -29,7 +29,6 @@ INSTEAD: Final = {
     "use_original_dst": "the listener filter envoy.filters.listener.original_dst",
     "operation_name": "traffic_direction of the listener",
     "google_re2": "nothing: RE2 is the only engine",
-    "max_direct_response_body_size_bytes": "nothing",
 }
 """Deprecated fields, and what to write in their place."""
 

@@ -106,7 +106,7 @@ class ClusterInfo:
     def tcp_tls(self, endpoint: EndpointSettings) -> ClientTls | None:
         """What secures a connection to an endpoint that speaks no HTTP; None is plain TCP."""
         match = self.transport_sockets.resolve(endpoint)
-        if match.name != "default":
+        if not self.transport_sockets.is_own(match):
             return next(iter(match.socket.values()), None)
         if not self._tcp_tls:
             self._tcp_tls.append(self._make_tcp_tls())

@@ -68,6 +68,10 @@ class TransportSocketMatcher:
                     return match
         return self._default
 
+    def is_own(self, match: TransportSocketMatch) -> bool:
+        """Whether it is the cluster's own `transport_socket`, which any name may be given to a match beside."""
+        return match is self._default
+
     def all(self) -> tuple[TransportSocketMatch, ...]:
         """All of them, the default last."""
         return (*self._matches, self._default)

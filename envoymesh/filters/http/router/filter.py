@@ -144,7 +144,6 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         cluster = self.config.clusters.get(action.cluster)
         if cluster is None:
             self.config.stats.no_cluster.inc()
-            self.info.upstream_cluster = ""
             self.info.flags |= ResponseFlag.NO_CLUSTER_FOUND
             self.info.upstream_cluster = ""  # logs name clusters that there are
             self.decoder_callbacks.send_local_reply(action.cluster_not_found_status, b"", "cluster_not_found")

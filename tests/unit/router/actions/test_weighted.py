@@ -14,10 +14,13 @@ from envoymesh.router.actions.rewrites import LiteralHost, Rewrites
 from envoymesh.router.actions.weighted import WeightedClusters, WeightedEntry
 from envoymesh.router.filter_configs import FilterConfig
 from envoymesh.router.header_parser import HeaderParser, HeaderParsers, HeaderToAdd
+from envoymesh.router.mirror import MirrorPolicy
 from envoymesh.router.numbers import parse_number
 from envoymesh.router.paths import PrefixPath
+from envoymesh.router.request_counts import RequestCounts
 from envoymesh.router.table import ClusterAction, Route, RouteTable, VirtualHost
 from envoymesh.runtime import RuntimeNumber
+from envoymesh.stats import Store
 from tests.support.fakes import FakeConnection
 
 INFO = StreamInfo(FakeConnection(), HttpProtocol.HTTP11, 0.0, 0.0, 1)
@@ -141,3 +144,14 @@ def test_the_clusters_that_are_named() -> None:
     assert ClusterAction("", cluster_header=b"x").named_clusters == []
     weighted = WeightedClusters([entry("b"), entry("", cluster_header=b"x")], lambda: 0.0)
     assert ClusterAction("", weighted=weighted).named_clusters == [("b", "weighted cluster")]
+
+
+def test_a_weighted_cluster_is_mirrored_and_counted_as_its_route() -> None:
+    mirrors = (MirrorPolicy(cluster="shadow"),)
+    counts = RequestCounts(Store().scope("route."))
+    action = ClusterAction("", weighted=clusters(1), mirrors=mirrors)
+    route = Route("", PrefixPath(b"/"), action, counts=counts)
+    RouteTable("", [VirtualHost("v", [b"*"], [route])])
+    made = route.with_cluster(request(), INFO)
+    assert made is not None
+    assert (made.mirrors, made.counts) == (mirrors, counts)
