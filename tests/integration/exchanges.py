@@ -317,6 +317,13 @@ def get(target: str, *fields: str, **options: Any) -> bytes:
     return message(f"GET {target}", *fields, **options)
 
 
+RACES = frozenset(
+    {"half closed after get", "half closed after direct", "half closed in the body", "no route with whole body"}
+)
+"""Cases in which the real Envoy does now this, now that: the client's next bytes or FIN race against the answer, the
+upstream connection or the close. Ours must still answer each of them as it was recorded."""
+
+
 def case(name: str, *steps: Step, on: str = "plain", differs: str = "", quiet: float = 0.6) -> Case:
     return Case(name, steps, on, differs, quiet)
 

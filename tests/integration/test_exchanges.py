@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.exchanges import CASES, Case
+from tests.integration.exchanges import CASES, RACES, Case
 from tests.integration.harness import Proxy
 from tests.integration.outcomes import EXPECTED_PATH, Outcome, run_all
 
@@ -40,6 +40,8 @@ def test_where_ours_differs_it_still_ends(case: Case, ours: dict[str, Outcome]) 
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("case", [case for case in CASES if not case.differs], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [each for each in CASES if not each.differs and each.name not in RACES], ids=lambda case: case.name
+)
 def test_the_real_envoy_answers_as_recorded(case: Case, real: dict[str, Outcome]) -> None:
     assert real[case.name] == EXPECTED[case.name]

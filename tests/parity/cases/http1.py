@@ -23,11 +23,6 @@ ORDINARY_QUIET = 0.6
 LATE = {"reset after headers": 0.5}
 """Seconds to wait where the end comes long after the first answer."""
 
-RACES = frozenset(
-    {"half closed after get", "half closed after direct", "half closed in the body", "no route with whole body"}
-)
-"""What comes first is not determined in them: the client's next bytes or FIN, or the answer or upstream connection."""
-
 
 def _taken(area: str, each: exchanges.Case) -> Case:
     quiet = each.quiet if each.quiet != ORDINARY_QUIET else LATE.get(each.name, 0.0)
@@ -126,4 +121,7 @@ MORE = [
     case(UPSTREAM, "http 1.0 trailers", get("/2/trailers", version="HTTP/1.0"), on="http10"),
 ]  # fmt: skip
 
-CASES = [*(_taken(area, each) for area, table in TABLES.items() for each in table if each.name not in RACES), *MORE]
+CASES = [
+    *(_taken(area, each) for area, table in TABLES.items() for each in table if each.name not in exchanges.RACES),
+    *MORE,
+]
