@@ -30,8 +30,8 @@ _ALL: Final = -1
 _FLIGHT: Final = 65536
 """Bytes of a server's handshake that are kept until it is over: the messages of interest come first."""
 
-_RECORDS_SHARE: Final = 64
-"""Records that are decrypted in one turn of the loop: a peer may put one byte in each, or none."""
+_RECORDS_SHARE: Final = 32
+"""Records that are decrypted in one turn of the loop: a peer may put one byte in each, or ask for new keys in each."""
 
 
 class TlsConnection(TcpConnection):
