@@ -127,7 +127,7 @@ def run_proxy(given: argparse.Namespace) -> int:
     from envoymesh.server import collector
 
     collector.hold()
-    # What is compiled must be known before the import.
+    # Compiled modules must be in place before the first of them is imported.
     running = activate()
     from envoymesh.server.main import run
 

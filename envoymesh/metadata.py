@@ -18,7 +18,7 @@ def joined(one: Metadata | None, other: Metadata | None) -> Metadata | None:
 
 
 def found(metadata: Metadata | None, kind: str, path: Sequence[str]) -> Any:
-    """The value at a path, whose first part is the name space; None where there is none, or no path."""
+    """The value at a path, whose first part is the namespace; None where there is none, or no path."""
     value: Any = None if metadata is None or not path else metadata.get(kind)
     for part in path:
         value = value.get(part) if isinstance(value, Mapping) else None

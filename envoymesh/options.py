@@ -125,7 +125,7 @@ _SHOWN_AS_THEY_ARE = (
 )
 
 
-# Options of Envoy's that cannot be given here: what they are when not given.
+# Envoy's options that cannot be given here, with the values that /server_info shows where they are not given.
 _SHOWN_AND_NOT_GIVEN: dict[str, object] = {
     "socket_path": "@envoy_domain_socket",
     "file_flush_min_size": 0,

@@ -1,7 +1,8 @@
 """Keys of the layered runtime, as every room reads them: asked for by name once, at load, and pushed when they change.
 
-Whoever asks keeps what `RuntimeReader` gives out and reads its attribute at use, so that a request pays no look-up, and
-nothing at all where the value is taken over by `changed`. This module must not know layers (`server/runtime.py` does).
+Whoever asks keeps the object that `RuntimeReader` gives and reads its attribute when needed, so that a request pays no
+look-up; where `changed` copies the value elsewhere it pays nothing at all. This module must not know layers, which are
+`server/runtime.py`'s.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class RuntimeReader:
         self.update: Callable[[RuntimeNumber | RuntimeDouble | RuntimeShare], None] | None = None
 
     def number(self, key: str, default: int, changed: Callable[[int], None] | None = None) -> RuntimeNumber:
-        """A key that is a number; its value now is there at once, `changed` hears of later ones."""
+        """A key that is a number. Its present value is there at once; `changed` is called with later ones."""
         number = RuntimeNumber(key, default, None)
         self.numbers.append(number)
         if self.update is not None:

@@ -30,9 +30,9 @@ class AccessLogFactoryContext:
     """What access logs need from the server.
 
     Args:
-        open_log: gives the file of a path.
+        open_log: opens the log file of a path; one path gives one file.
         runtime: gives filters the keys that they name.
-        random: from 0 to 1, for `runtime_filter`.
+        random: gives numbers in [0, 1), for `runtime_filter`.
     """
 
     open_log: Callable[[str], AccessLogFile]
@@ -76,7 +76,7 @@ def _read_format(config: Reader) -> LineFormatter:
 
 
 def _read_log_format(reader: Reader) -> LineFormatter:
-    reader.accept("content_type")  # of bodies alone
+    reader.accept("content_type")  # a log line has none: only the formats of bodies use it
     return read_format(reader)
 
 
@@ -109,7 +109,8 @@ def _read_duration(reader: Reader, context: AccessLogFactoryContext) -> LogFilte
 
 def _read_flags(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
     names = frozenset(reader.strings("flags"))
-    # A flag that nothing here sets matches nothing, but says that not every flag is wanted.
+    # A flag that this proxy never sets matches no request. A filter of such flags alone must not become one of 0,
+    # which means "any flag".
     chosen = sum(bit for bit, short, _ in FLAG_NAMES if short in names)
     return filters.constant_filter(False) if names and not chosen else filters.response_flag_filter(chosen)
 

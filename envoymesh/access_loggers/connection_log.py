@@ -18,7 +18,7 @@ class ConnectionOwner(Protocol):
     """The terminal network filter of a connection: it knows what was spoken."""
 
     def add_connection_facts(self, info: StreamInfo) -> None:
-        """The connection is over: tell its log what this filter knows of it."""
+        """The connection is over: add to `info` what this filter knows of it."""
 
 
 class ConnectionLog:
@@ -30,7 +30,7 @@ class ConnectionLog:
         self._owners: dict[int, ConnectionOwner] = {}
 
     def on_accept(self, connection: Connection, owner: ConnectionOwner) -> None:
-        """A connection is usable; its owner will know what it spoke."""
+        """A connection is usable; at its end `owner` is asked what was spoken on it."""
         self._owners[connection.id] = owner
 
     def on_ended(self, ended: EndedConnection) -> None:

@@ -40,12 +40,12 @@ def duration_filter(comparison: str, limit: RuntimeNumber) -> LogFilter:
 
 
 def response_flag_filter(flags: int) -> LogFilter:
-    """`response_flag_filter`: any of these bits, any flag at all for 0."""
+    """`response_flag_filter`: requests that have one of these bits of `ResponseFlag`; 0 takes those with any flag."""
     return lambda context: bool(context.info.flags & flags if flags else context.info.flags)
 
 
 def header_filter(matcher: HeaderMatcher) -> LogFilter:
-    """`header_filter`: the request's headers; one that was refused unread has none."""
+    """`header_filter`; a request that was refused before its headers were read counts as one without headers."""
     return lambda context: matcher.matches(_NO_HEADERS if context.request is None else context.request)
 
 
@@ -53,7 +53,7 @@ _NO_HEADERS = RequestHeaders(b"", b"")
 
 
 def grpc_status_filter(statuses: frozenset[int], exclude: bool) -> LogFilter:
-    """`grpc_status_filter`; what is no gRPC counts by its HTTP status, as in Envoy."""
+    """`grpc_status_filter`; as in Envoy a response that is not gRPC counts by the status its HTTP status stands for."""
     return lambda context: ((2 if (status := grpc_status(context)) is None else status) in statuses) != exclude
 
 
@@ -83,7 +83,7 @@ def or_filter(filters: Sequence[LogFilter]) -> LogFilter:
 
 
 def constant_filter(answer: bool) -> LogFilter:
-    """A filter about something that never happens here."""
+    """A filter that gives every request the same answer: it asks for something that never happens here."""
     return lambda context: answer
 
 

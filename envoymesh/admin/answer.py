@@ -57,15 +57,15 @@ class AnswerWriter(WatermarkListener):
         self._go_on()
 
     def stop(self) -> None:
-        """The stream is gone."""
+        """The stream is gone: take no more steps."""
         self._steps = iter(())
 
     def on_above_write_buffer_high_watermark(self) -> None:
-        """The client reads more slowly than the answer is made."""
+        """The client reads more slowly than the answer is made: take no steps."""
         self._full += 1
 
     def on_below_write_buffer_low_watermark(self) -> None:
-        """It has caught up."""
+        """The client has caught up: take steps again."""
         self._full -= 1
         self._go_on()
 

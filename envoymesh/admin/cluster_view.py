@@ -54,7 +54,7 @@ def cluster_status(cluster: ClusterFacts) -> ClusterStatus:
         observability_name=settings.stat_name or cluster.name,
         default=_thresholds(cluster.resource_manager("DEFAULT")),
         high=_thresholds(cluster.resource_manager("HIGH")),
-        # As in Envoy: of hosts without any metadata only those that DNS found have empty ones.
+        # As in Envoy, where a host without metadata shows empty ones if DNS found it, and none else.
         hosts=_Hosts(tuple(cluster.hosts), settings.discovery_type in ("STRICT_DNS", "LOGICAL_DNS")),
         overprovisioning_factor=settings.overprovisioning_factor,
         locality_weights={
@@ -66,7 +66,7 @@ def cluster_status(cluster: ClusterFacts) -> ClusterStatus:
 
 
 class _Hosts(Collection[HostStatus]):
-    """A cluster's hosts, those that there are when it is made; each as it is when it is come to."""
+    """The hosts that a cluster has when this is made; each is looked at only when iteration reaches it."""
 
     def __init__(self, hosts: Sequence[Host], have_metadata: bool) -> None:
         self._hosts = hosts

@@ -38,7 +38,7 @@ class ServerLifecycle(Protocol):
         """Drain and stop listeners: all of them or the inbound ones, at once or after the drain period."""
 
     def shutdown(self) -> None:
-        """Leave, after the answer that is being written has gone out."""
+        """End the process, after the answer that is being written has gone out."""
 
     def reopen_logs(self) -> None:
         """Open access logs and the process log anew."""
@@ -75,15 +75,18 @@ class CpuProfiler(Protocol):
     """The CPU profiler."""
 
     def start(self) -> bool:
-        """Begin; harmless when begun. False when the profile cannot be written."""
+        """Begin to sample; does nothing where that has begun. False when the profile's file cannot be written."""
 
     def stop(self) -> None:
-        """End, and write the profile; harmless when not begun."""
+        """End, and write the profile; does nothing where it has not begun."""
 
 
 @dataclass(frozen=True)
 class AdminParts:
-    """Everything that handlers use. What may be long is made step by step as it is asked for, from lists that stay.
+    """Everything that handlers use.
+
+    What may be long is an iterator: its items are made one by one as they are asked for, over a list that does not
+    change meanwhile.
 
     Attributes:
         version: Envoy's five-part text: revision/version/status/build/TLS library.

@@ -33,7 +33,7 @@ def _nothing_to_gather(then: Callable[[], None]) -> None:
 
 
 class AdminFilter(StreamFilter):
-    """Answers one admin request when it is whole and, where it shows counts, when these are gathered."""
+    """Answers one admin request when all of it has come and, where the answer shows counts, when these are gathered."""
 
     __slots__ = ("_admin", "_body", "_destroyed", "_gather", "_headers", "_slices", "_writer")
 
@@ -80,14 +80,15 @@ class AdminFilter(StreamFilter):
         elif self._admin.shows_counts(request):
             self._gather(lambda: self._write(request, None))
         elif self._admin.changes(request):
-            # Who has answered a question that came after an order has carried it out: OK means that it is done.
+            # A worker does what it is told in order: when it has answered the question that `gather` asks, it has
+            # carried out the change. So OK is sent only when every worker has.
             response = self._admin.handle(request)
             self._gather(lambda: self._write(request, response))
         else:
             self._write(request, None)
 
     def on_destroy(self) -> None:
-        """The stream is gone; what is still being gathered or made is not answered."""
+        """The stream is gone: an answer that is still being gathered or made is dropped."""
         self._destroyed = True
         if self._writer is not None:
             self._writer.stop()

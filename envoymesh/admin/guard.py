@@ -2,7 +2,8 @@
 
 Two ways are closed. A page of another site sends a form or a fetch: then the browser says so, and nothing is changed.
 Or the page's name is made to resolve to the loopback (DNS rebinding): the browser takes the admin for the page's own
-site; then Host has the page's name, and nothing is answered. What is no browser says none of this and notices nothing.
+site; then Host has the page's name, and nothing is answered. Clients that are no browsers send no such
+headers, and are not affected.
 
 It must not know an endpoint, nor believe a header that a page may set (X-Forwarded-Host).
 """
@@ -82,7 +83,7 @@ def _is_known(authority: str) -> bool:
 
 
 def _plain(host: str) -> str:
-    """A host as it is compared: a final dot and upper case mean nothing."""
+    """A host in the form in which hosts are compared: in lower case, without a final dot."""
     return host.lower().removesuffix(".")
 
 

@@ -19,7 +19,7 @@ _STYLE = """
 .error-status-line { font: medium sans-serif; color: #c00; }
 """
 
-# Three dots and two lines, so that a browser need not ask for /favicon.ico.
+# Written into the page (three dots and two lines), so that a browser does not ask for /favicon.ico.
 _ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' stroke='%23069' stroke-width='2'"
     "%3E%3Cpath d='M5 12L19 5M5 12l14 7'/%3E%3Cg fill='%23069'%3E%3Ccircle cx='5' cy='12' r='3'/%3E%3Ccircle cx='19' "

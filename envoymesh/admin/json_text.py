@@ -1,4 +1,5 @@
-"""JSON as the admin prints it: one space an indent, a final end of line, `<` and `>` spelt so that no browser minds.
+"""JSON as the admin prints it: indented by one space, ending in a line feed, with `<` and `>` written as escapes, so
+that no browser takes them for HTML.
 
 What may be long is printed in pieces, from values that are made on the way. It must not know messages (proto/ does).
 """
@@ -31,13 +32,13 @@ def pretty(value: object) -> str:
 
 
 def pretty_pieces(value: object) -> Iterator[str]:
-    """The text of `pretty`; LazyObject and LazyList may stand in each other, and in place of the value."""
+    """The text of `pretty`, in pieces; the value, and anything in a lazy one, may be a LazyObject or a LazyList."""
     yield from _pieces(value, "\n")
     yield "\n"
 
 
 def _spelt(value: object, newline: str = "\n") -> str:
-    # json.dumps with an indent leaves functions behind that refer to each other, for the collector to find.
+    # Not json.dumps with an indent: each call of it leaves a reference cycle for the garbage collector.
     inner = f"{newline} "
     if isinstance(value, dict) and value:
         members = [f"{_scalar(name)}: {_spelt(member, inner)}" for name, member in value.items()]

@@ -68,8 +68,8 @@ class HealthFlags:
 class HostStatus:
     """A host of a cluster.
 
-    Counters and gauges are by their short names (`cx_total`); success rates are percents, -1 is unknown.
-    `has_metadata`: it has metadata, if empty; `metadata` are by their name spaces.
+    Counters and gauges are listed by their short names (`cx_total`); success rates are percents, -1 is unknown.
+    `has_metadata`: it has metadata, which may be empty; `metadata`: values by namespace.
     """
 
     address: SocketAddress
@@ -102,7 +102,7 @@ class OutlierThresholds:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """A cluster with its limits and hosts; these may be views that are made as they are walked over.
+    """A cluster with its limits and hosts; `hosts` may be a view whose items are made when iteration reaches them.
 
     Weights of localities are by priority, region, zone and sub-zone.
     """

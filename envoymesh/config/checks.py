@@ -138,7 +138,7 @@ class _Walker:
         self.found.warnings.append(str(ConfigError(text, path, file, line)))
 
     def _duration(self, message: Any, path: str) -> None:
-        """Refuse what no timer of Envoy takes: it checks every duration of a configuration so."""
+        """Refuse what no timer of Envoy takes. Envoy checks every duration of a configuration, whatever it is for."""
         seconds, nanos = message.seconds, message.nanos
         if seconds < 0 or nanos < 0:
             self._fail(path, f"expected a duration that isn't negative (value: {seconds + nanos / 1e9:g}s)")

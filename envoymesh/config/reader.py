@@ -303,7 +303,7 @@ class Reader:
         return ConfigError(message, path, file, line)
 
     def note(self, error: ConfigError) -> None:
-        """Take a problem after which reading can go on.
+        """Note a problem after which reading can go on.
 
         Raises:
             ConfigError: the problem, where problems are not gathered.
@@ -323,18 +323,19 @@ class Reader:
             self.note(self.error(field, f"field {why}"))
 
     def gather(self) -> None:
-        """From now on note what `attempt` meets, here and in every reader of the same source; `finish` tells it all."""
+        """From now on `attempt` notes problems, in every reader of the same source; `finish` raises them all."""
         self.source.refused = []
 
     @property
     def has_refused(self) -> bool:
-        """Whether problems were noted: what is missing then may have been left out on their account."""
+        """Whether problems were noted: what seems to be missing may then have been left out because of them."""
         return bool(self.source.refused)
 
     def attempt(self, read: Callable[[Reader], T]) -> T | None:
         """Give what `read` makes of this message, or None where that is refused, and noted by a source that gathers.
 
-        A problem that is met after one of this message's parts was refused is not noted: it may come of that.
+        A problem that is met after one of this message's parts was refused is not noted, since the refused part may be
+        its cause.
 
         Raises:
             ConfigError: from `read`, where problems are not gathered.
@@ -348,7 +349,7 @@ class Reader:
         except ConfigError as error:
             if len(refused) == known:
                 refused.append(error)
-            self._read_all = True  # what was not come to need not be unsupported
+            self._read_all = True  # reading stopped here: fields that were not reached may well be supported
             return None
 
     def unread(self) -> list[ConfigError]:

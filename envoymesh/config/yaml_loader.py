@@ -59,7 +59,7 @@ def load_yaml(text: str, file: str = "") -> Document:
     try:
         loader = _PARSER(text.removeprefix("\ufeff"))
     except UnicodeEncodeError:
-        # Of a command line that isn't UTF-8.
+        # A command line that isn't UTF-8 has surrogates in its text, which cannot be encoded.
         raise ConfigError("not YAML: not valid Unicode", "", file) from None
     try:
         return _Composer(loader, file).document()
@@ -134,7 +134,7 @@ class _Composer:
         return self._found
 
     def _refuse_more(self) -> None:
-        """Refuse what follows the document, but for a separator at the end, which tools like to write."""
+        """Refuse what follows the document, except a separator at the end, which some tools write."""
         while isinstance(start := self._next(), yaml.DocumentStartEvent):
             event = self._next()
             if not isinstance(event, yaml.ScalarEvent) or event.value or event.style:

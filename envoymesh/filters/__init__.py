@@ -1,1 +1,1 @@
-"""HTTP filters: one file or folder each, and `registry.py`, which lists them all."""
+"""Filters of HTTP requests (`http/`) and of connections (`network/`), one folder each."""

@@ -35,7 +35,7 @@ _FINDS: Mapping[str, _Find] = {
     "DOWNSTREAM_REMOTE": lambda context: context.info.trusted_remote,
     "DOWNSTREAM_DIRECT_REMOTE": lambda context: context.info.downstream.remote_address,
     "DOWNSTREAM_LOCAL": lambda context: context.info.downstream.local_address,
-    # No listener filter here restores another local address, so both are the same.
+    # Envoy's differ where a listener filter restores the original destination; there is no such filter here.
     "DOWNSTREAM_DIRECT_LOCAL": lambda context: context.info.downstream.local_address,
 }
 
@@ -59,8 +59,8 @@ def _port(find: _Find) -> Operator:
 
 
 def _tried(show: Callable[[Address], str]) -> Operator:
-    """The host of a request's last try, if it got a stream: all that Envoy's ``..._ATTEMPTED`` show, each try anew.
-    Of a connection all that were tried."""
+    """``..._ATTEMPTED``: for a connection every host that was tried; for a request only the host of its last try, if it
+    got a stream, since each try begins Envoy's list anew."""
 
     def tried(context: FormatterContext) -> Value:
         info = context.info

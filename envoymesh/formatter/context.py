@@ -47,13 +47,13 @@ class JsonText(str):
     """What is neither text nor a number, as JSON: in a JSON format it is written as it is, without quotes.
 
     Attributes:
-        whole: all of it, where it was cut: as in Envoy a JSON format does not cut it.
+        whole: the whole text where `self` was cut: as in Envoy a JSON format prints it uncut.
     """
 
     whole: str
 
     def __new__(cls, text: str, whole: str | None = None) -> Self:
-        """`whole` where `text` is part of it."""
+        """`whole` is given where `text` was cut from it."""
         made = super().__new__(cls, text)
         made.whole = text if whole is None else whole
         return made

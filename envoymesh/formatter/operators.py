@@ -29,14 +29,14 @@ WITH_ARGUMENT: Mapping[str, tuple[Syntax, Maker]] = {
 """Commands that take an argument or a length."""
 
 UNSUPPORTED = frozenset({
-    # Times that nobody takes down: it would cost every request or connection a look at the clock, or a system call.
+    # Times that are not measured: it would cost every request or connection a look at the clock, or a system call.
     "DOWNSTREAM_HANDSHAKE_DURATION", "UPSTREAM_CONNECTION_POOL_READY_DURATION", "DOWNSTREAM_CX_RTT",
     # Python's TLS does not tell: groups, session ids, the peer's chain, the ClientHello's fingerprints.
     "DOWNSTREAM_TLS_GROUP", "UPSTREAM_TLS_GROUP", "DOWNSTREAM_TLS_SESSION_ID", "UPSTREAM_TLS_SESSION_ID",
     "UPSTREAM_SERVER_NAME", "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256", "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1",
     "DOWNSTREAM_PEER_CHAIN_SERIALS", "DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256", "DOWNSTREAM_PEER_ISSUER_SERIAL",
     "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT",
-    # Names of a form that is the application's to read.
+    # otherName SANs have a form that only their application knows.
     "DOWNSTREAM_PEER_OTHERNAME_SAN", "DOWNSTREAM_LOCAL_OTHERNAME_SAN",
     # Languages of their own.
     "CEL", "COALESCE",

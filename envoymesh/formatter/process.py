@@ -15,7 +15,7 @@ from envoymesh.formatter.parse import Syntax
 
 
 def _environment(name: str) -> Operator:
-    # Envoy's own "-", which omit_empty_values leaves standing.
+    # As in Envoy an unset variable is the text "-", which counts as a value: omit_empty_values keeps it.
     value = as_latin1(os.environ.get(name, "-"))
     return lambda context: value
 

@@ -184,7 +184,7 @@ STREAM: Mapping[str, Operator] = {
     "ACCESS_LOG_TYPE": lambda context: context.log_type,
     "LOCAL_REPLY_BODY": lambda context: context.local_reply_body.decode("latin-1"),
     "CUSTOM_FLAGS": lambda context: "",
-    # Of Envoy's internal addresses alone.
+    # Only Envoy's internal addresses have an endpoint id.
     "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID": lambda context: "",
     "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID": lambda context: "",
     "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID": _if_tried(lambda context: ""),

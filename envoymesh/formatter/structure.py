@@ -72,7 +72,7 @@ def _sequence(values: Sequence[Any], options: _Options) -> _Node:
 
     def write(context: FormatterContext) -> str:
         written = [text for node in nodes if (text := node(context)) is not None]
-        # A list stays where all of it is left out, other than an object (as in Envoy).
+        # As in Envoy a list of which everything is left out stays, as an empty one; an object would be left out, too.
         return "[" + ",".join(written) + "]"
 
     return write

@@ -50,7 +50,7 @@ def _common_duration(argument: str) -> Operator:
     for name in names[:2]:
         if name in _UNKNOWN_MOMENTS:
             raise ValueError(f"COMMON_DURATION: {name} is not supported by envoymesh")
-    # A name that Envoy does not know stands for a moment that a filter would note: here it never comes.
+    # As in Envoy any other name is a moment that a filter may note; no filter here does.
     start, end = (_MOMENTS.get(name, lambda context: 0.0) for name in names[:2])
     return _between(start, end, _PRECISIONS[precision])
 

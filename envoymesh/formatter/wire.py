@@ -38,7 +38,7 @@ _COUNTS: Mapping[str, _Count] = {
 WIRE: Mapping[str, Operator] = {
     **{f"DOWNSTREAM_{name}": _downstream(count) for name, count in _COUNTS.items()},
     **{f"UPSTREAM_{name}": _upstream(count) for name, count in _COUNTS.items()},
-    # Of QUIC alone.
+    # Only QUIC knows how much it has sent again.
     "BYTES_RETRANSMITTED": lambda context: 0,
     "PACKETS_RETRANSMITTED": lambda context: 0,
     "ROUNDTRIP_DURATION": lambda context: None,

@@ -1,4 +1,5 @@
-"""HTTP: header maps, codecs, streams, the filter chain, the connection manager, access logs.
+"""HTTP, the protocol: header maps, codecs, a request's facts, the contract of filters and the manager that calls them.
 
-The codecs (`http1/`, `http2/`) know nothing above `codec.py`; the connection manager knows nothing of clusters.
+The codecs (`http1/`, `http2/`) know nothing above `codec.py`. This room must not know connection managers, routes or
+clusters.
 """

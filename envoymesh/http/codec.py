@@ -78,11 +78,11 @@ class StreamCallbacks:
 
     @abstractmethod
     def on_above_write_buffer_high_watermark(self) -> None:
-        """What was encoded is piling up: stop producing. Counted: may come more than once."""
+        """What was encoded is not sent fast enough and waits: stop producing. Counted: may come more than once."""
 
     @abstractmethod
     def on_below_write_buffer_low_watermark(self) -> None:
-        """The pile is gone: one for each call of the above."""
+        """Little waits any more: called once for each call of the method above."""
 
     @abstractmethod
     def on_response_held(self) -> None:
@@ -144,7 +144,9 @@ class ResponseDecoder(StreamDecoder):
 
 @trait
 class BytesMeter:
-    """What a stream took on the wire, both ways (Envoy's `StreamInfo::BytesMeter`). Asked seldom: it may compute.
+    """How many bytes a stream took on the wire, both ways (Envoy's `StreamInfo::BytesMeter`).
+
+    Only logs that show them ask, so the answers may be worked out when they do.
 
     Header bytes are counted as the real Envoy counts them: HTTP/1 fields without the start line (each with four bytes
     more where they are sent, three where received), whole frames of HTTP/2; decompressed ones are names and values.
@@ -165,22 +167,22 @@ class BytesMeter:
     @property
     @abstractmethod
     def header_bytes_received(self) -> int:
-        """Those of headers and trailers that came."""
+        """Bytes of the headers and trailers that came."""
 
     @property
     @abstractmethod
     def header_bytes_sent(self) -> int:
-        """Those of headers and trailers that were written."""
+        """Bytes of the headers and trailers that were written."""
 
     @property
     @abstractmethod
     def decompressed_header_bytes_received(self) -> int:
-        """Headers that came, as they are without compression."""
+        """Bytes that the headers and trailers that came have without compression."""
 
     @property
     @abstractmethod
     def decompressed_header_bytes_sent(self) -> int:
-        """Headers that were written, as they are without compression."""
+        """Bytes that the headers and trailers that were written have without compression."""
 
 
 @trait
@@ -200,16 +202,16 @@ class StreamEncoder(BytesMeter):
     @abstractmethod
     def reset_stream(self, reason: StreamResetReason) -> None:
         """End the stream both ways now. HTTP/2 sends RST_STREAM; HTTP/1 asks for the connection's close.
-        `StreamCallbacks.on_reset_stream` is called from within."""
+        `StreamCallbacks.on_reset_stream` is called before this returns."""
 
     @abstractmethod
     def read_disable(self, disable: bool) -> None:
-        """Counted: True asks the peer to stop sending on this stream, as many False let it go on."""
+        """Counted: True asks the peer to stop sending on this stream; after as many calls with False it goes on."""
 
     @abstractmethod
     def set_callbacks(self, callbacks: StreamCallbacks | None) -> None:
-        """Who hears of resets and watermarks; None forgets them (the stream's owner is gone). When the write buffer
-        is above its high watermark already, an HTTP/1 stream says so from within."""
+        """Say who is told of resets and watermarks; None: nobody any more, the stream's owner is gone. When the write
+        buffer is above its high watermark already, the callbacks are told before this returns."""
 
 
 @trait
@@ -376,7 +378,7 @@ class ClientCodec(Codec):
     @property
     @abstractmethod
     def is_amid_message(self) -> bool:
-        """Whether some of a response has come that does not end with the connection, and not all (HTTP/1)."""
+        """Whether a response is incomplete that the connection's end would cut short (HTTP/1; never for HTTP/2)."""
 
     @abstractmethod
     def new_stream(self, decoder: ResponseDecoder) -> RequestEncoder:

@@ -21,7 +21,7 @@ def read_http1_options(
         return Http1Settings(
             max_request_headers_kb=max_headers_kb, max_headers_count=count, headers_with_underscores_action=action
         )
-    # Which of Envoy's two parsers reads: here is one.
+    # It chooses among Envoy's two parsers; here there is only one.
     options.accept("use_balsa_parser")
     return Http1Settings(
         max_request_headers_kb=max_headers_kb,
@@ -64,7 +64,7 @@ def read_http2_options(options: Reader | None, *, max_headers_kb: int, max_heade
     settings = Http2Settings(max_request_headers_kb=max_headers_kb, max_headers_count=max_headers_count)
     if options is None:
         return settings
-    # Which of Envoy's two codecs frames: here is one.
+    # It chooses among Envoy's two codecs; here there is only one.
     options.accept("use_oghttp2_codec")
     integers: dict[str, Any] = {field: options.integer(field) for field in HTTP2_INTEGERS if options.has(field)}
     override = options.boolean("override_stream_error_on_invalid_http_message")

@@ -6,9 +6,9 @@ A filter derives from `StreamFilter` and overrides the steps it needs; others co
 A filter that stops must later call `continue_decoding` / `continue_encoding`, or answer with
 `send_local_reply`, or hold the stream until it is destroyed.
 
-This module holds the vocabulary only; `filter_walk.py` does the walking. A filter need not be compiled to stand in a
-compiled chain: the class it derives from allows for that. Steps are methods of the class: which of them a class has is
-looked up once, so that a function stored in an object under a step's name is never called.
+This module defines the interface only; `filter_manager/filter_walk.py` calls the filters. A filter need not be compiled
+to take part in a compiled chain: `StreamFilter` allows for that. Steps are methods of the class: which of them a class
+has is looked up once, so that a function stored in an object under a step's name is never called.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Filter1xxHeadersStatus(enum.Enum):
 
 
 class LocalErrorStatus(enum.Enum):
-    """What a filter wants to become of a local reply that it has heard of."""
+    """What is to be done with a local reply that a filter was told of."""
 
     CONTINUE = "continue"
     CONTINUE_AND_RESET_STREAM = "continue_and_reset_stream"  # the stream is reset, and the reply not sent
@@ -88,7 +88,7 @@ class LocalReplyData:
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class WatermarkCallbacks:
-    """Hears of the downstream write buffer; the router passes it on as upstream read_disable."""
+    """Told when the downstream write buffer is full; the router then stops reading the upstream."""
 
     __slots__ = ()
 
@@ -103,7 +103,7 @@ class WatermarkCallbacks:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class WatermarkListener(WatermarkCallbacks):
-    """WatermarkCallbacks as a base for who is not compiled, and so cannot implement a compiled trait."""
+    """WatermarkCallbacks as a base class for code that is not compiled, which cannot derive from a compiled trait."""
 
     __slots__ = ()
 
@@ -209,9 +209,10 @@ class StreamDecoderFilterCallbacks(StreamFilterCallbacks):
 
     @abstractmethod
     def add_decoded_data(self, data: bytes) -> None:
-        """Keep data of one's own behind what is kept: it goes on before what comes next, or at `continue_decoding`.
+        """Add data of the filter's own behind what is kept; it goes on before what comes next, or at
+        `continue_decoding`.
 
-        Headers that ended the request do so no more, for the filters behind this one.
+        Where the headers ended the request, the filters behind this one see that the data ends it.
         """
 
     @abstractmethod
@@ -221,8 +222,10 @@ class StreamDecoderFilterCallbacks(StreamFilterCallbacks):
 
     @abstractmethod
     def add_decoded_trailers(self) -> HeaderMap:
-        """Empty trailers, to be filled, behind the last piece of data. Only in a step that was told `end_stream`, else
-        ValueError."""
+        """Add trailers behind the last piece of data; gives them empty, for the filter to fill in.
+
+        Errors: ValueError outside of a step that was told `end_stream`.
+        """
 
     @abstractmethod
     def encode_1xx_headers(self, headers: ResponseHeaders) -> None:
@@ -246,7 +249,7 @@ class StreamDecoderFilterCallbacks(StreamFilterCallbacks):
 
     @abstractmethod
     def on_decoder_filter_below_write_buffer_low_watermark(self) -> None:
-        """One for each call of the above."""
+        """There is room again: one call for each call of the method above."""
 
     @abstractmethod
     def set_idle_timeout(self, seconds: float) -> None:
@@ -273,11 +276,11 @@ class StreamDecoderFilterCallbacks(StreamFilterCallbacks):
 
     @abstractmethod
     def add_downstream_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
-        """Hear of the downstream write buffer."""
+        """From now on tell `callbacks` of the downstream write buffer's watermarks."""
 
     @abstractmethod
     def remove_downstream_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
-        """Hear no more of it."""
+        """Tell `callbacks` no more."""
 
     @property
     @abstractmethod
@@ -311,9 +314,10 @@ class StreamEncoderFilterCallbacks(StreamFilterCallbacks):
 
     @abstractmethod
     def add_encoded_data(self, data: bytes) -> None:
-        """Keep data of one's own behind what is kept: it goes on before what comes next, or at `continue_encoding`.
+        """Add data of the filter's own behind what is kept; it goes on before what comes next, or at
+        `continue_encoding`.
 
-        Headers that ended the response do so no more, for the filters behind this one.
+        Where the headers ended the response, the filters behind this one see that the data ends it.
         """
 
     @abstractmethod
@@ -323,8 +327,10 @@ class StreamEncoderFilterCallbacks(StreamFilterCallbacks):
 
     @abstractmethod
     def add_encoded_trailers(self) -> HeaderMap:
-        """Empty trailers, to be filled, behind the last piece of data. Only in a step that was told `end_stream`, else
-        ValueError."""
+        """Add trailers behind the last piece of data; gives them empty, for the filter to fill in.
+
+        Errors: ValueError outside of a step that was told `end_stream`.
+        """
 
     @abstractmethod
     def on_encoder_filter_above_write_buffer_high_watermark(self) -> None:
@@ -332,7 +338,7 @@ class StreamEncoderFilterCallbacks(StreamFilterCallbacks):
 
     @abstractmethod
     def on_encoder_filter_below_write_buffer_low_watermark(self) -> None:
-        """One for each call of the above."""
+        """There is room again: one call for each call of the method above."""
 
     @property
     @abstractmethod
@@ -395,7 +401,8 @@ class StreamFilter:
         return FilterTrailersStatus.CONTINUE
 
     def on_local_reply(self, data: LocalReplyData) -> LocalErrorStatus:
-        """A filter, or the connection manager, is about to answer in the upstream's place, or would reset for it."""
+        """A filter or the connection manager is about to answer in the upstream's place, or to reset the stream where
+        an answer has begun already."""
         return LocalErrorStatus.CONTINUE
 
     def on_stream_complete(self) -> None:

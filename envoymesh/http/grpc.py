@@ -60,7 +60,7 @@ def percent_encode(message: bytes) -> bytes:
 
 
 def percent_decode(message: bytes) -> str:
-    """Decode a grpc-message; what is no percent-encoding or no UTF-8 stays readable."""
+    """Decode a grpc-message; bytes that are no valid percent-encoding or UTF-8 are kept in a readable form."""
     return unquote_to_bytes(message).decode("utf-8", "replace")
 
 

@@ -85,7 +85,7 @@ class HeaderMap:
             fields[place + 1 :] = [field for field in fields[place + 1 :] if field[0] != name]
 
     def join(self, name: bytes) -> bytes:
-        """Make one field of all of a name, as Envoy does with those it has a place for, and give its value."""
+        """Join all fields of a name into one, as Envoy does with its inline headers, and give the value."""
         values = self.get_all(name)
         if len(values) < 2:
             return values[0] if values else b""
@@ -169,7 +169,7 @@ class RequestHeaders(HeaderMap):
 
 
 class Http2RequestHeaders(RequestHeaders):
-    """The headers of a request that came by HTTP/2: only the order of its pseudo-headers upstream is another."""
+    """The headers of a request that came by HTTP/2. They differ only in the order of their pseudo-headers upstream."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""The codec of a connection that has none yet or no more: it says nothing, and nothing is asked of it."""
+"""The codec of a connection that has none yet or none any more: it does nothing."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ from envoymesh.stats import ConstantStats, Counter, Gauge, Histogram, StatsStruc
 
 @stats_struct
 class UnusedHttp1CodecStats(ConstantStats):
-    """``http1.``: METADATA, which HTTP/1 has not, and a queue of responses: here a request waits for the one before."""
+    """``http1.``: METADATA, which HTTP/1 does not have, and a queue of responses: here a request waits until the one
+    before it is answered."""
 
     metadata_not_supported_error: Counter
     response_flood: Counter

@@ -69,7 +69,7 @@ FLAG_NAMES: Final = (
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class FilterState:
-    """Something that a filter leaves for others (Envoy's `FilterState::Object`); forms it does not have are None."""
+    """Something that a filter leaves for others (Envoy's `FilterState::Object`); a form that it lacks is None."""
 
     __slots__ = ()
 
@@ -165,7 +165,7 @@ class StreamInfo(UpstreamInfo):
         filter_state: None until somebody writes.
         connections_tried: each host that a connection was to go to, and the connection's id (0 where there came none);
             None of a request, which shows its last try.
-        local_close_reason: why a connection was closed from here, where it is for the log.
+        local_close_reason: why the proxy closed a connection, for the log; empty for reasons that it does not show.
         upstream_override_host: what a filter has set before the router filter.
     """
 
@@ -249,7 +249,7 @@ class StreamInfo(UpstreamInfo):
         _merge(self.dynamic_metadata.setdefault(namespace, {}), values)
 
     def set_filter_state(self, key: str, value: FilterState) -> None:
-        """Leave something for others. Errors: ValueError where the key is taken; values may change inside."""
+        """Leave an object for others; it may change later. Errors: ValueError where the key is taken."""
         if self.filter_state is None:
             self.filter_state = {}
         if key in self.filter_state:
@@ -272,7 +272,7 @@ class StreamInfo(UpstreamInfo):
 
     @property
     def logged_code(self) -> int:
-        """The response's status, before there is one that of an interim response, 0 before that."""
+        """The response's status; before there is one, the interim response's, or 0."""
         return self.response_code or self.interim_code
 
     def flag_names(self) -> str:
@@ -283,7 +283,7 @@ class StreamInfo(UpstreamInfo):
 
 
 def connection_info(connection: Connection, wall_time: float, now: float, started: float = 0.0) -> StreamInfo:
-    """A connection's own facts, made for the first who asks: its filters and all of its logs share them.
+    """A connection's own facts, made when first asked for: its filters and all of its logs share them.
 
     Args:
         wall_time, now: of the dispatcher.

@@ -50,7 +50,7 @@ def check(path: str, refusals: Callable[[str], Sequence[ConfigError]]) -> list[F
     try:
         loaded = load_bootstrap(path, allow_unknown_static_fields=True)
     except ConfigError:
-        return without_silenced(found)  # it is no bootstrap at all, which the proxy has said
+        return without_silenced(found)  # no bootstrap at all: `refusals` says so already
     for rule in RULES.values():
         found.extend(rule(loaded.reader()))
     return without_silenced(found)

@@ -63,7 +63,7 @@ def _lines(file: str) -> list[str]:
     try:
         return read_file(file).decode(errors="replace").splitlines() if file else []
     except FileError:
-        return []  # such as --config-yaml, which is no file
+        return []  # the text came from --config-yaml, not from a file
 
 
 Rule = Callable[[Reader], Iterable[Finding]]

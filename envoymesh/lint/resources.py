@@ -58,7 +58,7 @@ def _names(root: Reader) -> Iterator[str]:
 
 
 def names_that_are_addresses(root: Reader) -> Iterator[Finding]:
-    """`dns-on-address`: a cluster that asks DNS for what is an address already."""
+    """`dns-on-address`: a cluster that resolves a host which is an address already."""
     for cluster in clusters(root):
         kind = cluster.enum("type") if cluster.has("type") else "STATIC"
         if kind not in ("STRICT_DNS", "LOGICAL_DNS"):

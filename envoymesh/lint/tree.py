@@ -34,7 +34,7 @@ def _children(reader: Reader, descriptor: Any, value: Any) -> Iterator[Reader]:
         try:
             found = reader.repeated_any(descriptor.name) if descriptor.is_repeated else [reader.any_(descriptor.name)]
         except ConfigError:
-            return  # of a type that is not known, which the proxy itself says
+            return  # a type that is not known: the proxy itself reports it
         yield from (each for each in found if each is not None)
     elif descriptor.is_repeated:
         yield from reader.repeated(descriptor.name)

@@ -49,7 +49,7 @@ class HeaderMatcher:
             values = [b""]
         if self.value is None:
             return (bool(values) == self.present) != self.invert
-        # Values are looked at one by one; an absent header fits no value, inverted or not (HeaderUtility).
+        # As in Envoy (HeaderUtility) each value is compared by itself; an absent header never fits, inverted or not.
         return bool(values) and any(map(self.value.matches, values)) != self.invert
 
 

@@ -71,8 +71,8 @@ def _regex_options(patterns: int) -> re2.Options:
 class RegexSet:
     """Several RE2 regexes as one automaton: one pass over a value tells which of them match the whole of it.
 
-    The automaton gives up where it would need too much memory, and then says nothing instead of something wrong: that
-    is known by a last pattern which matches everything.
+    Where the automaton would need too much memory it gives up and reports no match. That is noticed, since the last
+    pattern matches everything and must be among the matches.
 
     Args:
         patterns: valid ones.
@@ -119,7 +119,7 @@ class RegexMatcher(BytesMatcher):
         except re2.error as error:
             reason = error.args[0]
             raise ValueError(reason.decode() if isinstance(reason, bytes) else str(reason)) from None
-        # A set of one answers in half the time: it looks for no groups and makes no match object.
+        # A set of one pattern takes half the time of a search: it finds no groups and makes no match object.
         self._set = RegexSet([pattern])
 
     def matches(self, value: bytes) -> bool:
@@ -141,7 +141,7 @@ class RangeMatcher(BytesMatcher):
     def matches(self, value: bytes) -> bool:
         """Whether the value is a number in the range."""
         digits = value[1:] if value[:1] in (b"-", b"+") else value
-        # Python does not turn any number of digits into a number.
+        # Python refuses to convert very many digits.
         if not digits.isdigit() or len(digits) > _MOST_DIGITS:
             return False
         return self.start <= int(value) < self.end

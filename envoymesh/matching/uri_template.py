@@ -17,7 +17,7 @@ _LITERAL_CHARACTERS: Final = r"a-zA-Z0-9\-._~%!$&'()*+,;:=@"
 _LITERAL: Final = re.compile(f"[{_LITERAL_CHARACTERS}]+")
 _PRINTABLE: Final = re.compile(r"/[\x21-\x7e]*")
 _NAME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
-# As in Envoy a star within a literal is not among them: it repeats what is before it.
+# As in Envoy a star within a literal is not escaped: in the regex it repeats the character before it.
 _SPECIAL: Final = re.compile(r"([$()+.])")
 SEGMENT: Final = f"[{_LITERAL_CHARACTERS}]+"
 """The regex of ``*``."""

@@ -84,7 +84,7 @@ class BooleanMatcher(ValueMatcher):
 
 @dataclass(frozen=True, slots=True)
 class PresenceMatcher(ValueMatcher):
-    """`present_match`; as in Envoy nothing fits where it is false."""
+    """`present_match`; as in Envoy a matcher that is set to false matches nothing."""
 
     expected: bool
 

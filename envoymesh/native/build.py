@@ -27,7 +27,8 @@ from envoymesh.native.modules import (
     source_of,
 )
 
-# Its own process: mypyc must be imported after setuptools, works in the current folder, and ends with sys.exit.
+# It runs in a process of its own: mypyc must be imported after setuptools, works in the current folder, and ends with
+# sys.exit.
 _SCRIPT = """
 import os, sys, setuptools
 from concurrent.futures import ThreadPoolExecutor
@@ -89,7 +90,7 @@ def compile_package() -> int:
 
 
 def _missing() -> str:
-    """What is not here that compiling needs; nothing when all is."""
+    """What is missing that compiling needs, in words; empty when all is there."""
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
     if shutil.which(compiler) is None:
         return f"there is no C compiler ('{compiler}'; on Debian or Ubuntu: apt-get install gcc libc6-dev)"

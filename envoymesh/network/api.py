@@ -21,7 +21,7 @@ from envoymesh.stats.primitives import Counter
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An IP address and a port; `str()` is Envoy's form, ``127.0.0.1:80`` or ``[::1]:80``."""
+    """An IP address and a port; `str()` gives Envoy's form, ``127.0.0.1:80`` or ``[::1]:80``."""
 
     host: str
     port: int
@@ -33,7 +33,7 @@ class Address:
 
     @property
     def ip(self) -> str:
-        """The IP address; empty for what has none."""
+        """The IP address; empty for an address of another kind."""
         return self.host
 
     def __str__(self) -> str:
@@ -42,7 +42,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class PipeAddress(Address):
-    """A Unix domain socket (envoy.config.core.v3.Pipe): `host` is its path, and the port says nothing.
+    """A Unix domain socket (envoy.config.core.v3.Pipe): `host` is its path, and the port is of no meaning.
 
     Args:
         host: a path, or a name of Linux's abstract namespace behind an ``@``.
@@ -59,7 +59,7 @@ class PipeAddress(Address):
 
     @property
     def ip(self) -> str:
-        """None."""
+        """Empty: it has none."""
         return ""
 
     @property
@@ -218,8 +218,8 @@ class Connection:
 
     @abstractmethod
     def enable_half_close(self) -> None:
-        """The handler goes on where the peer's side has ended: with TLS a FIN counts as that, also without close_notify
-        (which is a cut otherwise)."""
+        """The handler goes on after the peer has ended its side. With TLS a FIN without close_notify then counts as
+        that end, too; otherwise it counts as a cut and closes the connection."""
 
     @abstractmethod
     def write_end_stream(self) -> None:
@@ -243,13 +243,14 @@ class Connection:
 
     @abstractmethod
     def read_disable(self, disable: bool) -> None:
-        """Counted: True stops reading, as many False resume. A peer's FIN may go unseen while disabled.
+        """Counted: True stops reading; after as many calls with False it goes on. Meanwhile a peer's FIN may stay
+        unnoticed.
 
-        After the last False the handler gets data in a later turn of the loop, never from within."""
+        After the last False the handler gets data in a later turn of the loop, never before this call returns."""
 
     @abstractmethod
     def close(self, how: CloseType, details: str = "") -> None:
-        """Begin to close; `on_event` is called when it is done (for NO_FLUSH and ABORT_RESET: from within).
+        """Begin to close; `on_event` is called when it is done (for NO_FLUSH and ABORT_RESET: before this returns).
         `details` is for %CONNECTION_TERMINATION_DETAILS%."""
 
     @abstractmethod
@@ -273,13 +274,13 @@ class EndedConnection:
 
 @trait
 class ExceptionHandler:
-    """Who is to blame for an exception that nobody expected, and pays for it: one stream, not its connection."""
+    """What pays for an unexpected exception: one stream, say, instead of the whole connection it belongs to."""
 
     __slots__ = ()
 
     @abstractmethod
     def on_exception(self, where: str, error: Exception) -> None:
-        """Something done on its behalf raised; `where` says what, for the log."""
+        """Code that ran for this object raised; `where` says which, for the log."""
 
 
 @trait
@@ -303,12 +304,12 @@ class Timer:
 
 
 class NoTimer(Timer):
-    """Stands in for a timer that was never needed, or whose owner is gone: a timer and its owner know each other."""
+    """Takes the place of a timer that is not needed, or not any more: a timer and its owner refer to each other."""
 
     __slots__ = ()
 
     def enable(self, seconds: float) -> None:
-        """Nobody wants to know."""
+        """Nothing happens."""
 
     def disable(self) -> None:
         """It never fires."""
@@ -338,7 +339,7 @@ class Dispatcher:
 
     @abstractmethod
     def create_timer(self, callback: Callable[[], None], owner: ExceptionHandler | None = None) -> Timer:
-        """A disabled timer. `owner` hears of what the callback raises; without one that is only reported."""
+        """A disabled timer. `owner` is told of what the callback raises; without one it is only reported."""
 
     @abstractmethod
     def post(self, callback: Callable[[], None]) -> None:
@@ -346,7 +347,7 @@ class Dispatcher:
 
     @abstractmethod
     def report(self, what: str, error: BaseException | None) -> None:
-        """An exception that nobody expected: log it with its traceback, and count it."""
+        """Log an unexpected exception with its traceback, and count it; `what` says where it came up."""
 
 
 class ClientTls(Protocol):
@@ -377,7 +378,7 @@ class ConnectCounts:
 
     Args:
         more_attempts: attempts at a host's addresses, after the first one.
-        bind_errors: attempts whose own address was not to be had.
+        bind_errors: attempts that could not be bound to their own address.
     """
 
     __slots__ = ("bind_errors", "more_attempts")

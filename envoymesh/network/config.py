@@ -387,7 +387,7 @@ def _read_san(reader: Reader, san_type: SanType) -> SanMatcher:
         raise reader.error("match_pattern", "field is required")
     if kind == "safe_regex":
         regex = reader.required(kind)
-        # RE2 is what there is, and what Envoy has.
+        # RE2 is the only engine, here and in Envoy.
         regex.accept("google_re2")
         return SanMatcher(san_type, kind, regex.string("regex"))
     if kind == "custom":

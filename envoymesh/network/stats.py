@@ -151,7 +151,7 @@ class SslStats:
         self._signatures = ssl_scope.scope("sigalgs.")
 
     def loaded(self, side: str, own: Sequence[datetime], authorities: Sequence[datetime]) -> None:
-        """A context was made: show when the first certificate of each kind ends.
+        """A context was made: show when the first certificate of each kind expires.
 
         Args:
             side: ``server`` or ``client``.

@@ -80,7 +80,7 @@ def read_scoped_routes(reader: Reader, context: RouteFactoryContext) -> ScopedRo
     """
     if reader.which("config_specifier") != "scoped_route_configurations_list":
         raise reader.error("scoped_rds", "only inline scoped routes are supported by envoymesh")
-    reader.accept("rds_config_source")  # for scopes that name their table, which inline ones may not
+    reader.accept("rds_config_source")  # where to fetch tables that scopes name; inline scopes have theirs
     scopes = reader.required("scoped_route_configurations_list").repeated("scoped_route_configurations")
     builders = reader.required("scope_key_builder").repeated("fragments")
     found = [_read_scope(scope, f"{SCOPES}[{i}].route_configuration", context) for i, scope in enumerate(scopes)]
@@ -88,7 +88,7 @@ def read_scoped_routes(reader: Reader, context: RouteFactoryContext) -> ScopedRo
 
 
 def _read_scope(reader: Reader, place: str, context: RouteFactoryContext) -> tuple[str, ScopeKey, RouteTable]:
-    reader.accept("on_demand")  # of tables that would be fetched
+    reader.accept("on_demand")  # when to fetch a table that is named; inline scopes have theirs
     if reader.has("route_configuration_name"):
         text = "Fetching routes via RDS (route_configuration_name) is not supported with inline scoped routes."
         raise reader.error("route_configuration_name", text)

@@ -1,4 +1,4 @@
-"""Whose pages may read the answers of a route (CORS), as its settings say. The filter `filters/cors` acts on it."""
+"""Which sites' pages may read the answers of a route (CORS), by its settings; `filters/http/cors` applies them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class CorsPolicy:
 def effective_policy(levels: Sequence[CorsPolicy]) -> CorsPolicy | None:
     """What is in force where several levels have a policy, the most specific one last (CorsFilter's accessors).
 
-    Each value is the most specific level's that has it; but whether it is in force at all is the last one's to say.
+    Each value comes from the most specific level that has it; but only the last level says whether it is in force.
     """
     if len(levels) < 2:
         return levels[0] if levels else None

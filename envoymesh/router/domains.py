@@ -1,6 +1,7 @@
 """Which virtual host a name belongs to (Envoy's `RouteMatcher`): exact, longest suffix, longest prefix, then ``*``.
 
-Every look-up is one in a dictionary for each length that there is. This module must not know what a virtual host is.
+A look-up asks one dictionary for each length of suffix and prefix that there is. This module must not know what a
+virtual host is.
 """
 
 from __future__ import annotations

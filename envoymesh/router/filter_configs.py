@@ -1,7 +1,7 @@
 """Settings of HTTP filters in routes (`typed_per_filter_config`), resolved for each route when it is loaded.
 
-What the settings are is the filters' business; this module only knows their levels: route configuration, virtual host,
-route. Between the last two there is a place for a weighted cluster.
+This module does not know what the settings mean, only their levels: route configuration, virtual host, route, and for
+one of its variants a weighted cluster.
 """
 
 from __future__ import annotations

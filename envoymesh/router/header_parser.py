@@ -1,4 +1,4 @@
-"""Header mutations of a route configuration: what `request_headers_to_add` and its kin do (Envoy's `HeaderParser`).
+"""Header mutations of a route configuration: `request_headers_to_add` and the like (Envoy's `HeaderParser`).
 
 Values are formats of the formatter room, compiled once. It must not know which level of the configuration comes first:
 `RouteTable` puts the parsers of a route in their order.
@@ -54,7 +54,10 @@ class HeaderToAdd:
 
 @dataclass(frozen=True, slots=True)
 class HeaderParser:
-    """The mutations of one level: removals, then overwriting, then appending, all judged by the headers before."""
+    """The mutations of one level: removals, then overwriting, then appending.
+
+    Each looks at the headers as they were before all of them.
+    """
 
     to_add: Sequence[HeaderToAdd] = ()
     to_remove: Sequence[bytes] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def parse_number(text: bytes) -> int | None:
-    """A whole number below 2**64 in decimal, surrounding white space aside; None for anything else."""
+    """A whole number below 2**64 in decimal, perhaps with white space around it; None for anything else."""
     text = text.strip()
     if text.startswith(b"+"):
         text = text[1:]

@@ -1,9 +1,9 @@
 """Which routes of a virtual host fit a path, found without asking each of them.
 
-Routes are cut into runs, in their order: regexes of a run are one automaton, texts are dictionaries with a look-up for
-each length of prefix that there is. A run answers with its routes whose path fits, first one first, so that the order
-of the configuration stays what decides. Where the kinds alternate too often, all of a kind make one run, and the
-answers are merged. This module must not look at anything but the path.
+Routes are divided into runs of one kind, in their order: the regexes of a run are one automaton, its exact paths and
+prefixes are dictionaries with a look-up for each length that there is. A run gives those of its routes whose path fits,
+in the order of the configuration, which still decides. Where the kinds alternate too often, all routes of a kind make
+one run, and the answers are merged. This module must not look at anything but the path.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Entry = tuple[int, PathMatcher]
 
 
 class Run:
-    """Routes whose paths are asked for one by one.
+    """Some routes, whose paths are compared one by one.
 
     Args:
         entries: their places, in ascending order, and their path matchers.
@@ -70,7 +70,7 @@ class Texts:
         group.setdefault(text.lower() if fold else text, []).append(place)
 
     def freeze(self) -> None:
-        """All have been added."""
+        """All have been added: make what look-ups need."""
         self._lengths = tuple(sorted({len(each) for each in (*self._prefixes, *self._separated)}))
 
     def find(self, path: bytes) -> Positions:
@@ -143,7 +143,7 @@ class RegexRun(Run):
 
 
 class MergedRun(Run):
-    """Several runs whose places lie between each other."""
+    """Several runs, of routes that alternate in the configuration: their answers are merged."""
 
     __slots__ = ("runs",)
 

@@ -31,7 +31,7 @@ KNOWN_CONDITIONS: Final = frozenset(
         "internal",
         "resource-exhausted",
         "unavailable",
-        "http3-post-connect-failure",  # which never comes: there is no HTTP/3
+        "http3-post-connect-failure",  # never happens: there is no HTTP/3
     }
 )
 """Values of `retry_on` that this table decides (others are refused where they are read)."""
@@ -92,7 +92,7 @@ class RateLimitedBackOff:
     max_interval: float = 300.0
 
     def interval(self, headers: HeaderMap, wall_time: float) -> float | None:
-        """Seconds to wait, as the first header says that can be obeyed; None where none can."""
+        """Seconds to wait, by the first header that has a usable number; None where none has."""
         for each in self.reset_headers:
             wanted = each.interval(headers, wall_time)
             if wanted is not None and wanted <= self.max_interval:
@@ -159,7 +159,7 @@ class RetryPolicy:
     def _wants_headers(self, headers: ResponseHeaders) -> bool:
         if "retriable-headers" not in self.retry_on:
             return False
-        # Matchers look at requests, whose headers are the same but for the status.
+        # Header matchers take request headers; the status is put in as the field ``:status``.
         seen = RequestHeaders(b"", b"", fields=[(b":status", b"%d" % headers.status), *headers.fields])
         return any(matcher.matches(seen) for matcher in self.retriable_headers)
 
@@ -203,10 +203,10 @@ class RetryPolicy:
 
 
 def effective_policy(configured: RetryPolicy | None, headers: RequestHeaders) -> RetryPolicy | None:
-    """The route's policy with the request's own wishes on top; None when nothing is to be tried again.
+    """The route's policy with what the request's own headers ask for; None when nothing is to be tried again.
 
-    Consumes the headers that wish (x-envoy-retry-on, x-envoy-max-retries, ...): they are not for the upstream.
-    Requests from outside have lost them by the time this is asked.
+    Removes these headers (x-envoy-retry-on, x-envoy-max-retries, ...), which are not for the upstream. From requests
+    that come from outside the connection manager has removed them before.
     """
     index = headers.index
     policy = configured

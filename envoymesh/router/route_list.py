@@ -30,7 +30,7 @@ class RouteList:
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = routes
         self._pathless = tuple(route for route in routes if isinstance(route.path, ConnectPath))
-        # Empty where asking route by route is as good.
+        # Empty where there are so few routes that an index would not be faster.
         self._runs: tuple[Run, ...] = runs_of([route.path for route in routes]) if len(routes) >= INDEXED_FROM else ()
 
     def find(self, headers: RequestHeaders, path: bytes, info: StreamInfo | None) -> Route | None:
@@ -50,7 +50,7 @@ class RouteList:
         return None
 
     def find_ignoring_parameters(self, headers: RequestHeaders, path: bytes, info: StreamInfo | None) -> Route | None:
-        """The same where segments have parameters that are not looked at. As in Envoy URI templates see them."""
+        """The same for `ignore_path_parameters_in_path_matching`. As in Envoy only URI templates see the parameters."""
         bare = _PARAMETERS.sub(b"", path)
         for route in self.routes:
             if route.matches(headers, path if isinstance(route.path, TemplatePath) else bare, info):

@@ -49,7 +49,7 @@ class HeaderIndex(FragmentBuilder):
         self._index = index
 
     def fragment(self, headers: RequestHeaders) -> bytes | None:
-        """The element, if there are so many."""
+        """The element at the index; None where the header has fewer."""
         found = _elements(headers, self._name, self._separator)
         return found[self._index] if self._index < len(found) else None
 

@@ -66,7 +66,7 @@ class Route:
         header_parsers: this level's header mutations.
         metadata: the route's, and then its virtual host's with it, by kind; None is none.
         request_parsers, response_parsers: those of all levels, in the order in which they are applied.
-        cors: what the deprecated `cors` fields of the action and the virtual host say together.
+        cors: the policy that the deprecated `cors` fields of action and virtual host give together.
         mirrors: who gets copies of requests, of the most specific level that says so.
         own_filter_configs: this level's settings of HTTP filters.
         filter_configs: those of all levels by the filter's name, the most specific one last.
@@ -98,7 +98,7 @@ class Route:
     variants: Sequence[Route] = field(default=(), repr=False, compare=False)
     chooses_cluster: bool = field(default=False, repr=False, compare=False)
     changes_requests: bool = field(default=False, repr=False, compare=False)
-    virtual_host: VirtualHost = field(init=False, repr=False, compare=False)  # set by it
+    virtual_host: VirtualHost = field(init=False, repr=False, compare=False)  # set by the virtual host
 
     def __post_init__(self) -> None:
         action = self.action
@@ -202,7 +202,7 @@ class VirtualHost:
         if self.tls_redirect is not None and self._needs_tls(headers):
             return self.tls_redirect
         path = headers.path
-        # `find`, for `in` tries a number first: on bytes it costs a microsecond.
+        # `find` rather than `in`, which on bytes tries a number first and costs a microsecond.
         if path.find(b"?") >= 0 or path.find(b"#") >= 0:
             path = path.partition(b"?")[0].partition(b"#")[0]
         routes = self._list if self.matcher is None else route_list_of(self.matcher, headers, info)
@@ -365,7 +365,7 @@ def _order_parsers(route: Route, levels: Sequence[HeaderParsers]) -> None:
 
 
 def _resolve_filter_configs(route: Route, levels: Sequence[FilterConfigs]) -> None:
-    # What is empty is the same for all routes: there may be thousands.
+    # Routes without settings share one empty dictionary: there may be thousands.
     route.filter_configs = settings_by_filter(levels) or NO_SETTINGS
     route.disabled_filters = disabled_by_filter(levels) or NOTHING_DISABLED
     own = route.action.cors if isinstance(route.action, ClusterAction) else None

@@ -88,7 +88,7 @@ def copy(node: Node) -> Node:
 
 
 def get(node: Node | None, key: str) -> Node | None:
-    """The value of a key; None when the node is no mapping or has no such key."""
+    """The value of a key; None when the node is not a mapping or does not have the key."""
     if isinstance(node, MappingNode):
         return next((value for name, value in node.value if name.value == key), None)
     return None

@@ -42,7 +42,7 @@ def _command(run: Callable[P, None]) -> Callable[P, int]:
         except KeyboardInterrupt:
             return INTERRUPTED
         except BrokenPipeError:
-            # Whoever read our output has enough; nothing more may be written at exit either.
+            # Nobody reads our output any more (as behind ``| head``): Python must not write the rest at exit either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 

@@ -49,7 +49,7 @@ class ControlServer:
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
         except (ConnectionError, ValueError, asyncio.CancelledError):
-            # Whoever asked has gone or never meant us, or the mesh ends; Python 3.11 would print a cancelled handler.
+            # The client has gone, or sent no command; or the mesh ends, where Python 3.11 prints a cancelled handler.
             return
         finally:
             writer.close()

@@ -21,8 +21,8 @@ def names_for(
 ) -> dict[str, Sequence[str]]:
     """The names that one replica can resolve: its own host name, and every service with its members' addresses.
 
-    Its own service is left out: c-ares joins two names that share an address into one entry, and the replica's host
-    name would have the addresses of all its sisters.
+    Its own service is left out: c-ares joins two names that share an address into one entry, so that the replica's host
+    name would have the addresses of all replicas of its service.
     """
     others = {name: addresses for name, addresses in members.items() if name != service}
     return {replica: [address], **others}

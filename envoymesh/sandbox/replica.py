@@ -101,7 +101,7 @@ class Replica:
 
     @property
     def serves(self) -> bool:
-        """Whether requests should come here: it runs, and has been well once, or need not say."""
+        """Whether requests should come here: it runs, and has been healthy once or has no health check."""
         return self.state == RUNNING and self.health != STARTING
 
     def pids(self) -> dict[str, int]:
@@ -178,7 +178,7 @@ class Replica:
                 name, code = await self._first_end()
             finally:
                 checking.cancel()
-            # At once: no name leads here any more while the other processes end.
+            # At once, so that no name leads here any more while the other processes end.
             self._become(RESTARTING, "")
             line = f"{name} ended ({describe_exit(code)})"
             await self._end_processes()
@@ -229,7 +229,7 @@ class Replica:
             except TimeoutError:
                 process.send_signal(signal.SIGKILL)
                 await process.wait()
-            # What the process itself has started and left.
+            # Also to processes that it has started and that outlived it.
             process.send_signal(signal.SIGKILL)
             del self._processes[name]
 
@@ -250,7 +250,7 @@ class Replica:
             await self._clock.sleep(self._health.pause())
 
     def _last_words(self) -> str:
-        """The last line that the processes wrote, to be put behind what happened."""
+        """The last line that the processes wrote, to be shown after the message of their end."""
         log = next(iter(self.plan.commands.values())).log if self.plan else None
         lines = log.read_text(errors="replace").split("\n") if log and log.exists() else []
         last = next((line for line in reversed(lines) if line.strip()), "")

@@ -30,7 +30,7 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
 
 
 def banner(supervisor: Supervisor, state: State) -> str:
-    """What stands on the screen when the mesh is up: who listens where, what was generated, and what to try."""
+    """What is printed when the mesh is up: who listens where, what was generated, and what to try."""
     program = program_name()
     tries = [line for service in supervisor.project.services.values() for line in service.tries]
     parts = [

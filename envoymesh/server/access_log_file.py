@@ -114,7 +114,7 @@ class BufferedLogFile:
 
     def _write_what_fits(self, data: bytes, patience: float) -> int:
         """How much was written: all, or what a reader has room for. Errors: OSError."""
-        # A write to anything but a file on a disk may wait for whoever reads, and everybody else with it.
+        # A write to anything but a file on a disk may wait for a reader, and every connection would wait with it.
         has_reader = not stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         room = select.poll()
         room.register(self._descriptor, select.POLLOUT)
@@ -159,7 +159,7 @@ class BufferedLogFile:
 
 
 def _end_of_lines(data: bytes, start: int) -> int:
-    """So much never blocks where there is room at all (PIPE_BUF), and whole lines stay whole."""
+    """Where to cut: a write of at most PIPE_BUF bytes never blocks on a pipe with room, and lines are not cut."""
     most = start + select.PIPE_BUF
     return len(data) if most >= len(data) else data.rfind(b"\n", start, most) + 1 or most
 

@@ -90,7 +90,7 @@ def _listener_status(listener: TcpListener) -> ListenerStatus:
 def certificates(
     listeners: Iterable[TcpListener], clusters: Iterable[Cluster], now: float
 ) -> Iterator[CertificateEntry]:
-    """Every TLS context's certificates, listeners' first, as they are asked for; `now` is UNIX seconds."""
+    """Every TLS context's certificates, listeners' first, made as they are iterated over; `now` is UNIX seconds."""
     for listener in tuple(listeners):
         for context in tuple(listener.tls_contexts):
             yield certificate_entry(context, now)

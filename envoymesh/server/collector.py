@@ -11,13 +11,15 @@ which was a tenth of their cost."""
 
 
 def hold() -> None:
-    """While starting up, imports included: almost everything made then stays. An eighth of the start, and more with
-    many clusters."""
+    """Switch the collector off while starting up, imports included: almost everything that is made then stays.
+
+    It would take an eighth of the start, and more with many clusters.
+    """
     gc.disable()
 
 
 def release() -> None:
-    """Start-up is done: what it made is never looked through again."""
+    """Start-up is done: exclude what it made from collections, and switch the collector on."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, 10, 10)

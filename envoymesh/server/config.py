@@ -171,7 +171,7 @@ def read_runtime_layers(reader: Reader) -> list[tuple[str, Mapping[str, str] | N
             layers.append((name, None))
         else:
             raise layer.error(kind or "layer_specifier", "only static_layer and admin_layer are supported by envoymesh")
-    # As in Envoy: what has no layers has one to change.
+    # As in Envoy: without any layers there is an admin layer, which can be changed.
     return layers or [("", None)]
 
 

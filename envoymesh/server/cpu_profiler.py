@@ -89,7 +89,7 @@ class CpuProfiler:
         return self._sampler is not None
 
     def start(self) -> bool:
-        """Begin; harmless when begun. False when the file cannot be written."""
+        """Begin to sample; does nothing where that has begun. False when the file cannot be written."""
         if self._sampler is not None:
             return True
         try:
@@ -104,7 +104,7 @@ class CpuProfiler:
         return True
 
     def stop(self) -> None:
-        """End, and write the file; harmless when not begun."""
+        """End, and write the file; does nothing where it has not begun."""
         sampler, file = self._sampler, self._file
         if sampler is None or file is None:
             return

@@ -29,7 +29,7 @@ class DrainManager:
         return self._started is not None
 
     def start(self) -> None:
-        """Begin the drain sequence. Harmless when begun."""
+        """Begin the drain sequence; does nothing where it has begun."""
         if self._started is None:
             self._started = self._dispatcher.now()
 
@@ -38,7 +38,7 @@ class DrainManager:
         return self.health_check_failed or self.drain_close_modify_only()
 
     def drain_close_modify_only(self) -> bool:
-        """The same for a listener whose `drain_type` is MODIFY_ONLY: a failed health check is not its business."""
+        """The same for a listener whose `drain_type` is MODIFY_ONLY: it does not drain for a failed health check."""
         if self._started is None:
             return False
         if self._strategy == "immediate" or not self._drain_time:

@@ -78,7 +78,7 @@ def _read_http_filter(is_last: bool, context: HttpFilterFactoryContext, each: Re
     config = each.any_()
     if config is None:
         raise each.error("typed_config", f"HTTP filter {name} needs a typed_config")
-    # It is for types that a server does not know; Envoy too refuses those of which it has not even the message.
+    # It lets a server leave out filters that it does not know; Envoy, too, refuses types whose message it lacks.
     each.accept("is_optional")
     kind = FILTERS.get(config.type_name)
     if kind is None:
@@ -130,7 +130,7 @@ def network_filter_context(
         store=parts.store,
         listener_scope=parts.store.scope(f"listener.{sanitize(stat_name)}."),
         clusters=parts.clusters,
-        # The admin stays to the end.
+        # The admin's connections do not drain: it is served to the end.
         drain_close=(lambda: False) if is_admin else drain_close_of(settings, parts.drain),
         buffer_limit=settings.per_connection_buffer_limit_bytes,
         random=parts.random,

@@ -48,7 +48,7 @@ def _make_server(options: Options, process_log: ProcessLog, loop: asyncio.Abstra
     for warning in loaded.warnings:
         logging.getLogger("envoymesh.config").warning("%s", warning)
     if options.concurrency > 1 and options.mode == "serve":
-        # Not at the top: one worker has no need of it.
+        # Not at the top: with one worker it is not needed.
         from envoymesh.server.workers.parent import Parent
 
         server: Server = Parent(options, loaded, process_log, loop)

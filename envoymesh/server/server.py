@@ -151,7 +151,7 @@ class Server:
         return self.settings.watchdogs.kill_after(random.random)
 
     def _make_clusters(self) -> StaticClusterManager:
-        # As in Envoy the resolver's stats are there when a cluster needs a resolver.
+        # As in Envoy the resolver's stats exist only where a cluster needs a resolver.
         asks = any(each.discovery_type != "STATIC" for each in self.settings.clusters)
         dns_stats = DnsStats.create((self.store if asks else Store()).scope("dns.cares."))
         return StaticClusterManager(
@@ -296,7 +296,7 @@ class Server:
         self._stats.live(len(self.listeners), elapsed)
         self.store.settle()
         for _ in self._flushing_stats():
-            pass  # nobody waits yet
+            pass  # not running yet: nobody waits for it
         self._say("all dependencies initialized. starting workers")
         self._say("starting main dispatch loop (started in %d ms)", elapsed)
 
@@ -381,7 +381,7 @@ class Server:
     # Stopping
 
     def leave_at_once(self) -> None:
-        """The process is about to end without any more ado."""
+        """The process is about to end at once, without a drain."""
 
     def drain_and_stop(self) -> None:
         """Accept no more, end connections when their requests are done, then stop; at the latest after drain_time_s."""

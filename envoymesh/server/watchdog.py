@@ -54,7 +54,7 @@ class Watchdogs:
 
 
 class Lifeline:
-    """Ends the process when it is not held for so long, with the stack of each thread on stderr and exit code 1.
+    """Ends the process when `hold` has not been called for so long: each thread's stack on stderr, and exit code 1.
 
     It is a thread of faulthandler's, which needs no interpreter: a loop inside a C function is ended as well.
 
@@ -74,7 +74,7 @@ class Lifeline:
             faulthandler.dump_traceback_later(self._seconds + self.interval, exit=True)
 
     def cut(self) -> None:
-        """Nothing is ended any more."""
+        """From now on it does not end the process."""
         self._held = None
         faulthandler.cancel_dump_traceback_later()
 
@@ -111,7 +111,7 @@ class Watchdog:
         self._hold()
 
     def stop(self) -> None:
-        """Cease to watch."""
+        """Stop watching."""
         self._timer.disable()
         if self._lifeline is not None:
             self._lifeline.cut()

@@ -124,7 +124,7 @@ def blanked(image: StoreImage, blank: Callable[[str], bool]) -> StoreImage:
 
 
 def lasting(image: StoreImage) -> StoreImage:
-    """What remains of a process that has ended: its counts; it is not in any state any more, so gauges are gone."""
+    """What remains of a process that has ended: its counts, without gauges, since it is in no state any more."""
     return StoreImage(
         counters=dict(image.counters),
         used=image.used & image.counters.keys(),

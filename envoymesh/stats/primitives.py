@@ -23,7 +23,7 @@ class Counter:
         self.value += amount
 
     def show(self) -> None:
-        """Be among the used ones also at zero."""
+        """Count as used, also at zero."""
         self._was_used = True
 
     @property

@@ -58,7 +58,7 @@ class _Namer:
 
         Nothing can be written until all are known; the pieces are empty until then.
         """
-        # Lists of what there is anyway: the garbage collector need not look through 100,000 new objects.
+        # Lists of existing stats, not a tuple for each: 100,000 new objects would keep the garbage collector busy.
         groups: dict[str, list[Stat]] = {}
         for stats in parts:
             for stat in stats:

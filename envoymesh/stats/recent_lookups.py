@@ -1,7 +1,7 @@
 """RecentLookups: which stats were lately looked up by name, for admin's `/stats/recentlookups`.
 
-A look-up costs far more than a count: what turns up here again and again should be kept in a struct. Keeping the names
-is off until asked for, as in Envoy; only their number is always known. It must not know stats.
+A look-up costs far more than a count: a stat that is looked up again and again should be kept in a struct. As in Envoy
+names are kept only when that was asked for; their number is always known. It must not know stats.
 """
 
 from collections import Counter, deque
@@ -27,7 +27,7 @@ class RecentLookups:
             self._recent.append(name)
 
     def enable(self, wanted: bool) -> None:
-        """Begin or cease to remember names; what was remembered is dropped when it ends."""
+        """Begin or stop remembering names; stopping drops what was remembered."""
         self.enabled = wanted
         if not wanted:
             self._recent.clear()

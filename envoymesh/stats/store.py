@@ -119,7 +119,7 @@ class Store:
         self.text_readouts: Family[TextReadout] = Family()
         self._scopes: dict[str, Scope] = {}
         self._tag_rules = default_rules() if tag_rules is None else tuple(tag_rules)
-        # Without an object for each stat that the garbage collector would have to look at.
+        # Three dictionaries of strings rather than an object for each stat, which the garbage collector would look at.
         self._bare: dict[str, str] = {}
         self._tags: dict[str, Tags] = {}
         self._all_tags: dict[Tags, Tags] = {}
@@ -165,7 +165,7 @@ class Store:
     def reset_counters(self) -> None:
         """Set every counter to zero."""
         for counter in self.counters.by_name.values():
-            if counter.value:  # one at zero has nothing to forget, and most of many are
+            if counter.value:  # most are zero, and need no call
                 counter.reset()
 
     def forget(self, scope: "Scope", stats: Iterable[Stat]) -> None:
@@ -232,7 +232,7 @@ class Scope:
         return stat
 
     def remove(self) -> None:
-        """Cease to hold the scope. The last holder's call forgets its stats and the scopes below it.
+        """Stop holding the scope. The last holder's call forgets its stats and the scopes below it.
 
         A cluster that replaces one of the same name holds the scope before the old one removes it, so values live on.
         """

@@ -34,7 +34,7 @@ class AggregateContext(LoadBalancerContext):
         self._load = load
 
     def is_retry(self) -> bool:
-        """Whether the balancer must ask, which it must for the priority's sake."""
+        """True, so that the balancer asks for the priority load; see `LoadBalancerContext.is_retry`."""
         return True
 
     def determine_priority_load(self, priority_set: PrioritySet, original: PriorityLoad) -> PriorityLoad:
@@ -75,7 +75,7 @@ class Aggregate(LoadBalancer, PrioritySetObserver, PoolsOfHosts):
     """Finds an aggregate's hosts in its clusters, and picks the cluster; both its discovery and its balancer.
 
     Args:
-        names: of the clusters, the first is asked first; those that there are not are left out.
+        names: of the clusters, the first is asked first; names without a cluster are left out.
         find: gives a cluster by its name.
         random: uniform in [0, 1).
         panic_threshold: percent.

@@ -81,7 +81,7 @@ class AsyncStreamCallbacks:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class AsyncStreamListener(AsyncStreamCallbacks):
-    """AsyncStreamCallbacks that do nothing, as a base; who is not compiled cannot implement a compiled trait."""
+    """AsyncStreamCallbacks that do nothing: a base for code that is not compiled, which cannot derive from a trait."""
 
     __slots__ = ()
 
@@ -98,10 +98,10 @@ class AsyncStreamListener(AsyncStreamCallbacks):
         """There is no response, or no end of it."""
 
     def on_above_write_buffer_high_watermark(self) -> None:
-        """What was sent piles up."""
+        """What was sent waits: send less."""
 
     def on_below_write_buffer_low_watermark(self) -> None:
-        """It does no more."""
+        """It waits no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +336,7 @@ class AsyncStream(UpstreamRequestOwner):
             took = int((now - self._complete_at) * 1000)
             self._cluster.record_response_time(took, self._is_internal, request.host)
         self._end()
-        request.reset()  # of a request that is not over yet the upstream needs no more
+        request.reset()  # where the request is not complete yet: the upstream needs no more of it
 
     def on_upstream_reset(
         self, request: UpstreamRequest, reason: StreamResetReason, transport_reason: str, request_started: bool
@@ -364,7 +364,7 @@ class AsyncStream(UpstreamRequestOwner):
             self._callbacks.on_below_write_buffer_low_watermark()
 
     def on_exception(self, where: str, error: Exception) -> None:
-        """The owner raised: its stream ends, and it is told so."""
+        """The owner's code raised: its stream ends, and it is told so."""
         dispatcher = self._client.dispatcher
         dispatcher.report(f"{where} of {self!r}", error)
         if self.ended:
@@ -458,7 +458,7 @@ class AsyncRequestCallbacks:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class AsyncRequestListener(AsyncRequestCallbacks):
-    """AsyncRequestCallbacks that do nothing, as a base; who is not compiled cannot implement a compiled trait."""
+    """AsyncRequestCallbacks that do nothing: a base for code that is not compiled, which cannot derive from a trait."""
 
     __slots__ = ()
 

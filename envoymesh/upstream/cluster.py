@@ -33,7 +33,7 @@ from envoymesh.upstream.settings import Locality
 
 @trait
 class PoolsOfHosts:
-    """Who knows the pools of hosts that are other clusters'."""
+    """Finds the pools of hosts that belong to other clusters (those of an aggregate)."""
 
     __slots__ = ()
 
@@ -136,7 +136,7 @@ class Cluster(PrioritySetObserver):
         self._updates = updates
 
     def on_members_changed(self, priority: int, added: Sequence[Host], removed: Sequence[Host]) -> None:
-        """Those that left finish what they have."""
+        """Drain the hosts that left, and count the change."""
         if added or removed:
             self.stats.membership_change.inc()
             if self._updates is not None:

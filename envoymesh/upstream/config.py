@@ -69,7 +69,7 @@ def read_cluster(reader: Reader, runtime: RuntimeReader, bind: BindSettings | No
     # Of TCP connections, which are cut when a check finds their host unhealthy: nothing checks hosts here.
     reader.accept("close_connections_on_host_health_failure")
     name = reader.string("name")
-    # Names of figures for a load reporting service, which lrs_server would name.
+    # Names of figures for a load reporting service. The service itself (`lrs_server`) is refused.
     reader.accept("lrs_report_endpoint_metrics")
     settings = ClusterSettings(
         name=name,
@@ -118,7 +118,7 @@ def _read_socket_match(reader: Reader, kind: str) -> TransportSocketMatchSetting
 
 
 def _by_pool(tls: UpstreamTlsSettings, kind: str) -> dict[str, UpstreamTlsSettings]:
-    # A pool that offered what it does not speak would be given it (Envoy's fallback ALPN is a pool's own too).
+    # As in Envoy each pool offers its own protocol: a server would choose one that the pool does not speak.
     kinds = ("HTTP1", "HTTP2") if kind == "DOWNSTREAM" else (kind,)
     return {
         each: replace(tls, common=replace(tls.common, alpn_protocols=tls.common.alpn_protocols or ALPN[each]))
@@ -128,7 +128,7 @@ def _by_pool(tls: UpstreamTlsSettings, kind: str) -> dict[str, UpstreamTlsSettin
 
 @dataclass(frozen=True, slots=True)
 class _CommonLb:
-    """What is read here of `common_lb_config`; the rest is the balancers'."""
+    """What is read here of `common_lb_config`; `lb/config.py` reads the rest."""
 
     healthy_panic_percent: int = 50
     close_connections_on_host_set_change: bool = False

@@ -32,7 +32,7 @@ MAX_SEND_MESSAGE: Final = 0xFFFFFFFF
 
 
 class GrpcFrameFailure:
-    """Why what came is no sequence of messages that can be taken; `status` is what the call ends with."""
+    """Why a body cannot be read as messages; `status` is what the call ends with."""
 
     __slots__ = ("status", "text")
 
@@ -134,7 +134,7 @@ class GrpcStreamCallbacks:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class GrpcStreamListener(GrpcStreamCallbacks):
-    """GrpcStreamCallbacks that do nothing, as a base; who is not compiled cannot implement a compiled trait."""
+    """GrpcStreamCallbacks that do nothing: a base for code that is not compiled, which cannot derive from a trait."""
 
     __slots__ = ()
 
@@ -151,10 +151,10 @@ class GrpcStreamListener(GrpcStreamCallbacks):
         """The call is over."""
 
     def on_above_write_buffer_high_watermark(self) -> None:
-        """What was sent piles up."""
+        """What was sent waits: send less."""
 
     def on_below_write_buffer_low_watermark(self) -> None:
-        """It does no more."""
+        """It waits no more."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -175,7 +175,7 @@ class GrpcRequestCallbacks:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class GrpcRequestListener(GrpcRequestCallbacks):
-    """GrpcRequestCallbacks that do nothing, as a base; who is not compiled cannot implement a compiled trait."""
+    """GrpcRequestCallbacks that do nothing: a base for code that is not compiled, which cannot derive from a trait."""
 
     __slots__ = ()
 
@@ -312,7 +312,7 @@ class GrpcStream(AsyncStreamCallbacks):
         for message in self._decoder.decode(data):
             callbacks = self._callbacks
             if callbacks is None:
-                return  # one before it made the owner reset the call
+                return  # an earlier message made the owner reset the call
             callbacks.on_receive_message(message)
         failure = self._decoder.failure
         if failure is not None:

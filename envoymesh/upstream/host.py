@@ -107,7 +107,7 @@ class Host:
         self.metadata: Metadata | None = endpoint.metadata
         self.priority: int = endpoint.priority
         self.weight: int = endpoint.weight
-        # Envoy's own name space for its balancer (envoy.lb).
+        # Envoy's own namespace for its balancers is envoy.lb.
         self.canary: bool = found(endpoint.metadata, "UPSTREAM_HOST", ("envoy.lb", "canary")) is True
         self.set_eds_health_status(endpoint.health_status)
 

@@ -148,7 +148,7 @@ class HostSet:
 
 @trait
 class PrioritySetObserver:
-    """Who keeps something that is made of a cluster's hosts; told after the sets are right."""
+    """Whatever is made of a cluster's hosts, and must follow their changes; told when the sets are up to date."""
 
     __slots__ = ()
 

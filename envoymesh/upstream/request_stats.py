@@ -51,7 +51,7 @@ class HostStats:
 
 
 class ResponseCodeStats:
-    """``upstream_rq_<code>``, ``upstream_rq_<class>`` and ``upstream_rq_completed``, as they come to be needed.
+    """``upstream_rq_<code>``, ``upstream_rq_<class>`` and ``upstream_rq_completed``, made when first counted.
 
     Counted several times as in Envoy: plainly, below ``internal.`` or ``external.``, below ``canary.`` for canary
     hosts, and below ``zone.<own>.<host's>.`` where both zones are known. Each combination keeps its counters, so that

@@ -13,7 +13,7 @@ class Resource:
 
     Args:
         open_gauge: 1 while no more can be created.
-        remaining: how many more can be, or None to leave that uncounted.
+        remaining: a gauge of how many more can be created; None: not counted.
     """
 
     __slots__ = ("_open_gauge", "_remaining", "count", "maximum")

@@ -456,7 +456,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
             self._owner.resume_request()
 
     def _fault(self, where: str, error: Exception) -> None:
-        """What a stream does wrong must not reach the upstream's connection or pool, which serve others too."""
+        """What a stream raises must not reach the upstream's connection or pool, which serve other streams too."""
         self._owner.on_exception(where, error)
 
     def _on_per_try_timeout(self) -> None:

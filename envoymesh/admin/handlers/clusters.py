@@ -9,7 +9,8 @@ from envoymesh.admin.proto.answers import clusters_json
 from envoymesh.admin.stats_query import InvalidQueryError, compile_filter
 from envoymesh.admin.views import ClusterStatus, HealthFlags, HostStatus, Thresholds
 
-# What is against a host, in the order of Envoy's health flags: a field of HealthFlags, or a state that EDS gave it.
+# The reasons why a host is not healthy, in the order of Envoy's health flags: a field of HealthFlags, or a state that
+# the configuration gave it.
 _FLAGS = {
     "failed_active_health_check": "failed_active_hc",
     "failed_outlier_check": "failed_outlier_check",
@@ -25,7 +26,7 @@ _FLAGS = {
 
 
 def clusters(context: AdminParts, request: Request) -> Response:
-    """The clusters whose names the filter finds."""
+    """The clusters whose names match the parameter `filter`."""
     pattern = request.params.get("filter", "")
     try:
         wanted = compile_filter(pattern) if pattern else None

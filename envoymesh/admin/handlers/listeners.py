@@ -1,4 +1,4 @@
-"""/listeners and /drain_listeners: where listeners are bound, and no more connections.
+"""/listeners and /drain_listeners: where listeners are bound, and how they are told to drain.
 
 It must not list the admin's own listener, nor time a drain: the server does.
 """

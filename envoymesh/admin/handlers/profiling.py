@@ -17,7 +17,7 @@ _DISABLED = "Mutex contention tracing is not enabled. To enable, run Envoy with 
 
 
 def cpu(context: AdminParts, request: Request) -> Response:
-    """Start, or stop and write the profile; what is done already is OK."""
+    """Start the profiler, or stop it and write the profile; doing either twice is OK."""
     wanted = request.params.get("enable")
     if len(request.params) != 1 or wanted not in _SWITCH:
         return bad_request(_USAGE)
@@ -30,7 +30,7 @@ def cpu(context: AdminParts, request: Request) -> Response:
 
 
 def allocations(_context: AdminParts, request: Request) -> Response:
-    """Neither start nor stop."""
+    """Say that this build has no allocation profiler."""
     if len(request.params) != 1 or request.params.get("enable") not in _SWITCH:
         return bad_request(_USAGE)
     return Response("Allocation profile is not implemented in current build", HTTPStatus.NOT_IMPLEMENTED)
@@ -50,7 +50,7 @@ def memory(context: AdminParts, _request: Request) -> Response:
 
 
 def contention(_context: AdminParts, _request: Request) -> Response:
-    """The answer of a server that doesn't trace."""
+    """The answer of an Envoy that does not trace mutexes."""
     return Response(_DISABLED)
 
 

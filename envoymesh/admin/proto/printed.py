@@ -1,7 +1,7 @@
 """A configuration message as JSON that is made as it is printed, without its secrets.
 
-A small message is converted at once, a great one field by field: what a step does is bounded, however long a bootstrap
-or a route table is. The values are those of `to_json_value`. It must not know its messages, nor change them.
+A small message is converted at once, a large one field by field, so that what one step does is bounded, however long a
+bootstrap or a route table is. The values are those of `to_json_value`. It must not know its messages, nor change them.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def read_route_filter_config(name: str, reader: Reader, optional: bool, context:
         raise reader.error("", f"the filter {name} takes a {found.route_type} here, not a {reader.type_name}")
     if optional:
         _log.warning("%s: the optional filter %s has no settings of type %s", reader.path, name, reader.type_name)
-        reader.json()  # nobody looks at it
+        reader.json()  # an optional filter that does not exist: its message is accepted, and has no effect
         return None
     if found is not None:
         raise reader.error("", f"The filter {name} doesn't support virtual host or route specific configurations")

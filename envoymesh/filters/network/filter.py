@@ -89,8 +89,8 @@ class FilterCallbacks(ExceptionHandler):
     @property
     @abstractmethod
     def stream_info(self) -> StreamInfo:
-        """The connection's own facts, made for the first who asks: its filters and logs share them, and the requests
-        on it find its filter state."""
+        """The connection's own facts, made when first asked for: its filters and logs share them, and requests on the
+        connection find its filter state."""
 
 
 @trait
@@ -210,7 +210,7 @@ class TerminalNetworkFilter(TerminalFilter):
         """The peer does not take what is written."""
 
     def on_below_write_buffer_low_watermark(self) -> None:
-        """It does again."""
+        """The peer takes bytes again."""
 
     def add_connection_facts(self, info: StreamInfo) -> None:
         """Nothing but what the connection itself knows."""

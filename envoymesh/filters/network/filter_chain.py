@@ -53,7 +53,7 @@ class ForwardingTerminal(TerminalFilter):
         self.filter.on_above_write_buffer_high_watermark()
 
     def on_below_write_buffer_low_watermark(self) -> None:
-        """It does again."""
+        """The peer takes bytes again."""
         self.filter.on_below_write_buffer_low_watermark()
 
     def add_connection_facts(self, info: StreamInfo) -> None:

@@ -311,7 +311,7 @@ class NetworkFilterManager(ConnectionHandler, WriteFilter, FilterManager):
             self._terminal_begun = True
             self._terminal.on_new_connection()
             if self._in_turn:
-                # It may want to wait before it reads.
+                # The terminal filter may have disabled reading just now, so it gets the bytes in a later turn.
                 through, self._came_through = self._came_through + data, b""
                 data = b""
                 if through:
@@ -325,7 +325,7 @@ class NetworkFilterManager(ConnectionHandler, WriteFilter, FilterManager):
         """Bytes for the peer, from whoever writes."""
         try:
             self.write_on(len(self._writers) - 1, data, end_stream)
-        except Exception as error:  # noqa: BLE001 it is the filter's fault, not that of who writes
+        except Exception as error:  # noqa: BLE001 a filter's fault must not reach whoever writes
             self.fail("on_write", error)
 
     def write_on(self, index: int, data: bytes, end_stream: bool) -> None:
@@ -351,12 +351,12 @@ class NetworkFilterManager(ConnectionHandler, WriteFilter, FilterManager):
         return connection_info(self.connection, self.dispatcher.wall_time(), self.dispatcher.now())
 
     def on_event(self, event: ConnectionEvent) -> None:
-        """The connection is closed: everybody hears of it, whatever another one makes of it."""
+        """The connection is closed: every filter is told, also where telling another one raised."""
         readers, self._readers = self._readers, []
         writers, self._writers = self._writers, []
         told = [active.filter for active in readers]
         told += [active.filter for active in writers if active.filter not in told]
-        # Filters and their callbacks know each other; nothing is to wait for the collector.
+        # Filters and their callbacks refer to each other: cut here, so that nothing waits for the garbage collector.
         for reader in readers:
             reader.filter = _GONE
         for writer in writers:
@@ -369,9 +369,9 @@ class NetworkFilterManager(ConnectionHandler, WriteFilter, FilterManager):
         self._terminal.on_event(event)
 
     def on_above_write_buffer_high_watermark(self) -> None:
-        """The terminal filter is who produces."""
+        """Tell the terminal filter, which produces what is written."""
         self._terminal.on_above_write_buffer_high_watermark()
 
     def on_below_write_buffer_low_watermark(self) -> None:
-        """The terminal filter is who produces."""
+        """Tell the terminal filter, which produces what is written."""
         self._terminal.on_below_write_buffer_low_watermark()

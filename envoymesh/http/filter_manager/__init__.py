@@ -1,1 +1,1 @@
-"""The filter manager: which filters a request passes, and how they stop and go on."""
+"""The filter manager: makes a request's filters, and passes its messages through them."""

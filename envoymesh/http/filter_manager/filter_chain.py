@@ -1,6 +1,6 @@
-"""The filters of one stream (Envoy's `FilterManager`): makes them, leads both directions through them, lets them go.
+"""The filters of one stream (Envoy's `FilterManager`): makes them, passes both directions through them, ends them.
 
-How a message passes the filters of one direction is `filter_walk.py`'s; the stream itself is behind both ends.
+`filter_walk.py` passes a message through the filters of one direction; the stream is at both ends of the chain.
 This module knows no codec and no route.
 """
 
@@ -36,16 +36,16 @@ class DecodingWalk(FilterWalk):
     __slots__ = ()
 
     def deliver_headers(self, headers: HeaderMap, end_stream: bool) -> None:
-        """Nobody is left."""
+        """Nothing to do: the last filter, which is terminal, has taken them."""
 
     def deliver_data(self, data: bytes, end_stream: bool) -> None:
-        """Nobody is left."""
+        """Nothing to do: the last filter, which is terminal, has taken them."""
 
     def deliver_trailers(self, trailers: HeaderMap) -> None:
-        """Nobody is left."""
+        """Nothing to do: the last filter, which is terminal, has taken them."""
 
     def name_of(self, what: str) -> str:
-        """The step, for the log."""
+        """The name of a filter's step, for the log."""
         return "decode_" + what
 
 
@@ -102,7 +102,7 @@ class EncodingWalk(FilterWalk):
         self.stream.write_trailers(trailers)
 
     def name_of(self, what: str) -> str:
-        """The step, for the log."""
+        """The name of a filter's step, for the log."""
         return "encode_" + what
 
 
@@ -232,7 +232,7 @@ class FilterChain(FilterChainFactoryCallbacks, HandleOwner):
     # What concerns all filters
 
     def set_buffer_limit(self, limit: int) -> None:
-        """A limit for what filters may have kept."""
+        """Set the limit of the bytes that a filter may keep."""
         self.stream.set_buffer_limit(limit)
         for handle in list(self.decoding.handles):
             handle.check_limit()
@@ -253,7 +253,7 @@ class FilterChain(FilterChainFactoryCallbacks, HandleOwner):
         return wants_reset
 
     def destroy(self) -> None:
-        """Tell every filter that the stream is gone, and let go of them: they refer to their handles."""
+        """Tell every filter that the stream is gone, and drop them: they and their handles refer to each other."""
         filters, self.filters = self.filters, []
         if not filters:
             return
@@ -280,7 +280,7 @@ def _is_disabled(route: Any, name: str, by_default: bool) -> bool:
 
 
 def _turn(walk: FilterWalk) -> None:
-    """The last filter that was added is the first to see the response."""
+    """Turn the order round: the last filter that was added is the first to see the response."""
     walk.handles.reverse()
     for index, handle in enumerate(walk.handles):
         handle.index = index

@@ -61,7 +61,7 @@ class FilterChainStream(ExceptionHandler):
 
     @abstractmethod
     def clear_route_cache(self) -> None:
-        """Match again at the next look."""
+        """Match the route again when it is next asked for."""
 
     @abstractmethod
     def reset(self, reason: StreamResetReason, details: str) -> None:
@@ -103,11 +103,11 @@ class FilterChainStream(ExceptionHandler):
 
     @abstractmethod
     def add_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
-        """Hear of the downstream write buffer."""
+        """Tell `callbacks` of the downstream write buffer's watermarks."""
 
     @abstractmethod
     def remove_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
-        """Hear no more of it."""
+        """Tell `callbacks` no more."""
 
     @abstractmethod
     def set_idle_timeout(self, seconds: float) -> None:
@@ -133,7 +133,7 @@ class FilterChainStream(ExceptionHandler):
 
 @trait
 class HandleOwner:
-    """The chain, as its handles see it."""
+    """What a handle needs of the `FilterChain` it belongs to."""
 
     __slots__ = ()
 
@@ -157,12 +157,12 @@ class HandleOwner:
 
     @abstractmethod
     def set_buffer_limit(self, limit: int) -> None:
-        """A limit for what filters may have kept."""
+        """Set the limit of the bytes that a filter may keep."""
 
 
 @trait
 class Walk:
-    """The way of one direction's messages, as the handles on it see it."""
+    """What a handle needs of the `FilterWalk` it belongs to."""
 
     __slots__ = ()
 
@@ -176,20 +176,21 @@ class Walk:
 
     @abstractmethod
     def note_busy(self, handle: FilterHandle) -> None:
-        """The handle's filter stands, or has something to pass on."""
+        """The handle's filter has stopped, or has something to pass on."""
 
 
 class FilterHandle(StreamFilterCallbacks):
     """What filters of both directions may ask; holds a filter's place and what it has kept back.
 
     Attributes:
-        busy: it stands, or has something to pass on; where it is not, messages pass without a closer look.
+        busy: the filter has stopped, or has something to pass on. As long as it is not, messages pass without a look
+            at what the handle keeps.
         stopped: messages wait here for `continue_*`.
         stopped_all: the filter itself sees nothing either.
-        piece: what its filter's data step is running with; None where it is among `pieces` already.
+        piece: the data that the filter's step was called with, while it runs; None once it is among `pieces`.
         ends_stream: the step that runs was told `end_stream`.
         end_passed: the filter has injected the end itself.
-        added_trailers: of the filter's own, behind the data.
+        added_trailers: trailers that the filter has added.
     """
 
     __slots__ = (
@@ -232,7 +233,7 @@ class FilterHandle(StreamFilterCallbacks):
         self.end_passed = False
         self.trailers_held = False
         self.added_trailers: HeaderMap | None = None
-        # What is kept, in the pieces it came in: joined at each, small ones would cost the square of their number.
+        # What is kept, in the pieces it came in: joining at each piece would cost the square of their number.
         self.pieces: list[bytes] | None = None
         self._size = 0
         # As in Envoy: too much pauses the sender, unless a filter has asked for the whole (STOP_AND_BUFFER).
@@ -348,7 +349,7 @@ class FilterHandle(StreamFilterCallbacks):
         return self.added_trailers
 
     def set_busy(self) -> None:
-        """Messages are to be looked at closely from now on."""
+        """From now on messages must be checked against what this handle keeps."""
         self.busy = True
         self.walk.note_busy(self)
 
@@ -378,7 +379,7 @@ class FilterHandle(StreamFilterCallbacks):
 
     @abstractmethod
     def give_up(self) -> None:
-        """There is more than may be kept."""
+        """More came than may be kept: answer 413, or end the response."""
 
 
 class DecoderHandle(FilterHandle, StreamDecoderFilterCallbacks):

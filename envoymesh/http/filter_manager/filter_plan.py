@@ -99,9 +99,9 @@ class FilterChainFactory:
 
     Attributes:
         chooses: whether a stream's route says which filters take part.
-        needs_route: whether a stream's route is looked up before its chain is made: as in Envoy also so that logs have
-            it where a filter answers; the router alone asks for it itself.
-        plan: of the chain that was made last.
+        needs_route: whether a stream's route is looked up before its chain is made. As in Envoy it also is where there
+            are other filters than the router, so that logs show it when one of those answers.
+        plan: the plan of the chain that was made last; the next one mostly has the same.
     """
 
     __slots__ = ("_plans", "chooses", "filters", "needs_route", "plan")
@@ -125,7 +125,7 @@ class FilterChainFactory:
         decoders: Sequence[StreamFilter],
         encoders: Sequence[StreamFilter],
     ) -> ChainPlan:
-        """The plan of a chain that is not as the last one was."""
+        """The plan of a chain that differs from the last one; made once for each list of classes."""
         key = kinds, tuple(type(each) for each in filters)
         plan = self._plans.get(key)
         if plan is None:

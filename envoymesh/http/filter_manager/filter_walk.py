@@ -1,7 +1,7 @@
 """The way of a message through the filters of one direction (Envoy's `FilterManager`).
 
 Rules:
-- Filters are asked in the order of the handles; one that has no step of its own for headers or data is passed by.
+- Filters are called in the order of the handles; one that has no step of its own for headers or data is left out.
 - A filter that stopped gets the data that follows, until it continues (or none of it: STOP_ALL_*); what is kept for it
   is passed on to the filters behind it when it does: headers first, then data, then trailers.
 - A filter that stopped and then lets data or trailers pass goes on, with all that was kept: also where it has no step
@@ -53,7 +53,7 @@ class FilterWalk(Walk):
         self._places: tuple[int, ...] = ()  # which filters see data: those of data_places, or all
 
     def follow(self, headers_places: tuple[int, ...], data_places: tuple[int, ...]) -> None:
-        """The filters are there; which of them have steps of their own."""
+        """The filters were added: take the places of those that have steps of their own."""
         self.headers_places = headers_places
         self.data_places = self._places = data_places
 
@@ -61,15 +61,15 @@ class FilterWalk(Walk):
 
     @abstractmethod
     def deliver_headers(self, headers: HeaderMap, end_stream: bool) -> None:
-        """No filter has stopped them."""
+        """Headers or trailers have passed every filter."""
 
     @abstractmethod
     def deliver_data(self, data: bytes, end_stream: bool) -> None:
-        """No filter has stopped it."""
+        """Data has passed every filter."""
 
     @abstractmethod
     def deliver_trailers(self, trailers: HeaderMap) -> None:
-        """No filter has stopped them."""
+        """Headers or trailers have passed every filter."""
 
     def pass_interim(self, start: int) -> bool:
         """Pass an interim response on that a filter had stopped; tells whether the final one is here too."""
@@ -254,7 +254,7 @@ class FilterWalk(Walk):
         if not handle.stopped or self.over:
             return
         following = handle.index + 1
-        # Who has stopped all has not seen the data yet.
+        # A filter that answered STOP_ALL_* has not seen the data yet, and gets it first.
         start = handle.index if handle.stopped_all else following
         headers_held, end, trailers_held = handle.headers_held, handle.end_held, handle.trailers_held
         handle.stopped = handle.stopped_all = handle.busy = False
@@ -277,7 +277,7 @@ class FilterWalk(Walk):
             handle.release()
 
     def note_busy(self, handle: FilterHandle) -> None:
-        """A filter that has no step for data stands, or has some to pass on: data must not pass it by."""
+        """A filter that has no step for data has stopped, or has data to pass on: from now on data must come to it."""
         if handle.index not in self.data_places:
             self._places = tuple(range(len(self.handles)))
 
@@ -293,4 +293,4 @@ class FilterWalk(Walk):
 
     @abstractmethod
     def name_of(self, what: str) -> str:
-        """The step, for the log."""
+        """The name of a filter's step, for the log."""

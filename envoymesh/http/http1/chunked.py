@@ -16,12 +16,13 @@ from envoymesh.http.http1.head import CODEC_ERROR, parse_trailers
 MAX_CHUNK_LINE: Final = 4096
 """Bytes of a chunk's first line, extensions and CRLF included."""
 
-# At most 15 digits: no size reaches 2^63. White space before an extension is nobody's need and an old smuggling trick.
+# At most 15 digits: no size reaches 2^63. White space before an extension is refused: nobody needs it, and requests
+# have been smuggled with it.
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 
 
 class ChunkedDecoder:
-    """One body. After `feed` said that the body ended, `trailers` holds what came behind it.
+    """Decodes one body. After its end `trailers` holds what came behind it.
 
     Args:
         max_trailer_bytes: of the trailer section.
@@ -137,7 +138,9 @@ class ChunkedDecoder:
     def _on_trailer_line(self, line: bytes) -> None:
         if line != b"\r\n":
             self._max_trailers -= len(line)
-            if len(self._trailer_lines) <= self._max_count:  # one more than may be tells at the end
+            if (
+                len(self._trailer_lines) <= self._max_count
+            ):  # one field over the limit is kept, to be noticed at the end
                 self._trailer_lines.append(line)
             return
         self.done = True

@@ -94,7 +94,7 @@ class Http1RequestEncoder(Http1Stream, RequestEncoder):
 class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], ClientCodec):
     """The codec of an upstream HTTP/1 connection; see `envoymesh.http.codec.ClientCodec`.
 
-    All of Envoy's `http1.` counters are of requests received: `stats` is taken for the factories' sake only.
+    `stats` is taken so that all codecs are made alike: Envoy's `http1.` counters are all of received requests.
     """
 
     __slots__ = ("_callbacks", "_reusable")
@@ -237,7 +237,7 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
             headers.remove(b"content-length")
 
     def _end_message(self, stream: Http1RequestEncoder, more: bool) -> None:
-        # An answer before the request's end, or bytes behind the answer: not to be used again.
+        # An answer before the request's end, or with bytes behind it: the connection cannot be used again.
         if more or not stream.local_done:
             self._reusable = False
         stream.remote_done = True

@@ -73,8 +73,8 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
         self._state = HEAD
         self._left = 0
         self._chunks: ChunkedDecoder | None = None
-        self._work = 0  # of this dispatch
-        # Bytes since the last stream ended, for whom they are.
+        self._work = 0  # done by this dispatch, in units of TURN_SHARE
+        # Bytes that have come since the last stream ended; they count as the next stream's.
         self.arrived = 0
         self.enable_trailers = settings.enable_trailers
         self.proper_case_words = settings.proper_case_words
@@ -119,10 +119,10 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
         return self._receive_behind(data, pos) if state == BEHIND else len(data)
 
     def go_away(self) -> None:
-        """HTTP/1 has no word for it: `connection: close` on the last response is the owner's."""
+        """Nothing: HTTP/1 has no such message. The owner adds `connection: close` to the last response."""
 
     def shutdown_notice(self) -> None:
-        """HTTP/1 has no word for it."""
+        """Nothing: HTTP/1 has no such message."""
 
     def on_above_write_buffer_high_watermark(self) -> None:
         """The connection's write buffer is full."""
@@ -147,7 +147,7 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
         return True
 
     def reset_stalled_streams(self) -> None:
-        """Nothing waits here: the transport's buffer is all there is."""
+        """Nothing: an HTTP/1 codec holds nothing back."""
 
     # For the stream
 
@@ -226,7 +226,7 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
         return pos
 
     def _receive_chunked(self, data: bytes, pos: int) -> int:
-        """What a turn's share of these bytes holds of the body is delivered at once."""
+        """Decode a turn's share of the bytes, and deliver the part of the body that it holds."""
         chunks = self._chunks
         if chunks is None:
             raise CodecProtocolError(CODEC_ERROR)

@@ -31,7 +31,7 @@ _lower_names: Final[dict[bytes, bytes]] = {}
 
 
 def _lower(name: bytes) -> bytes:
-    """The name in lower case, remembered: peers use few, and one object for each has its hash at hand."""
+    """The name in lower case, remembered: peers use few names, and a bytes object keeps its hash."""
     lower = name.lower()
     if len(name) <= _LONGEST_REMEMBERED:
         if len(_lower_names) >= _REMEMBERED:
@@ -81,7 +81,7 @@ class HeadParser:
         self._parser: Any = None
         self._pieces: list[bytes] = []
         self._tail = b""
-        self._in_fields = False  # of a head in pieces: the start line is complete
+        self._in_fields = False  # the head comes in pieces, and its start line is complete
         self._unparsed: list[bytes] = []  # the beginning of a header line
         self._urls: list[bytes] = []  # the rest of a target that came in pieces
         self.raw = b""
@@ -134,9 +134,9 @@ class HeadParser:
         return stop
 
     def _whole_lines(self, piece: bytes, is_last: bool) -> bytes:
-        """What the parser is to see of a head that comes in pieces: the start line as it comes, then whole lines.
+        """What the parser is given of a head that comes in pieces: the start line as it comes, then whole lines.
 
-        The parser copies what it has of a field at each piece: in one-byte pieces that is the square of its length.
+        At each piece the parser copies what it has of a field, which in one-byte pieces costs the square of its length.
         """
         stop = len(piece)
         if not is_last:
@@ -213,7 +213,7 @@ class HeadParser:
             known = _lower(name)
         if value and value[-1] <= 32:
             value = value.rstrip(b" \t")
-        if len(self.fields) <= self._max_count:  # one more than may be tells at the end that there were too many
+        if len(self.fields) <= self._max_count:  # one field over the limit is kept, to be noticed at the end
             self.fields.append((known, value))
 
     def on_headers_complete(self) -> None:
@@ -247,7 +247,7 @@ def field_bytes(raw: bytes) -> int:
 
 
 def refusal(reason: str) -> CodecProtocolError:
-    """Envoy's answer to what llhttp complains of."""
+    """The error with Envoy's status and details for a reason that llhttp gives."""
     if "Transfer-Encoding" in reason:
         if "Content-Length" in reason:
             return CodecProtocolError("http1.content_length_and_chunked_not_allowed")

@@ -162,7 +162,9 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], Se
                     return pos
         pos = head.feed(data, pos)
         if not self.arrived:
-            self.arrived = len(data) - start  # pipelined: what came with the request before is for this one too
+            self.arrived = (
+                len(data) - start
+            )  # a pipelined request: its bytes came, and were counted, with the one before
         if head.complete:
             self._on_head()
         elif self._stream is None:
@@ -332,7 +334,7 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], Se
         self._resume()
 
     def on_early_response(self) -> None:
-        """The response is complete before the request: what is left of it is of no interest."""
+        """The response is complete before the request: the rest of the request is dropped."""
         self._state = DISCARD
 
     def _on_malformed(self, error: CodecProtocolError) -> None:

@@ -60,7 +60,7 @@ class StreamOwner:
 
 
 class RareBytes:
-    """Header bytes of what few messages have: interim responses and trailers."""
+    """Counts of header bytes that few messages have: of interim responses and trailers."""
 
     __slots__ = ("again_received", "early_received", "sent", "trailers_received")
 
@@ -68,7 +68,7 @@ class RareBytes:
         self.sent = 0  # of interim heads and trailers
         self.early_received = 0  # of interim heads
         self.trailers_received = 0
-        # Decompressed bytes are counted at each head, of all heads until then (as in Envoy): what that adds.
+        # As in Envoy each head counts the decompressed bytes of all heads before it again; this is what that adds.
         self.again_received = 0
 
 
@@ -80,8 +80,8 @@ class Http1Stream(StreamEncoder):
         remote_done: nothing more will come.
         closed: ended, regularly or by a reset; no call does anything any more.
         started: the final headers are out.
-        head, head_sent: the message heads on the wire: looked at again only where a log asks for their bytes.
-        received: bytes that came for a stream that is no more; negative before.
+        head, head_sent: the message heads as they were on the wire; only a log that asks for their bytes reads them.
+        received: bytes that came for the stream, once it has ended; negative before.
         rest_sent: bytes that were written besides `head_sent`.
     """
 
@@ -168,13 +168,13 @@ class Http1Stream(StreamEncoder):
             self._owner.on_stream_reset(self)
 
     def read_disable(self, disable: bool) -> None:
-        """Counted; what is left of it at the stream's end is taken back."""
+        """Counted; at the stream's end reading is enabled again as often as it is still disabled."""
         if not self.closed:
             self._read_disabled += 1 if disable else -1
             self._owner.read_disable(disable)
 
     def set_callbacks(self, callbacks: StreamCallbacks | None) -> None:
-        """Who hears of resets and watermarks; of a write buffer that is full already, at once."""
+        """Say who is told of resets and watermarks; of a write buffer that is full already, at once."""
         self._callbacks = callbacks
         if callbacks is not None and self._owner.above_high_watermark:
             callbacks.on_above_write_buffer_high_watermark()
@@ -218,7 +218,7 @@ class Http1Stream(StreamEncoder):
 
     @property
     def rare(self) -> RareBytes:
-        """To count interim responses and trailers in."""
+        """The counts of interim responses and trailers, made at the first use."""
         if self._rare is None:
             self._rare = RareBytes()
         return self._rare
@@ -242,7 +242,7 @@ class Http1Stream(StreamEncoder):
     # For the codec
 
     def close(self) -> None:
-        """The stream is no more: give back the reading it held up."""
+        """The stream has ended: enable the reading that it disabled."""
         self.closed = True
         while self._read_disabled > 0:
             self._read_disabled -= 1
@@ -265,7 +265,7 @@ class Http1Stream(StreamEncoder):
         else:
             callbacks.on_below_write_buffer_low_watermark()
 
-    # For the two kinds of it
+    # For the two classes that derive from this one
 
     def _send_head(self, start: bytes, fields: list[HeaderField], end_stream: bool) -> None:
         self.started = True
@@ -278,7 +278,7 @@ class Http1Stream(StreamEncoder):
                 self._end_local()
 
     def _expect_content(self, length: bytes) -> None:
-        """Hold the body to the Content-Length that was sent: more of it would be the next message to the peer."""
+        """Hold the body to the Content-Length that was sent: the peer would take more bytes for the next message."""
         self._content_left = int(length) if length.isdigit() and len(length) < 19 else 0
 
     def _end_local(self) -> None:

@@ -12,7 +12,7 @@ from envoymesh.errors import CodecProtocolError
 
 INVALID_URL: Final = "http1.invalid_url"
 
-# What Envoy lets pass in a Host field.
+# The characters that Envoy lets pass in a Host field.
 _AUTHORITY: Final = re.compile(rb"[A-Za-z0-9!$%&'()*+,\-.:;=@\[\]_~]*")
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)([^#]*)")
 _HOST_PORT: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
@@ -44,7 +44,7 @@ def parse_target(method: bytes, url: bytes, allow_absolute_url: bool) -> Target:
     if url == b"*" and method == b"OPTIONS":
         return Target(b"", None, url)
     if not allow_absolute_url and _ABSOLUTE.fullmatch(url):
-        # Left as it is: whoever is above refuses a path that is none, as in Envoy.
+        # Left as it is: as in Envoy, the connection manager refuses a target that is no path.
         return Target(b"", None, url)
     return _parse_absolute(url)
 

@@ -196,7 +196,7 @@ class Http2ClientCodec(Http2Codec, ClientCodec):
         refused = [stream for stream in self.streams.values() if stream.id > last_stream_id]
         for stream in refused + list(self._unopened):
             if stream.gone:
-                continue  # by the hand of one before it
+                continue  # the owner of a stream that was reset before it has ended this one
             self._forget(stream)
             stream.tell_reset(StreamResetReason.REMOTE_REFUSED_STREAM_RESET, "http2.remote_refuse")
             self._remember_reset(stream.id, by_us=True)

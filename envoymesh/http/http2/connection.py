@@ -42,7 +42,7 @@ _REMEMBERED_RESETS: Final = 1000
 
 
 class Http2Codec(Session, Codec):
-    """A connection of either role; a Codec but for who opens streams."""
+    """A connection of either role: all of a Codec except what differs by role."""
 
     __slots__ = ("_amid_read", "_goaway_id", "_last_peer_id", "_reader", "_resets", "protocol")
 
@@ -50,11 +50,11 @@ class Http2Codec(Session, Codec):
         super().__init__(connection, settings, stats)
         self.protocol = HttpProtocol.HTTP2
         self._reader = MessageReader(settings.allow_connect, settings.headers_with_underscores_action)
-        # The last call did not take all: what it wrote counts with what the next one writes.
+        # The last call did not take all its bytes; frames that it queued in answer count together with the next call's.
         self._amid_read = False
         self._last_peer_id = 0
         self._goaway_id = MAX_STREAM_ID
-        # id -> whether we did it; the latest only.
+        # The latest resets: stream id -> whether it was ours.
         self._resets: dict[int, bool] = {}
 
     def __repr__(self) -> str:
@@ -223,7 +223,8 @@ class Http2Codec(Session, Codec):
             self.stats.header_overflow.inc()
             return "http2.too_many_headers"
         limit = settings.max_request_headers_kb * 1024
-        # What a block can say at most: each reference an entry as large as the table, each byte 8/5 of one.
+        # The most that a block of this size can hold: a reference is an entry as large as the table, and a byte of
+        # Huffman code is up to 8/5 of a byte. Mostly that is below the limit, and nothing needs to be added up.
         if self.block_size * 2 + count * self.decoder.table_size_limit <= limit:
             return ""
         if sum(len(name) + len(value) for name, value in fields) <= limit:
@@ -292,7 +293,7 @@ class Http2Codec(Session, Codec):
         if stream is not None:
             stream.other_bytes_sent += SMALL_FRAME
             self._forget(stream)
-            # What the limits refuse looks above as if the peer had given it up, as in Envoy.
+            # As in Envoy the owner of a stream that the limits refuse is told that the peer has reset it.
             refused = error.code == ErrorCode.INTERNAL_ERROR
             reason = StreamResetReason.REMOTE_RESET if refused else StreamResetReason.PROTOCOL_ERROR
             stream.tell_reset(reason, error.details)

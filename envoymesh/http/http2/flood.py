@@ -1,4 +1,4 @@
-"""Protection against peers that make us work for nothing: frames that are cheap to send and not to take.
+"""Protection against floods: frames that cost the peer little to send and us much to handle.
 
 The limits are Envoy's (`source/common/http/http2/protocol_constraints`): empty frames, PRIORITY and WINDOW_UPDATE
 are held against what the peer had reason to send; what we queue in answer is held against a fixed number. Rapid

@@ -42,7 +42,7 @@ class SendScheduler:
         self._running = False
 
     def enqueue(self, stream: Sender) -> None:
-        """The stream has something that may be sendable: it takes its turn, at once when there is window."""
+        """The stream may have something to send: it takes its turn, at once where the window is open."""
         self._waiting[stream] = None
         self.run()
 
@@ -53,7 +53,7 @@ class SendScheduler:
     def run(self) -> None:
         """Send while somebody waits, the window is open and the write buffer has room."""
         if self._running:
-            return  # a stream's owner writes from within its turn: it is listed, and gets another
+            return  # a stream's owner writes while its frame is sent: it is listed, and the loop below comes to it
         self._running = True
         waiting = self._waiting
         try:

@@ -65,7 +65,7 @@ def _unpad(what: str, data: bytes, start: int, stop: int) -> tuple[int, int]:
 
 
 def _depends_on_itself(stream_id: int, data: bytes, start: int) -> bool:
-    """Which a stream cannot (RFC 7540 section 5.3.1; Envoy holds on to that)."""
+    """Whether a priority makes a stream depend on itself: an error in RFC 7540 section 5.3.1, and still in Envoy."""
     return int(U32.unpack_from(data, start)[0]) & MAX_STREAM_ID == stream_id
 
 
@@ -98,7 +98,7 @@ class FrameReader(ABC):
         self.failed = False
         self.block_size = 0
         self.work = 0
-        # An unfinished frame: its pieces, their size, and the size from which on it can be read further.
+        # An unfinished frame: its pieces, their size, and the size at which reading can go on.
         self._partial: list[bytes] = []
         self._partial_size = 0
         self._wanted = HEADER_LENGTH
@@ -118,11 +118,11 @@ class FrameReader(ABC):
 
     @abstractmethod
     def on_block_begins(self, stream_id: int) -> None:
-        """HEADERS whose block is not complete, or cannot be read. Called for no other, nor only once."""
+        """HEADERS whose block is not complete or cannot be read. Not called for others; perhaps twice for one."""
 
     @abstractmethod
     def on_block_part(self, part: bytes) -> None:
-        """What HEADERS or CONTINUATION brings of a header block that goes on."""
+        """Part of a header block that is not complete, out of HEADERS or CONTINUATION."""
 
     @abstractmethod
     def on_block(self, stream_id: int, block: bytes, end_stream: bool) -> None:
@@ -204,7 +204,7 @@ class FrameReader(ABC):
                 self.work += RESET_WORK
                 self.on_stream_error(error)
             if self.failed:
-                return end  # the owner closed the connection from within
+                return end  # a method called from here has closed the connection
         if position < end:
             self._partial = [data[position:] if position else data]
             self._partial_size = end - position

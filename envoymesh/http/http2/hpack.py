@@ -3,8 +3,8 @@
 Rules of this module:
 - Lists are of (name, value) bytes. Entries of a table are shared, not copied: a field that a peer repeats is the
   same tuple each time, which costs nothing to keep and lets a validator remember it.
-- Strings leave without Huffman coding (section 5.2 leaves that to the sender): on a mesh's short ways, time is
-  dearer than bytes. Strings that arrive are decoded by jh2's Rust where it is installed, else by `hpack`; whether
+- Strings are sent without Huffman coding (section 5.2 leaves that to the sender): within a mesh, time matters more
+  than bytes. Strings that arrive are decoded by jh2's Rust where it is installed, else by `hpack`; whether
   their padding is right is checked here, for neither backend is to be trusted with it.
 - A block that breaks a rule raises HpackError, and the tables are not to be used again (section 2.3: the
   connection ends).
@@ -49,7 +49,7 @@ _STATIC_FIELDS: Final = {field: -index for index, field in reversed(list(enumera
 _STATIC_NAMES: Final = {field[0]: index for index, field in reversed(list(enumerate(STATIC_TABLE, 1)))}
 _MAX_INTEGER: Final = 1 << 28
 _REMEMBERED_BLOCKS: Final = 32
-_LONGEST_REMEMBERED_BLOCK: Final = 512  # bytes, each of which may stand for a field as large as the table
+_LONGEST_REMEMBERED_BLOCK: Final = 512  # in bytes; each byte may stand for a field as large as the table
 _LONGEST_REMEMBERED: Final = 64
 
 
@@ -122,7 +122,7 @@ class Decoder:
         self._max_size = DEFAULT_TABLE_SIZE
         self._limit = max(table_size, DEFAULT_TABLE_SIZE)
         self._huffman_decode = huffman_decode
-        # Blocks that are references only, and what they say as long as the table stays as it is.
+        # Blocks that are nothing but references, and their fields, as long as the table does not change.
         self._recent: dict[bytes, tuple[HeaderField, ...]] = {}
         # Of a block that comes in parts: its fields so far, and the bytes of one that is cut.
         self._begun: list[HeaderField] | None = None

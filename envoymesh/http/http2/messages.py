@@ -100,7 +100,7 @@ class UnderscoreRejectedError(MalformedMessageError):
 
 
 class _Sorted(NamedTuple):
-    """What was found in a block; `block` keeps it alive, so that its `id` stays its own."""
+    """What was found in a block. `block` refers to it, so that no other object can get the `id` it is remembered by."""
 
     block: tuple[HeaderField, ...]
     fields: list[HeaderField]

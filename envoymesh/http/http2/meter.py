@@ -1,4 +1,4 @@
-"""What a stream took on the wire, for logs that ask. It only adds while the stream runs, and must not decide."""
+"""How many bytes a stream took on the wire, for logs that show it. It only adds up, and must not decide anything."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class StreamMeter(BytesMeter):
 
     Attributes:
         header_frames_*: bytes of its HEADERS and CONTINUATION frames; other_bytes_*: of its other frames.
-        fields_*: the message heads; looked at again only where a log asks for their bytes.
+        fields_*: the message heads; only a log that asks for their bytes reads them.
         trailers_*: bytes of trailers and of interim heads, without compression.
     """
 

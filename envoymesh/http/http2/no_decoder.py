@@ -9,24 +9,24 @@ from envoymesh.http.headers import HeaderMap
 
 
 class NoDecoder(RequestDecoder, ResponseDecoder):
-    """Takes messages of both directions, for nobody."""
+    """Takes messages of both directions and drops them."""
 
     __slots__ = ()
 
     def decode_1xx_headers(self, headers: HeaderMap) -> None:
-        """Nobody wants them."""
+        """Dropped."""
 
     def decode_headers(self, headers: HeaderMap, end_stream: bool) -> None:
-        """Nobody wants them."""
+        """Dropped."""
 
     def send_local_reply(self, status: int, body: bytes, details: str) -> None:
-        """Nobody would hear it."""
+        """Dropped."""
 
     def decode_data(self, data: bytes, end_stream: bool) -> None:
-        """Nobody wants it."""
+        """Dropped."""
 
     def decode_trailers(self, trailers: HeaderMap) -> None:
-        """Nobody wants them."""
+        """Dropped."""
 
 
 NO_DECODER: Final = NoDecoder()

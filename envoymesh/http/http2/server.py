@@ -32,7 +32,7 @@ from envoymesh.http.http2.stream import REMOTE_CLOSED, Http2Stream
 
 _STATUS_FIELDS: Final = [(b":status", b"%03d" % status) for status in range(1000)]
 _REMEMBERED_GAPS: Final = 32
-_TYPE_AT: Final = 3  # in a frame
+_TYPE_AT: Final = 3  # the place of the type in a frame
 
 
 class ServerStream(Http2Stream, ResponseEncoder):
@@ -65,7 +65,7 @@ class ServerStream(Http2Stream, ResponseEncoder):
 
 class _Unopened(CodecConnection):
     """The connection during the first dispatch. Our SETTINGS wait, and acknowledgements with them, until there is an
-    answer or all is read: a client whose first bytes are refused without a word gets none, as from Envoy."""
+    answer or all is read: as from Envoy, a client whose first bytes are refused without an answer gets none of them."""
 
     __slots__ = ("_codec", "connection", "waiting")
 

@@ -2,7 +2,7 @@
 
 Rules of this module:
 - The peer's settings hold from the moment they are read, and are acknowledged; ours from the acknowledgement on.
-- Window is given back in halves: a WINDOW_UPDATE each time half of a window has been consumed.
+- A WINDOW_UPDATE is sent each time half of a window has been consumed.
 - Streams that wait for a window are listed with the scheduler when one opens.
 
 It must not know of messages.
@@ -91,7 +91,7 @@ class Session(FrameReader):
         self.max_frame_size = DEFAULT_MAX_FRAME_SIZE
         self.peer_max_concurrent_streams: int | None = None
         self.peer_allows_connect = False
-        # Until the peer knows our settings it may use the defaults: the larger of both holds.
+        # Until the peer has acknowledged our settings it may use the defaults: the larger value counts.
         self.receive_initial_window = max(settings.initial_stream_window_size, DEFAULT_WINDOW)
         # Section 6.9.2: the connection's window can only be raised.
         self.receive_window = max(settings.initial_connection_window_size, DEFAULT_WINDOW)
@@ -125,7 +125,7 @@ class Session(FrameReader):
         self.connection.write(goaway_frame(last_stream_id, code, debug_data))
 
     def consume(self, length: int) -> None:
-        """Give back the connection's window, in halves (section 6.9)."""
+        """Count consumed bytes, and give window back when half of the connection's has been consumed (section 6.9)."""
         unannounced = self._unannounced + length
         if unannounced * 2 >= max(self.settings.initial_connection_window_size, DEFAULT_WINDOW):
             self.connection.write(window_update_frame(0, unannounced))

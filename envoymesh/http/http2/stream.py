@@ -119,7 +119,7 @@ class Http2Stream(StreamMeter, StreamEncoder, Sender):
         """Who hears of resets and watermarks; told at once when a watermark is passed already."""
         self._callbacks = callbacks
         if callbacks is None:
-            # The owner knows this stream, and is its decoder: a cycle that each request would leave to the collector.
+            # The owner refers to this stream, and is its decoder: without this each request left a reference cycle.
             self.decoder = NO_DECODER
         else:
             if self._connection_above:
@@ -210,7 +210,7 @@ class Http2Stream(StreamMeter, StreamEncoder, Sender):
             self._consume(flow_length)
 
     def take_content(self, length: int, end_stream: bool) -> None:
-        """Hold the body against content-length (section 8.1.1). Errors: Http2StreamError."""
+        """Check the body's length against content-length (section 8.1.1). Errors: Http2StreamError."""
         left = self.content_left
         if left == NO_BODY_YET:
             raise protocol_error("DATA: stream not opened")
@@ -222,7 +222,7 @@ class Http2Stream(StreamMeter, StreamEncoder, Sender):
             self.content_left = left
 
     def _consume(self, length: int) -> None:
-        """Give back window of both levels, in halves of a window (section 6.9)."""
+        """Count consumed bytes for the stream's window and the connection's (section 6.9)."""
         codec = self.codec
         codec.consume(length)
         unannounced = self._unannounced + length

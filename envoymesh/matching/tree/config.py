@@ -56,7 +56,7 @@ class MatchTreeFactoryContext:
 
     Args:
         read_action: reads the message of an action.
-        refuse_input: says why an input has no place here, given its type; empty where it has.
+        refuse_input: given an input's message type, says why it cannot be used here; an empty text where it can.
         keep_matching: whether `keep_matching` has a meaning here.
         counter: gives the counter of a name.
     """

@@ -63,7 +63,7 @@ class AddressText(BytesMatcher):
     """envoy.extensions.matching.input_matchers.ip.v3.Ip: whether a text is an address in some ranges.
 
     Args:
-        failed: counts texts that are no addresses (`ip_parsing_failed`); None where nobody wants to know.
+        failed: counts texts that are no addresses (`ip_parsing_failed`); None: not counted.
     """
 
     __slots__ = ("failed", "ranges")
@@ -173,7 +173,7 @@ class OnMatch:
     """Where a branch leads: an action, or another tree.
 
     Args:
-        keep_matching: the branch counts as one that leads nowhere.
+        keep_matching: the tree goes on behind this branch as if it led nowhere.
     """
 
     __slots__ = ("action", "keep_matching", "tree")

@@ -63,7 +63,7 @@ def read_bind_config(reader: Reader | None, whose: str) -> BindSettings | None:
 def _check_selector(reader: Reader) -> None:
     selector = reader.message_("local_address_selector")
     if selector is not None:
-        # Who wrote the configuration calls it something.
+        # A name for people; nothing depends on it.
         selector.accept("name")
         config = selector.any_("typed_config")
         if config is None or config.type_name != DEFAULT_SELECTOR:
@@ -111,7 +111,7 @@ def _read_override(reader: Reader) -> tuple[SocketOption, ...] | None:
 
 
 def _read_option(reader: Reader) -> SocketOption:
-    # For people.
+    # A text for people; nothing depends on it.
     reader.accept("description")
     value = reader.bytes_("buf_value") if reader.which("value") == "buf_value" else reader.integer("int_value")
     return SocketOption(reader.integer("level"), reader.integer("name"), value, reader.enum("state"))
@@ -163,7 +163,7 @@ def _read_happy_eyeballs(options: Reader | None) -> tuple[str, int]:
     """Read which family a host of several addresses is tried with first (V4, V6 or empty), and how often."""
     if options is None:
         return "", 1
-    # Nothing shows the name of an upstream connection's own interface.
+    # It would only be shown in places that this proxy does not have.
     options.accept("set_local_interface_name_on_upstream_connections")
     config = options.message_("happy_eyeballs_config")
     if config is None:

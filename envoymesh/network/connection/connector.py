@@ -61,7 +61,7 @@ class _ConnectLimit:
 
 
 class _LocalFailureError(Exception):
-    """We cannot even try: `str()` is what Envoy says then."""
+    """An attempt failed on this side, before the peer was asked; `str()` is Envoy's text."""
 
 
 class LoopConnector:
@@ -69,7 +69,7 @@ class LoopConnector:
 
     Args:
         dispatcher: the worker's dispatcher.
-        shortage: hears what this machine had not left for an attempt; by default one of its own.
+        shortage: is told when this machine has no descriptor, port or memory left; by default one of its own.
     """
 
     __slots__ = ("_attempts", "_dispatcher", "_shortage")
@@ -175,7 +175,7 @@ class LoopConnector:
         except BaseException:
             sock.close()
             raise
-        # The loopback refuses within the call; Envoy, whose own call comes back earlier, names that delayed too.
+        # Over the loopback the refusal comes within the call; Envoy's call has returned by then, hence its "delayed".
         if code == errno.ECONNREFUSED and not isinstance(address, PipeAddress):
             return sock, f"delayed connect error: {os.strerror(code)}"
         return sock, _immediate(code, address) if code else ""
@@ -249,7 +249,7 @@ def _source_for(peer: Address, settings: UpstreamSocketSettings) -> SourceAddres
 
 def _bind(sock: socket.socket, address: Address, peer: Address) -> None:
     if isinstance(peer, PipeAddress) or address.is_ipv6 != peer.is_ipv6:
-        # Python would not even ask the system, which says this.
+        # Python refuses such an address itself; these are the codes that the system would give.
         code = errno.EAFNOSUPPORT if address.is_ipv6 and peer.ip else errno.EINVAL
         raise OSError(code, os.strerror(code))
     if not address.port:
@@ -259,5 +259,5 @@ def _bind(sock: socket.socket, address: Address, peer: Address) -> None:
 
 
 def _immediate(code: int, address: Address) -> str:
-    """What Envoy says where the call itself fails."""
+    """Envoy's text for a connect call that fails itself."""
     return f"immediate connect error: {os.strerror(code)}|remote address:{address}"

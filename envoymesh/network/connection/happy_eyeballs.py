@@ -1,7 +1,7 @@
 """A host of several addresses: in which order they are tried, and the race of the attempts (RFC 8305).
 
-As Envoy's `HappyEyeballsConnectionProvider`, except that an address has won when TCP is connected, whatever a TLS
-handshake then says. This module must not know sockets.
+As Envoy's `HappyEyeballsConnectionProvider`, except that the first address whose TCP connects is taken, also where its
+TLS handshake fails afterwards. This module must not know sockets.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Closable(Protocol):
     """A socket, as far as a race needs to know it."""
 
     def close(self) -> object:
-        """It has lost."""
+        """Close it: another attempt was faster."""
 
 
 Socket = TypeVar("Socket", bound=Closable)

@@ -11,20 +11,20 @@ class NoHandler(ConnectionHandler):
     """Stands in until `set_handler`; a connection without a handler reads nothing."""
 
     def on_data(self, data: bytes) -> int:
-        """Nobody wants it."""
+        """Dropped."""
         return len(data)
 
     def on_eof(self) -> None:
-        """Nobody wants it."""
+        """Dropped."""
 
     def on_event(self, event: ConnectionEvent) -> None:
-        """Nobody wants it."""
+        """Dropped."""
 
     def on_above_write_buffer_high_watermark(self) -> None:
-        """Nobody wants it."""
+        """Dropped."""
 
     def on_below_write_buffer_low_watermark(self) -> None:
-        """Nobody wants it."""
+        """Dropped."""
 
 
 NO_HANDLER: Final = NoHandler()

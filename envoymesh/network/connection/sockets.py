@@ -49,7 +49,7 @@ def ip_literal(text: str) -> str:
 
 
 def socket_name(address: Address) -> str | bytes | tuple[str, int] | tuple[str, int, int, int]:
-    """What `bind` and `connect` want of an address: Python's sockets look for an IPv6 zone in a place of its own."""
+    """The name of an address for `bind` and `connect`: Python takes an IPv6 zone as a number of its own."""
     if isinstance(address, PipeAddress):
         # Abstract names begin with a zero byte (unix(7)).
         return b"\0" + os.fsencode(address.host[1:]) if address.is_abstract else address.host
@@ -112,10 +112,10 @@ def _bind_pipe(sock: socket.socket, address: PipeAddress) -> None:
 
 
 def let_no_one_in(sock: socket.socket) -> None:
-    """Have a listening socket overlook every SYN, so that its queue of accepted connections can be emptied to the end.
+    """Have a listening socket ignore every SYN, so that its queue of accepted connections can be emptied to the end.
 
-    Who connects then asks again after a second, and finds the socket closed or another one in its place. Only Linux
-    can do that; elsewhere a connection that comes between the last accept and the close is reset.
+    A client that connects then tries again after a second, and finds the socket closed or another one in its place.
+    Only Linux can do that; elsewhere a connection that comes between the last accept and the close is reset.
     """
     if sys.platform != "linux":
         return
@@ -134,7 +134,7 @@ def _bind_error(address: Address, error: OSError) -> BindError:
 
 
 def write_at_once(transport: asyncio.Transport, data: Sequence[Bytes]) -> None:
-    """What a socket takes now, before its transport is aborted: last words, such as a GOAWAY."""
+    """Write what the socket takes now, before its transport is aborted: a last message, such as a GOAWAY."""
     if data and not transport.get_write_buffer_size():
         try:
             os.write(transport.get_extra_info("socket").fileno(), b"".join(data))
@@ -143,7 +143,7 @@ def write_at_once(transport: asyncio.Transport, data: Sequence[Bytes]) -> None:
 
 
 def end_with_reset(transport: asyncio.Transport) -> None:
-    """The close that follows sends RST in place of FIN."""
+    """Have the close that follows send RST in place of FIN."""
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 

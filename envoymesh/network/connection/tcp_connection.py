@@ -151,7 +151,7 @@ class TcpConnection(Connection, Flushable):
         self._peer_ended = False
         self._half_close = False
         self._write_ended = False
-        # Where there is one, `_open` stays False, so that a write without costs nothing more.
+        # With a write filter `_open` stays False, so that writes on other connections need not ask for one.
         self._write_filter: WriteFilter | None = None
         # The handler has had its share: the transport is paused until the next turn, or until it enables reading.
         self._suspended = False
@@ -186,7 +186,7 @@ class TcpConnection(Connection, Flushable):
         elif not (self.established or self.closed):
             self._waiting.append(data)
         elif self._write_filter is not None and self._may_write():
-            self.bytes_sent -= len(data)  # what the filter makes of it counts
+            self.bytes_sent -= len(data)  # counted when the filter passes it on, as it then is
             self._write_filter.on_write(bytes(data), False)
 
     def enable_half_close(self) -> None:
@@ -203,7 +203,7 @@ class TcpConnection(Connection, Flushable):
             self._write_filter.on_write(b"", True)
 
     def set_write_filter(self, write_filter: WriteFilter) -> None:
-        """Who gets what is written; only for a connection that is established."""
+        """Hand everything that is written to this filter; only for a connection that is established."""
         self._write_filter = write_filter
         self._open = False
 
@@ -224,7 +224,7 @@ class TcpConnection(Connection, Flushable):
         self._open = False
         self._end_output()
         if self.closed:
-            return  # by a failure to write
+            return  # a failed write has closed it
         if self._peer_ended:
             self._closing = CloseType.FLUSH_WRITE
             self._end_both()
@@ -232,8 +232,8 @@ class TcpConnection(Connection, Flushable):
             self._send_fin()
 
     def _end_both(self) -> None:
-        """Both sides have said their last word: the end, when what is queued is out. Where the peer's word came last,
-        and all is out, the end is now, as in Envoy: it counts as the peer's."""
+        """Both sides have ended: close when what is queued is out. As in Envoy, where the peer ended last and nothing
+        is queued, the connection is closed at once, and counts as closed by the peer."""
         transport = cast(asyncio.Transport, self._transport)
         transport.close()
         if self._closing is None and not transport.get_write_buffer_size():
@@ -342,7 +342,7 @@ class TcpConnection(Connection, Flushable):
         self._close_timer.enable(seconds)
 
     def connect_failed(self, reason: str, local: bool = False) -> None:
-        """The attempt to connect ended without a connection; `local`: for want of something on this side."""
+        """The attempt to connect ended without a connection; `local`: because something was missing on this side."""
         self.failure_reason = reason
         self.abandon = None
         self._finish(ConnectionEvent.LOCAL_CLOSE if local else ConnectionEvent.REMOTE_CLOSE)
@@ -350,8 +350,8 @@ class TcpConnection(Connection, Flushable):
     # The share of a turn
 
     def _unexpected(self, data: bytes) -> None:
-        """Bytes that come while nobody reads: after the close has begun, or at the very beginning, for a loop begins to
-        read behind `connection_made` whatever was said within."""
+        """Bytes that come while nobody reads: after the close has begun, or at the very beginning, since a loop begins
+        to read after `connection_made`, also where reading was paused in it."""
         if self._closing is not None:
             self._drop(len(data))
             return
@@ -419,7 +419,7 @@ class TcpConnection(Connection, Flushable):
         cast(asyncio.Transport, self._transport).resume_reading()
 
     def _end_output(self) -> None:
-        """Put the last bytes of the protocol below the handler's, if it has such, into the transport."""
+        """Write the last bytes of TLS, where there is TLS, into the transport."""
         self.flush()
 
     def _send_fin(self) -> None:
@@ -503,7 +503,7 @@ class TcpConnection(Connection, Flushable):
         if unflushed < self._unflushed:
             self._arm_close_timer()
             return
-        # A busy loop fires its timers before it looks at its sockets: the peer may long be ready to take more.
+        # A busy loop fires its timers before it looks at its sockets: the peer may have room that we have not seen yet.
         if unflushed and self._looks and self._close_timer is not None:
             self._looks -= 1
             self._close_timer.enable(GRACE)
@@ -527,7 +527,7 @@ class TcpConnection(Connection, Flushable):
             abandon()
         if self._transport is None:
             return
-        # What came and was never to be read is in Envoy's case still the system's, which makes RST of the close.
+        # Bytes that Envoy would not have read yet are in the system's buffer there, which makes RST of its close.
         if reset or (self._unread and self._read_disabled and len(self._unread) == self.bytes_received):
             end_with_reset(self._transport)
         elif not self._peer_ended:
@@ -553,9 +553,9 @@ class TcpConnection(Connection, Flushable):
         try:
             if on_closed is not None:
                 on_closed(self)
-        except Exception as error:  # noqa: BLE001 nor must a log stop those who close others
+        except Exception as error:  # noqa: BLE001 a log's fault must not keep other connections from being closed
             self._dispatcher.report(f"{self!r}: on_closed", error)
-        self.stream_info = None  # which knows this connection
+        self.stream_info = None  # it refers to this connection
 
     def _event(self, event: ConnectionEvent) -> None:
         try:

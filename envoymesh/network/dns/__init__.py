@@ -1,1 +1,1 @@
-"""DNS."""
+"""DNS: names resolved to addresses with c-ares."""

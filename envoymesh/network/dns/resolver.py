@@ -129,7 +129,7 @@ class Resolution:
         stats.pending_resolutions.inc()
 
     def start(self, options: dict[str, Any]) -> None:
-        """Ask."""
+        """Ask c-ares for the addresses."""
         try:
             self._channel = pycares.Channel(sock_state_cb=self._watch, **options)
         except pycares.AresError as error:
@@ -185,7 +185,7 @@ class Resolution:
             if error is not None and error not in _NO_RECORDS:
                 self._status = DnsStatus.FAILURE
             if self._families:
-                # Not from within c-ares' callback.
+                # In a later turn: a new query must not be made in c-ares' callback.
                 self._dispatcher.post(self._ask_next)
                 return
         self._dispatcher.post(lambda: self._conclude(responses))

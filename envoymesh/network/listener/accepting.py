@@ -18,7 +18,7 @@ from envoymesh.network.stats import ListenerStats
 
 
 class Accepting(Protocol):
-    """The listener, as seen from here."""
+    """What this module needs of the listener."""
 
     settings: ListenerSettings
     stats: ListenerStats
@@ -36,10 +36,10 @@ class Accepting(Protocol):
         """The time now."""
 
     def on_unmatched_end(self, transport: asyncio.Transport, accepted: float, hello: ClientHello | None) -> None:
-        """It never got a filter chain."""
+        """A connection ended before it got a filter chain; `accepted` is monotonic seconds."""
 
     def hand_over(self, connection: TcpConnection, chain: FilterChainSettings) -> None:
-        """It is usable."""
+        """A connection is usable."""
 
     def inspected(self, hello: ClientHello) -> None:
         """Count what was found."""
@@ -61,7 +61,7 @@ class Accepted(asyncio.Protocol):
         self._listener = listener
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is there."""
+        """The transport is there: hand it to its successor."""
         try:
             self._listener.admit(cast(asyncio.Transport, transport))
         except Exception:

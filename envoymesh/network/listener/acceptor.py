@@ -4,8 +4,8 @@ Own accepting in place of the loop's server. uvloop's takes one connection a tur
 requests, and at the limit of open files it closes what waits in the queue; asyncio's takes as many as the backlog is
 long, while nobody is served, and makes a task for each. The rules here:
 - What one turn does not take, the next one does: the socket is watched level-triggered.
-- Out of descriptors or memory, the socket is let alone for RETRY seconds; who connects waits in the system's queue.
-- The queue is ours: what the system has accepted is taken before the socket is closed.
+- Out of descriptors or memory, nothing is accepted for RETRY seconds; connections wait in the system's queue.
+- Before the socket is closed, every connection in the system's queue is accepted.
 
 This module must not know what is done with a connection.
 """
@@ -115,7 +115,7 @@ class Acceptor:
         self._take_turn()
 
     def close(self) -> None:
-        """Close at once: who waits is reset."""
+        """Close at once: connections that wait in the queue are reset."""
         if self._closed:
             return
         self._closed = True
@@ -148,12 +148,12 @@ class Acceptor:
             self._unwatch()
             self._timer.enable(RETRY)
             self._shortage.note(f"cannot accept connections on {self!r}", error)
-        # The last look at a queue, of which nobody had told that something is in it, is no turn of its own.
+        # The last look at an empty queue before the close does not count as a turn.
         if accepted or not self._ending:
             self._on_turn(accepted)
 
     def _accept(self) -> socket.socket | None:
-        """One connection; None if that one is gone. Errors: BlockingIOError: no one waits; OSError: not now."""
+        """One connection; None if its client has gone. Errors: BlockingIOError (nobody waits), OSError (a shortage)."""
         try:
             return self._sock.accept()[0]
         except OSError as error:
@@ -164,10 +164,10 @@ class Acceptor:
     # A connection between the system's accept and its protocol's connection_made.
 
     def _open(self, sock: socket.socket) -> None:
-        """Make a transport of it.
+        """Make a transport of an accepted socket.
 
-        What the loop offers is a coroutine, run here by hand: it waits once only, for connection_made, and a task for
-        that makes accepting a tenth dearer.
+        The loop's function for that is a coroutine, which is run here step by step: it waits only once, for
+        connection_made, and a task for it makes accepting 10% slower.
         """
         opening = self._dispatcher.loop.connect_accepted_socket(self._new_protocol, sock)
         self._opening += 1
@@ -182,7 +182,7 @@ class Acceptor:
 
     def _finish(self, opening: Coroutine[Any, Any, Any]) -> None:
         self._opened()
-        # What went wrong the transport's protocol has heard, and the loop has reported.
+        # An error was told to the transport's protocol, and reported by the loop, already.
         with suppress(StopIteration, Exception):
             opening.send(None)
 

@@ -37,7 +37,7 @@ TOO_LARGE = ClientHello(is_tls=False, too_large=True)
 
 
 class MalformedError(Exception):
-    """The bytes are no ClientHello."""
+    """The bytes are not a ClientHello."""
 
 
 class Cursor:

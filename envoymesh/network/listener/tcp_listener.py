@@ -46,7 +46,7 @@ class TcpListener:
         stats: the listener's.
         ssl_stats: the listener's ssl. stats, shared by its filter chains; None if no chain has TLS.
         inspector_stats: the tls_inspector's; None without that listener filter.
-        shortage: hears that the system has nothing left for another connection; by default one of its own.
+        shortage: is told when the system has no descriptor or memory left; by default one of its own.
 
     Raises:
         ConfigError: a filter chain's TLS cannot be set up.
@@ -89,9 +89,9 @@ class TcpListener:
         # envoy.resource_limits.listener.NAME.connection_limit
         self.connection_limit = RuntimeNumber("", NO_LIMIT, None)
         self.global_limit_reached: Callable[[], bool] = lambda: False
-        # Hears of a connection that ended (by the peer's doing, or not) before its TLS was agreed on.
+        # Called for a connection that ended before its TLS handshake was done; True where the peer ended it.
         self.on_handshake_failed: Callable[[FilterChainSettings, bool], None] = lambda chain, remote: None
-        # Hears of each connection's end.
+        # Called at each connection's end, for the access log; None without one.
         self.on_ended: Callable[[EndedConnection], None] | None = None
         self._dispatcher = dispatcher
         self._on_accept = on_accept
@@ -214,7 +214,7 @@ class TcpListener:
 
     @property
     def is_drained(self) -> bool:
-        """Whether nothing is left after `stop_accepting`: neither open connections nor such as are to be."""
+        """Whether nothing is left after `stop_accepting`: no open connection, and none that is still being accepted."""
         return not (self._open or self.stats.downstream_pre_cx_active.value) and all(
             acceptor.idle for acceptor in self._acceptors
         )

@@ -45,7 +45,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 @trait
 class Flushable:
-    """What collects bytes during a turn of the loop."""
+    """An object that collects bytes during a turn of the loop, to be written at its end."""
 
     __slots__ = ()
 

@@ -40,7 +40,7 @@ class Shortage:
         self._timer = dispatcher.create_timer(self._look)
 
     def note(self, what: str, error: OSError) -> None:
-        """`what` failed, for want of something of ours."""
+        """`what` failed because this process or machine has run out of something; `error` says of what."""
         self._last = self._dispatcher.now()
         if self._began is not None:
             return

@@ -1,6 +1,7 @@
-"""Long work in short slices: a little in each turn of the loop, so that whoever else is served there hardly waits.
+"""Long work in short slices: a little in each turn of the loop, so that others who are served there hardly wait.
 
-A request passes two or three turns; what it waits longer is as many slices. It must not know what the work is.
+A request takes two or three turns of the loop, so it waits longer by two or three slices. It must not know what the
+work is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Facts of certificates: for the checks after a handshake, `%DOWNSTREAM_PEER_...%` and admin's /certs.
+"""Facts of certificates: for the checks after a handshake, for `%DOWNSTREAM_PEER_...%` and for the admin's /certs.
 
 `cryptography` is imported when a certificate is first looked at. This module must not know connections or contexts.
 """

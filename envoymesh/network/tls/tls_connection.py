@@ -1,8 +1,8 @@
 """TLS between a transport and a handler, with OpenSSL working on memory.
 
-Own TLS in place of the loop's: one object a connection, no task for a handshake, close_notify and FIN as Envoy sends
-them, and the listener may look at the ClientHello before it chooses the context. What is written in one turn of the
-loop is collected as plain text and encrypted at the flush, so that a head and its body are one record. This module
+It replaces the loop's own TLS: one object for each connection, no task for a handshake, close_notify and FIN as Envoy
+sends them, and the listener may look at the ClientHello before it chooses the context. What is written in one turn of
+the loop is collected as plain text and encrypted at the flush, so that a head and its body are one record. This module
 must not know settings.
 """
 
@@ -62,12 +62,12 @@ class TlsConnection(TcpConnection):
     ) -> None:
         super().__init__(dispatcher, buffer_limit)
         self._asked = server_name
-        # What the server has sent in the handshake, as far as anybody looks at it.
+        # The server's first bytes in the handshake, for `read_server_flight`.
         self._flight = bytearray()
-        # What ended the peer's side, once it was met; it counts when all before it was delivered.
+        # What ended the peer's side; it takes effect when everything before it has been delivered.
         self._end: ssl.SSLError | None = None
-        # What has arrived and is not in the BIO yet, whether that is worth another turn, and how many bytes are missing
-        # of the record that the BIO's last bytes belong to.
+        # Bytes that have arrived and are not in the BIO yet; whether they hold a record for another turn; and how many
+        # bytes are missing of the record whose beginning is in the BIO.
         self._encrypted = b""
         self._more = False
         self._record_left = 0
@@ -137,7 +137,7 @@ class TlsConnection(TcpConnection):
         self.flush()
 
     def _send_fin(self) -> None:
-        # As in Envoy: close_notify has said it, and TCP stays open for the peer's own.
+        # As in Envoy: close_notify has ended our side, and TCP stays open for the peer's close_notify.
         pass
 
     def _shake(self) -> None:
@@ -254,8 +254,8 @@ class TlsConnection(TcpConnection):
     def _feed(self, most: int) -> None:
         """Give OpenSSL so many records of what has arrived, or READ_SHARE bytes; `_more` tells whether others wait.
 
-        OpenSSL works off all that it has, and a record may be nothing but a change of keys. The bytes of a record's
-        header (RFC 8446 section 5.1) stay here until all five have come.
+        OpenSSL processes everything that it is given, and a record may be nothing but a costly change of keys. The
+        bytes of a record's header (RFC 8446 section 5.1) stay here until all five have come.
         """
         data = self._encrypted
         position, end, left = 0, len(data), self._record_left

@@ -28,7 +28,7 @@ class DirectResponseAction:
 
     @property
     def content_type(self) -> bytes:
-        """Of the body that a format makes; empty is text/plain."""
+        """The content-type of the body that a format makes; empty is text/plain."""
         return b"" if self.body_format is None else self.body_format.content_type
 
     @property
@@ -52,7 +52,7 @@ class RedirectAction:
 
     @property
     def path_rewrite(self) -> PrefixRewrite | RegexRewrite | None:
-        """What is made of the request's path before the location is."""
+        """How the request's path is rewritten before the location is made of it; None leaves it."""
         if self.regex_rewrite is not None:
             return RegexRewrite(self.regex_rewrite)
         return PrefixRewrite(self.prefix_rewrite) if self.prefix_rewrite else None

@@ -86,7 +86,7 @@ def read_action(reader: Reader, context: RouteFactoryContext) -> Action:
     if kind == "direct_response":
         return _read_direct_response(reader.required("direct_response"), context.max_body)
     if kind in ("non_forwarding_action", "filter_action"):
-        # As in Envoy: such routes are for what is no connection manager, and there is no cluster for a request.
+        # As in Envoy: such routes are for other users of route tables; a connection manager finds no cluster there.
         reader.accept(kind)
         return ClusterAction("")
     raise reader.error(kind or "action", "route action is not supported by envoymesh")
@@ -277,7 +277,7 @@ def _read_back_off(reader: Reader) -> tuple[float, float]:
     back_off = reader.message_("retry_back_off")
     if back_off is None:
         return 0.0, 0.0
-    # Envoy's timers have milliseconds, of which it takes one at least.
+    # As in Envoy, whose timers count milliseconds, the interval is one millisecond at least.
     base = max(back_off.duration("base_interval", 0.0) or 0.0, 0.001)
     longest = back_off.duration("max_interval", 0.0) or 0.0
     if longest and longest < base:
@@ -298,7 +298,7 @@ def _read_host_predicates(reader: Reader) -> HostPredicates:
         kinds.add(HOST_PREDICATES[kind])
         if config is not None and HOST_PREDICATES[kind] == "omit_host_metadata":
             labels = read_criteria(config, "metadata_match")
-            # As in Envoy none of them omits no host.
+            # As in Envoy an empty list of labels omits no host.
             metadata += [labels] if labels else []
     return HostPredicates("previous_hosts" in kinds, "omit_canary_hosts" in kinds, tuple(metadata))
 
@@ -417,7 +417,7 @@ def _read_mirror_policy(reader: Reader, context: RouteFactoryContext) -> MirrorP
     if not cluster and not header:
         text = "Exactly one of cluster or cluster_header in request mirror policy need to be specified"
         raise reader.error("cluster", text)
-    # It chooses among spans, and there is no tracing here.
+    # It decides about tracing, which does not exist here.
     reader.accept("trace_sampled")
     return MirrorPolicy(
         cluster=cluster,
@@ -438,7 +438,7 @@ def _read_header_mutation(reader: Reader) -> HeaderParser | RemoveOnMatch:
         return RemoveOnMatch(read_string_matcher(reader.required("remove_on_match").required("key_matcher")))
     name = reader.string("remove").lower()
     if is_protected(name):
-        # Envoy takes it, and loses the request.
+        # Envoy takes it at load, and then loses each request that is mirrored.
         raise reader.error("remove", ":-prefixed or host headers may not be removed")
     return HeaderParser((), [name.encode()])
 

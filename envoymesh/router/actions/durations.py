@@ -18,7 +18,7 @@ _MOST_MILLISECONDS: Final = 99999999
 
 
 def read_grpc_timeout(headers: RequestHeaders) -> float | None:
-    """The header grpc-timeout in whole milliseconds, as seconds; None without one, or with one that says nothing.
+    """The header grpc-timeout in whole milliseconds, as seconds; None where there is none, or an invalid one.
 
     Microseconds and nanoseconds are rounded up (`Grpc::Common::getGrpcTimeout`).
     """
@@ -28,14 +28,14 @@ def read_grpc_timeout(headers: RequestHeaders) -> float | None:
     digits, unit = text[:-1], _UNITS.get(text[-1:])
     if unit is None or not digits.isdigit() or len(digits) > _MOST_DIGITS:
         return None
-    # Rounded before it is rounded up: 1000000 nanoseconds are not a little more than a millisecond.
+    # Rounded first, so that an inexact product (of 1000000 nanoseconds, say) is not rounded up to 2 milliseconds.
     milliseconds = round(int(digits) * unit * 1000, 6)
     whole = int(milliseconds)
     return (whole if whole == milliseconds else whole + 1) / 1000
 
 
 def set_grpc_timeout(headers: RequestHeaders, seconds: float) -> None:
-    """Tell the upstream (`Grpc::Common::toGrpcTimeout`)."""
+    """Set grpc-timeout, for the upstream (`Grpc::Common::toGrpcTimeout`)."""
     value, unit = round(seconds * 1000), b"m"
     if value > _MOST_MILLISECONDS:
         value, unit = value // 1000, b"S"

@@ -66,8 +66,8 @@ class CookieHash(HashMethod):
     """`cookie`.
 
     Args:
-        ttl: seconds that a cookie lives which a client is given; 0 lives as long as the client's session, None is never
-            given.
+        ttl: seconds that a cookie lives which a client without one is given; 0 lives as long as the client's session.
+            None: no cookie is given.
         attributes: names and values, which may be empty.
     """
 
@@ -151,7 +151,7 @@ class HashStep:
     """One entry of a policy.
 
     Args:
-        terminal: where there is a hash behind it, the entries that follow do not count.
+        terminal: where there is a hash after this entry, the entries that follow do not count.
     """
 
     method: HashMethod
@@ -174,7 +174,7 @@ class HashPolicy:
         for step in self.steps:
             new = step.method.evaluate(headers, info, add_cookie)
             if new is not None:
-                # Turned by a bit, so that two equal hashes do not cancel each other out.
+                # Rotated by a bit, so that two equal hashes do not cancel each other out.
                 old = 0 if found is None else (found << 1 | found >> 63) & _BITS
                 found = old ^ new
             if step.terminal and found is not None:

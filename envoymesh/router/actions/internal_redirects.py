@@ -88,7 +88,7 @@ class InternalRedirectPolicy:
         headers_to_copy: names of response headers (in lower case) that the new request gets.
         previous_routes: the predicate: no route is taken a second time.
         allowed_routes: the predicate `allow_listed_routes`; None is not configured.
-        safe_cross_scheme: the predicate: from http to https never, for the client has sent its request in plain text.
+        safe_cross_scheme: the predicate: never from http to https, since the client has sent its request in plain text.
     """
 
     route_name: str = ""

@@ -1,4 +1,4 @@
-"""Rewrites of a request's path and host (`prefix_rewrite`, `regex_rewrite`, `host_rewrite_literal` and their kin).
+"""Rewrites of a request's path and host (`prefix_rewrite`, `regex_rewrite`, `host_rewrite_literal` and the like).
 
 Pure functions on header maps: settings are compiled when routes are loaded. This module must not decide when a rewrite
 takes place; the router filter does.
@@ -223,7 +223,7 @@ class Rewrites:
 
     Args:
         auto_host: `auto_host_rewrite`: the upstream host's name becomes the host, once there is an upstream host.
-        append_x_forwarded_host: the host that was is appended to x-forwarded-host.
+        append_x_forwarded_host: the former host is appended to x-forwarded-host.
     """
 
     path: PathRewrite | None = None
@@ -234,7 +234,7 @@ class Rewrites:
     def apply(
         self, headers: RequestHeaders, matcher: PathMatcher | None, context: FormatterContext, keep_original: bool
     ) -> None:
-        """Rewrite host and path; `keep_original` puts what they were into x-envoy-original-host and -path."""
+        """Rewrite host and path; `keep_original` puts the former ones into x-envoy-original-host and -path."""
         if self.host is not None:
             self.set_host(headers, self.host.rewritten(headers, context), keep_original)
         if self.path is not None:

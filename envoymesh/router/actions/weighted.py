@@ -68,7 +68,7 @@ class WeightedClusters:
         """What decides instead of chance, if anything does."""
         if self.header_name:
             values = headers.get_all(self.header_name)
-            # Of several values, each proxy on the way might take another one.
+            # As in Envoy several values count as none: each proxy on the way might take another one.
             number = parse_number(values[0]) if len(values) == 1 else None
             if number is not None:
                 return number

@@ -39,7 +39,7 @@ class RouteFactoryContext:
         max_body: bytes of a direct response.
         scope: where virtual clusters and routes are counted.
         stats_prefix: the virtual host's names there.
-        chance: where the numbers begin that decide on shares of requests, from 0 to 1.
+        chance: where the numbers begin that decide on shares of requests (`RuntimeFraction.start`), from 0 to 1.
     """
 
     read_filter_config: Callable[[str, Reader, bool], Any]
@@ -67,13 +67,13 @@ def _read_filter_config(name: str, context: RouteFactoryContext, reader: Reader)
         return FilterConfig(context.read_filter_config(name, reader, False))
     optional = reader.boolean("is_optional")
     if reader.boolean("disabled"):
-        # As in Envoy nobody looks at the settings of a filter that takes no part.
+        # As in Envoy the settings of a filter that takes no part are not looked at.
         reader.accept("config")
         return FilterConfig(disabled=True)
     if not reader.has("config"):
         raise reader.error("config", f"Empty route/virtual host per filter configuration for {name} filter")
     if not reader.message.config.type_url:  # type: ignore[attr-defined]  # a FilterConfig
-        # Nothing but that the filter takes part.
+        # It only says that the filter takes part.
         reader.accept("config")
         return FilterConfig()
     message = reader.any_("config")
@@ -154,7 +154,7 @@ def read_header_to_add(reader: Reader) -> HeaderToAdd:
 
 
 def _read_header_text(header: Reader) -> bytes | Formatter:
-    # As in Envoy, which adds the header of a raw_value alone without one.
+    # As in Envoy, which adds a header that has only a raw_value without any value.
     header.accept("raw_value")
     text = header.string("value")
     try:

@@ -1,4 +1,4 @@
-"""Conditions of routes that look at more than headers: chance, TLS, metadata, what filters left.
+"""Conditions of routes that look at more than headers: chance, TLS, metadata, filter state.
 
 Each is made at load, and a route without any pays nothing. They must not change anything.
 """

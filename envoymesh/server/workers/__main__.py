@@ -12,7 +12,7 @@ def run() -> int:
     """Run until the parent says, or is gone; gives the exit code."""
     collector.hold()
     running = activate()
-    # Not at the top: what is compiled must be known before.
+    # Not at the top: compiled modules must be in place before the first of them is imported.
     from envoymesh.server.workers.worker import main
 
     return main(int(sys.argv[1]), int(sys.argv[2]), running)
@@ -21,5 +21,5 @@ def run() -> int:
 if __name__ == "__main__":
     code = run()
     logging.shutdown()
-    # What is left is only memory: a whole tear-down would make a restart wait for it.
+    # Only memory is left to be freed; Python would take its time for that, and a restart would wait for it.
     os._exit(code)

@@ -60,7 +60,7 @@ class Channel:
                 self._loop.add_writer(self._sock, self._write)
                 return
             except OSError:
-                # A message that cannot be sent is one too many lost: what is left to read tells the end, or this does.
+                # A message is lost, so the channel cannot be used any more: end it, unless reading does so first.
                 self._loop.call_soon(self._end)
                 return
             if sent < len(data):
@@ -93,7 +93,7 @@ class Channel:
             self._on_lost()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close this end of the channel."""
         sock, self._sock = self._sock, None
         if sock is None:
             return

@@ -41,7 +41,7 @@ class WorkersFailedError(EnvoymeshError):
 
 
 class Employer(Protocol):
-    """Whose workers they are."""
+    """What the fleet needs of the parent."""
 
     def start_message(self, index: int) -> Start:
         """What a worker is to run; asked anew at each of its starts."""
@@ -134,7 +134,7 @@ class Fleet:
         """
         self._watch.start()
         for index in range(self._count):
-            # Told to end meanwhile: a worker that began now would not hear of it.
+            # `let_end` may have been called meanwhile: a worker started now would not be told to end.
             if not self._ending and not self._failure:
                 self._spawn_first(index)
                 await asyncio.sleep(0)
@@ -198,7 +198,7 @@ class Fleet:
         if worker.take(answer):
             self._answered(worker, answer.number)
         elif answer.number in self._questions:
-            self._questions[answer.number].timer.enable(ANSWER_TIME)  # it is busy, and at it
+            self._questions[answer.number].timer.enable(ANSWER_TIME)  # more parts are to come: give it more time
 
     def _on_lost(self, worker: WorkerProcess) -> None:
         code = worker.reap()
@@ -214,7 +214,7 @@ class Fleet:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         _log.critical("%r ended (%s)%s", worker, how, f": {self._failure}" if self._failure else "")
         if not self._complete:
-            return  # `start` sees it
+            return  # a failed start, which `start` reports
         self._failure = ""
         self._shares.take_over(worker.index)
         self._employer.on_worker_died(worker.index, hung=worker.condemned)

@@ -58,13 +58,13 @@ class FleetLookups(RecentLookups):
         self.total = sum(part.total for part in self._parts)
 
     def enable(self, wanted: bool) -> None:
-        """Begin or cease to remember names, everywhere."""
+        """Begin or stop remembering names, in every process."""
         self.enabled = wanted
         self._own.enable(wanted)
         self._tell(Verb.ENABLE_LOOKUPS, wanted)
 
     def clear(self) -> None:
-        """Forget the names, everywhere."""
+        """Forget the names, in every process."""
         self._own.clear()
         self._tell(Verb.CLEAR_LOOKUPS)
 

@@ -58,7 +58,7 @@ class Parent(Server):
         self._workers_down = scope.gauge("workers_down")
 
     def _kill_after(self) -> float:
-        # Of the parent itself; what is said of workers, their fleet does.
+        # Only the parent's own watchdog; the fleet watches the workers.
         return self.settings.watchdogs.main_thread.kill_after(0.0, random.random)
 
     # Starting
@@ -137,8 +137,8 @@ class Parent(Server):
             self._gather_for_all()
 
     def _gather_for_all(self) -> None:
-        """Gather once for all who wait. Who comes while that is under way waits for the next: it may have changed
-        something that is not in the answers that are on their way."""
+        """Gather once for all requests that wait. A request that comes meanwhile waits for the next time, since it may
+        have changed something that the answers under way do not show."""
         waiting, self._waiting = self._waiting, []
         self._gathering = bool(waiting)
         if waiting:
@@ -164,7 +164,7 @@ class Parent(Server):
 
     def _whole_clusters(self) -> Iterable[ClusterStatus]:
         told = [each.clusters for each in self._fleet.snapshots]
-        # With nobody there to tell, what was last told is still the best there is to show.
+        # While no worker runs, show what ended workers told last.
         return whole_clusters(told, self._ended.clusters) if told else self._ended.clusters
 
     def reset_counters(self) -> None:
@@ -175,7 +175,7 @@ class Parent(Server):
 
     def _flush_stats(self) -> None:
         super()._flush_stats()
-        # Asked for the sake of a worker that may die before the next question: little of what it counted is lost.
+        # So that little of what a worker has counted is lost if it dies before an admin request asks.
         self._fleet.ask(lambda: None)
 
     def _open_connections(self) -> int:
@@ -189,7 +189,7 @@ class Parent(Server):
             self._ended.add(last)
 
     def on_worker_died(self, index: int, *, hung: bool) -> None:
-        """Count it; one that hung has not lived to count what it missed."""
+        """Count it. A worker that hung could not count its own missed watchdog touches: count those for it."""
         self._restarts.inc()
         if hung:
             for prefix in ("workers.", f"server.worker_{index}."):

@@ -51,10 +51,10 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         self._stacks, stacks = os.pipe()
         for end in (self._stacks, stacks):
-            # Neither may wait: a stack that nobody reads must not stop the worker, nor a missing one the parent.
+            # Neither end may block: not the worker when nobody reads its stack, nor the parent when there is none.
             os.set_blocking(end, False)
         given = [descriptor for descriptors in start.sockets for descriptor in descriptors] + list(start.logs.values())
-        # Held back until the worker has said that it ignores them: a Ctrl-C must not hit an interpreter on its way up.
+        # Signals are blocked until the worker ignores them: a Ctrl-C must not reach an interpreter that is starting.
         held = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
         try:
             self.process = subprocess.Popen(
@@ -80,22 +80,22 @@ class WorkerProcess:
         self._channel.send(start)
 
     def send(self, message: Message) -> None:
-        """Send a message; what was sent before it has started is heeded then."""
+        """Send a message; a worker that has not started yet obeys when it has."""
         if self._channel is not None:
             self._channel.send(message)
 
     def take(self, answer: Answer) -> bool:
-        """Keep an answer, or a part of one; whether it is complete, and then is what is known of the worker."""
+        """Keep an answer, or a part of one. Returns whether it is complete; then it is the worker's `snapshot`."""
         whole = self._answers.setdefault(answer.number, answer.snapshot)
         if whole is not answer.snapshot:
             whole.add(answer.snapshot)
         if answer.last:
             del self._answers[answer.number]
-            if answer.number >= self._answered:  # two that are under way at once may overtake each other
+            if answer.number >= self._answered:  # of two answers under way at once the later may be complete first
                 self._answered, self.snapshot = answer.number, whole
         return answer.last
 
-    # Whether it is there
+    # Whether it is alive
 
     def ping(self) -> None:
         """Ask it for a sign of life."""
@@ -137,7 +137,7 @@ class WorkerProcess:
     def reap(self) -> int:
         """Make sure that the process is gone; its exit code, negative for a signal."""
         assert self.process is not None
-        # Its channel has ended, so it is on its way out or out of reach: either way there is nothing to wait for.
+        # Its channel has ended, so it is ending by itself or cannot be told to: do not wait for it.
         self.process.kill()
         os.close(self._stacks)
         return self.process.wait()
@@ -150,4 +150,4 @@ def _text(path: str) -> str:
     try:
         return Path(path).read_text()
     except OSError:
-        return ""  # not every system tells, nor everybody
+        return ""  # this system does not tell, or not this user

@@ -59,7 +59,7 @@ class Start:
         contents: what the files and variables that the bootstrap names held when it was checked.
         logs: descriptors of the log files that the parent has open, by path.
         sockets: for each listener the descriptors of its bound sockets, one for each address; none: it has stopped.
-        commands: what brings a worker that comes later to where the others are.
+        commands: what the other workers were told since they started.
     """
 
     index: int

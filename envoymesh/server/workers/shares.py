@@ -50,7 +50,7 @@ class Shares:
         self._on_change()
 
     def give_back(self, owner: WorkerProcess) -> None:
-        """This worker serves, itself and for those that do not."""
+        """This worker serves again: it gets its own sockets back, and those of workers that do not serve."""
         if owner.index in self.down:
             self.down.discard(owner.index)
             for worker in self._workers():
@@ -61,7 +61,7 @@ class Shares:
             self._lend(index, owner)
 
     def _lend(self, owner: int, to: WorkerProcess) -> None:
-        # It may have them from an earlier time, which it has not been told to be over while it did not serve itself.
+        # It may still have them from an earlier loan: while it did not serve itself, it was not told to give them back.
         to.send(Command(Verb.GIVE_BACK, (owner,)))
         for listener, descriptors in enumerate(self._sockets_of(owner)):
             for descriptor in descriptors:

@@ -88,7 +88,7 @@ _PARENTS = re.compile(
 )
 # Names that the parent has, since it reads the same configuration, but whose values are the workers'.
 _WORKERS = re.compile(r"cluster\.|(?:listener|http)\.(?!admin\.)|workers\.|server\.worker_\d+\.")
-# Names of what is there once, though each worker sees it.
+# Names of things of which there is one, though each worker counts it.
 _HIGHEST = re.compile(
     r"cluster_manager\.|thread_local_cluster_manager\."
     r"|.*\.(?:membership_\w+|max_host_weight|lb_subsets_active|warming_state|version|update_time"
@@ -135,7 +135,7 @@ def whole_clusters(
     workers: Iterable[Sequence[ClusterStatus]], ended: Sequence[ClusterStatus]
 ) -> Iterator[ClusterStatus]:
     """The clusters with the hosts of all workers; their counts add up, with what ended workers counted for them.
-    Each is made as it is come to."""
+    Each is made when iteration reaches it."""
     by_name: dict[str, list[ClusterStatus]] = {}
     for clusters in workers:
         for cluster in clusters:
@@ -173,13 +173,13 @@ class Ended:
         self.clusters: list[ClusterStatus] = []
 
     def add(self, last: Snapshot) -> None:
-        """A worker has ended; this was its last word."""
+        """A worker has ended; these are the last figures it sent."""
         self.stats = merge([self.stats, lasting(last.stats)], takes_highest)
         counted = [replace(each, hosts=[replace(host, gauges={}) for host in each.hosts]) for each in last.clusters]
         self.clusters = list(whole_clusters([self.clusters, counted], ()))
 
     def count(self, name: str) -> None:
-        """One more of this counter, which the worker that ended could not count."""
+        """Count one for a worker that has ended, which could not count it itself."""
         self.stats.counters[name] = self.stats.counters.get(name, 0) + 1
         self.stats.used.add(name)
 

@@ -59,11 +59,11 @@ class Watch:
         self._timer = dispatcher.create_timer(self._look)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin to watch."""
         self._timer.enable(self.tick)
 
     def stop(self) -> None:
-        """Cease."""
+        """Stop watching."""
         self._timer.disable()
 
     def _look(self) -> None:
@@ -85,7 +85,7 @@ class Watch:
             self._condemn(worker)
 
     def _several_that_hang(self) -> list[WorkerProcess]:
-        """Those that `multikill_timeout` ends: Envoy ends the process then, which has them all as its threads."""
+        """The workers that `multikill_timeout` ends. In Envoy workers are threads: there the whole process ends."""
         timeout = self._settings.multikill_timeout
         running = [worker for worker in self._workers() if worker.started]
         hanging = [worker for worker in running if worker.silent >= timeout]
@@ -101,7 +101,7 @@ class Watch:
 
     def _execute(self, worker: WorkerProcess) -> None:
         if not worker.owes:
-            worker.condemned = False  # it has just come back
+            worker.condemned = False  # it has answered meanwhile
             return
         if worker not in self._workers():
             return

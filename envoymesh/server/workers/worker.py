@@ -1,8 +1,8 @@
 """A worker process: a whole server without an admin, which takes its sockets and its orders from its parent.
 
-`python -m envoymesh.server.workers CHANNEL STACKS` runs one; both are descriptors. It heeds no signal, for a terminal's
-Ctrl-C reaches parent and workers alike and the parent decides. When the channel ends, the parent is gone, and so goes
-the worker.
+`python -m envoymesh.server.workers CHANNEL STACKS` runs one; both are descriptors. It ignores signals, since a
+terminal's Ctrl-C reaches parent and workers alike, and the parent decides. When the channel ends, the parent is gone,
+and the worker ends too.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Worker(Server):
         }
 
     def _kill_after(self) -> float:
-        return 0.0  # the parent ends a worker that hangs, and starts another
+        return 0.0  # never: the parent kills a worker that hangs, and starts another one
 
     def _profile_path(self) -> str:
         return f"{super()._profile_path()}.worker_{self._start.index}"

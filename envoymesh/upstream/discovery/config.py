@@ -244,7 +244,7 @@ def _check_logical(reader: Reader, assignment: Reader | None, endpoints: list[En
 def _read_policy(policy: Reader | None, settings: ClusterSettings) -> ClusterSettings:
     if policy is None:
         return settings
-    # Of EDS alone: what is in the configuration does not become stale.
+    # Only for EDS: what is in the configuration does not become stale.
     policy.accept("endpoint_stale_after")
     return replace(
         settings,
@@ -262,7 +262,7 @@ def _read_drop_overload(policy: Reader) -> float:
             f"Cluster drop_overloads config has {len(drops)} categories. Envoy only support one.",
         )
     for drop in drops:
-        # The category is of load reports alone.
+        # Only load reports show the category.
         drop.accept("category")
         percentage = drop.message_("drop_percentage")
         return 0.0 if percentage is None else _read_ratio(percentage)

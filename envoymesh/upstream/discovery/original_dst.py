@@ -101,7 +101,7 @@ class OriginalDst(LoadBalancer):
         return None
 
     def set_panic_threshold(self, percent: int) -> None:
-        """Of no interest here."""
+        """Nothing: there is no panic here."""
 
 
 def parse_address(text: str) -> Address | None:

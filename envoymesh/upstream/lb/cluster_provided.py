@@ -21,7 +21,7 @@ class ClusterProvided(LoadBalancer):
         return None
 
     def set_panic_threshold(self, percent: int) -> None:
-        """Of no interest here."""
+        """Nothing: there is no panic here."""
 
     def stop(self) -> None:
         """There is nothing to let go."""

@@ -38,7 +38,7 @@ class SlowStart:
         self._latest_added = now()
 
     def note(self, hosts: Sequence[Host]) -> None:
-        """Begin the window of the healthy ones among these that have not begun (`recalculateHostsInSlowStart`)."""
+        """Begin the window of the healthy hosts among these that have none yet (`recalculateHostsInSlowStart`)."""
         now = self._now()
         for host in hosts:
             if host.health_flags & (UNHEALTHY_FLAGS | DEGRADED_FLAGS):

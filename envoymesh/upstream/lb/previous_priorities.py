@@ -14,7 +14,7 @@ class PreviousPriorities:
     """What one request has tried.
 
     Args:
-        update_frequency: after so many attempts, and again after as many more, the load is worked out anew.
+        update_frequency: the load is worked out anew after each so many attempts.
     """
 
     __slots__ = ("_attempted", "_excluded", "_frequency", "_load")

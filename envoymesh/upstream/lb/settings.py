@@ -38,7 +38,7 @@ class ZoneAwareSettings:
 
 @dataclass(frozen=True, slots=True)
 class LocalitySettings:
-    """How localities take part: by their weights, or so that traffic stays in this proxy's own zone."""
+    """How localities count: by their weights, or so that traffic stays in this proxy's own zone."""
 
     weighted: bool = False
     zone_aware: ZoneAwareSettings = field(default_factory=ZoneAwareSettings)
@@ -49,7 +49,7 @@ class SlowStartSettings:
     """SlowStartConfig: how the weight of a new host grows.
 
     Args:
-        window: until when it is a whole one; 0 is no slow start.
+        window: seconds until its weight is the full one; 0 is no slow start.
         aggression: the larger, the faster at the beginning; 1 is linear.
         min_weight_percent: what a host begins with at least, as a share, 0 to 1.
     """

@@ -123,7 +123,7 @@ class SingleHostSubset(Subset):
         return self._chosen is not None
 
     def set_panic_threshold(self, percent: int) -> None:
-        """Of no interest here."""
+        """Nothing: one host has no panic."""
 
     def stop(self) -> None:
         """There is nothing to let go."""

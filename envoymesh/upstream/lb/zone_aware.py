@@ -32,7 +32,7 @@ class HostsSource:
     Attributes:
         index: of the next host in turn.
         peeked: how many in turn were looked at in advance.
-        prepicked: those of the schedule that were, to be picked first.
+        prepicked: those that were looked at in advance in the schedule; they are picked first.
         schedule: where weights differ.
         stale: whether `schedule` is still to be made for these hosts.
     """
@@ -281,7 +281,7 @@ class ZoneAwareLoadBalancer(LoadBalancer, PrioritySetObserver):
         stats.lb_zone_routing_cross_zone.inc()
         capacity = routing.residual_capacity
         if capacity[-1] == 0:
-            # Roundings have left nothing.
+            # Rounding has left no capacity.
             stats.lb_zone_no_capacity_left.inc()
             return int(self.random() * len(capacity))
         threshold = int(self.random() * capacity[-1])
@@ -297,7 +297,7 @@ class ZoneAwareLoadBalancer(LoadBalancer, PrioritySetObserver):
         self._routing = self._make_routing(local) if self._may_route_by_zone(zone, local) else None
 
     def on_local_cluster_changed(self) -> None:
-        """The proxies beside this one are others now."""
+        """The local cluster's members, the proxies like this one, have changed."""
         if self._zone is not None:
             self._regenerate_locality_routing(self._zone)
             self._settle()

@@ -36,7 +36,7 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
     """Implements ConnectionHandler, CodecConnection and ClientCodecCallbacks.
 
     Attributes:
-        codec: stands for nothing before CONNECTED and after the end.
+        codec: NO_CODEC before CONNECTED and after the end.
         protocol: what the codec speaks; None while that is not agreed on yet (ALPN).
         active_streams: streams that have not ended.
         assumed_limit: streams that the peer is thought to take, until its SETTINGS say.
@@ -79,7 +79,7 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         self._close_after_dispatch = False
         self._remote_closed = False
         self._reset_reason = StreamResetReason.CONNECTION_TERMINATION
-        self._offered = 0  # bytes that have been counted, and come again
+        self._offered = 0  # bytes that were not taken: they come again, and are counted already
         self._received = pool.stats.upstream_cx_rx_bytes_total
         self._sent = pool.stats.upstream_cx_tx_bytes_total
         self.protocol: HttpProtocol | None = None
@@ -159,7 +159,7 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
 
     @property
     def can_take_stream(self) -> bool:
-        """Whether there is room for a stream, as far as one knows."""
+        """Whether there is room for a stream, as far as is known before the peer's SETTINGS."""
         return self.active_streams < self.assumed_limit and self.codec.can_take_stream
 
     # CodecConnection
@@ -220,7 +220,7 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         remote = self._remote_closed or event is ConnectionEvent.REMOTE_CLOSE
         before, self.state = self.state, State.CLOSED
         if remote and not self._remote_closed and before is not State.CONNECTING and self.codec.is_amid_message:
-            self._count_protocol_error()  # a reset in the middle is, as in Envoy, what a FIN would be
+            self._count_protocol_error()  # as in Envoy a reset within a response counts as a FIN there does
         # The connector closes locally, unasked and without another reason, only when connect_timeout passed.
         unexplained = not (remote or self._closing or self.connection.failure_reason)
         in_time = self.connection.close_details == SOCKET_OPTION_FAILED

@@ -183,7 +183,7 @@ class ConnectionPool:
         callbacks.on_pool_ready(encoder, host, client.connection, client.protocol or HttpProtocol.HTTP11)
 
     def _use_up(self, client: UpstreamConnection) -> None:
-        """One request less of max_requests_per_connection."""
+        """Count one of max_requests_per_connection requests; after the last the connection takes no more."""
         client.remaining_requests -= 1
         if not client.remaining_requests:
             self.stats.upstream_cx_max_requests.inc()
@@ -206,7 +206,7 @@ class ConnectionPool:
             within_limit = self.resources.connections.can_create()
             if not within_limit:
                 self.stats.upstream_cx_overflow.inc()
-                # Without any connection those who wait would wait for ever, so one is made all the same.
+                # Without any connection the requests that wait would wait for ever, so one is made despite the limit.
                 if self._connections:
                     return
             self._connecting += 1
@@ -218,7 +218,7 @@ class ConnectionPool:
         pending, under_way = len(self._pending), self._connecting * self._streams_per_connection
         if self._preconnect_ratio <= 1.0 or self.host.health_flag_get(UNHEALTHY_FLAGS):
             return pending > under_way
-        # Only where preconnecting is configured, the connections are looked at one by one.
+        # Looking at every connection is only needed where preconnecting is configured.
         active = sum(client.active_streams for client in self._connections)
         free = sum(self._free_streams(client) for client in self._ready)
         return (pending + active) * self._preconnect_ratio > under_way + free + active
@@ -378,7 +378,7 @@ class ConnectionPool:
         return [client.connection.buffered for client in self._connections]
 
     def close(self) -> None:
-        """Close every connection now; who waits is told of a local failure."""
+        """Close every connection now; requests that wait fail with a local failure."""
         self._draining = True
         self._fail_pending(PoolFailureReason.LOCAL_CONNECTION_FAILURE, "")
         for client in list(self._connections):

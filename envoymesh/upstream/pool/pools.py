@@ -53,7 +53,7 @@ class ConnectionPools:
         self._tcp: TcpConnectionPool | None = None
 
     def __iter__(self) -> Iterator[ConnectionPool]:
-        """Those that there are now, also those that are being left."""
+        """All pools, also those that are being drained."""
         return iter([*self._leaving, *(pool for pools in self._by_host.values() for pool in pools.values())])
 
     def new_stream(
@@ -91,7 +91,7 @@ class ConnectionPools:
                 del pools[key]
 
         info = self._info
-        # Also where no connection comes to be.
+        # As in Envoy the codec's stats exist from here on, also where no connection is made.
         if kind == "HTTP1":
             _ = info.http1_stats
         elif kind == "HTTP2":
@@ -130,7 +130,7 @@ class ConnectionPools:
     # Hosts that leave or fail
 
     def drain_host(self, host: Host) -> None:
-        """A host is no member any more: what it has ends, then its pools are forgotten."""
+        """A host is no member any more: its requests finish, then its pools are forgotten."""
         for pool in self._by_host.pop(host, {}).values():
             self._leaving.add(pool)
             pool.drain()

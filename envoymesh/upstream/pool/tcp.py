@@ -1,4 +1,4 @@
-"""Connections to a cluster's hosts for who proxies bytes (Envoy's `Tcp::ConnPoolImpl`): one for each who asks.
+"""Connections to a cluster's hosts for filters that proxy bytes (Envoy's `Tcp::ConnPoolImpl`): a new one each time.
 
 Such a connection is its owner's from CONNECTED to its end, and nobody uses it again; so this pool only counts, keeps
 the circuit breakers, and says why there is none. It must not look at bytes, and must not choose hosts.
@@ -55,7 +55,7 @@ class TcpPoolCallbacks:
 
 
 class _Nobody(TcpPoolCallbacks):
-    """The owner of a connection that is of no interest any more."""
+    """Takes the owner's place when that has let the connection go."""
 
     __slots__ = ()
 
@@ -196,7 +196,7 @@ class TcpUpstreamConnection(ConnectionHandler, Cancellable):
         self._callbacks.on_upstream_above_write_buffer_high_watermark()
 
     def on_below_write_buffer_low_watermark(self) -> None:
-        """It does again."""
+        """It takes bytes again."""
         self._callbacks.on_upstream_below_write_buffer_low_watermark()
 
     def _age_ms(self) -> int:

@@ -1,6 +1,6 @@
 """The buffer filter: keeps a request back until it is whole, so that a slow client does not keep an upstream busy.
 
-How much may be kept is its limit; that more is answered 413 is the chain's doing. It must not look at the body.
+It sets the limit of what may be kept; the chain answers a longer request with 413. It must not look at the body.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class BufferSettings:
 
 
 class BufferFilter(StreamFilter):
-    """One request; `_headers` is None where it passes as it comes."""
+    """One request; `_headers` is None where it is not buffered."""
 
     __slots__ = ("_headers", "_length", "_settings")
 
@@ -57,12 +57,12 @@ class BufferFilter(StreamFilter):
         return FilterDataStatus.CONTINUE
 
     def decode_trailers(self, trailers: HeaderMap) -> FilterTrailersStatus:
-        """They are the end."""
+        """The request is complete: let it go on."""
         if self._headers is not None:
             self._note_length(self._headers)
         return FilterTrailersStatus.CONTINUE
 
     def _note_length(self, headers: RequestHeaders) -> None:
-        """The length is known by now: an HTTP/1 upstream gets no chunks."""
+        """Announce the body's length, which is known now, so that an HTTP/1 upstream does not get it in chunks."""
         if b"content-length" not in headers:
             headers.add(b"content-length", b"%d" % self._length)

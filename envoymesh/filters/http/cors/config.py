@@ -12,7 +12,7 @@ from envoymesh.router.cors import CorsPolicy
 
 
 def cors_filter_factory(reader: Reader, context: HttpFilterFactoryContext) -> FilterFactory:
-    """The message is empty: what is allowed, routes say."""
+    """The message has no fields: routes say what is allowed."""
     stats = CorsStats.create(context.scope.scope("cors."))
 
     def add(callbacks: FilterChainFactoryCallbacks) -> None:

@@ -29,7 +29,7 @@ class CorsFilter(StreamFilter):
         """Look at the origin; answer a preflight request."""
         origin = headers.joined(b"origin")
         if origin and origin != headers.get(b"origin"):
-            headers.set(b"origin", origin)  # several become one, also for the upstream, as in Envoy
+            headers.set(b"origin", origin)  # as in Envoy several become one field, and the upstream gets that too
         policy = self._find_policy() if origin else None
         if policy is None or not origin:
             return FilterHeadersStatus.CONTINUE
@@ -89,6 +89,6 @@ def _answer(request: RequestHeaders, policy: CorsPolicy, origin: bytes) -> Respo
 
 
 def _allow(headers: ResponseHeaders, name: bytes, allowed: bytes, request: RequestHeaders, asked: bytes) -> None:
-    """What is allowed; of everything, what is asked for."""
+    """Name what is allowed; where everything is (`*`), name what the request asks for."""
     if allowed:
         headers.add(name, (request.joined(asked) or b"") if allowed == _ANY else allowed)

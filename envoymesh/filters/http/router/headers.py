@@ -1,6 +1,6 @@
 """Header mutations of a route, applied (Envoy's finalizeRequestHeaders, finalizeResponseHeaders, rewritePathHeader).
 
-Local replies get theirs in the http room. It must not decide anything about the request.
+Local replies get them from the connection manager (`local_reply.py`). It must not decide anything about the request.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from envoymesh.router.table import ClusterAction, RedirectAction, Route
 def finalize_request_headers(
     route: Route, headers: RequestHeaders, info: StreamInfo, now: float, keep_original: bool
 ) -> None:
-    """What the route changes of the request, its host and its path; `now` is monotonic seconds.
+    """Apply what the route changes of the request's headers, its host and its path; `now` is monotonic seconds.
 
-    `keep_original` puts the host and the path that were into x-envoy-original-host and x-envoy-original-path.
+    `keep_original` puts the former host and path into x-envoy-original-host and x-envoy-original-path.
     """
     context = FormatterContext(info, headers, None, None, now)
     entry = route.entry
@@ -41,8 +41,8 @@ def rewrites_of(route: Route) -> Rewrites | None:
 def finalize_response_headers(
     route: Route, request: RequestHeaders, headers: ResponseHeaders, info: StreamInfo, now: float
 ) -> None:
-    """What the route adds to and removes from the upstream's response."""
-    # Formats see status and details already, which the stream notes when the headers go out.
+    """Apply what the route adds to and removes from the upstream's response; `now` is monotonic seconds."""
+    # The stream notes status and details only when the headers go out; formats of added headers may ask for them now.
     before, info.response_code = info.response_code, headers.status
     info.response_code_details = "via_upstream"
     context = FormatterContext(info, request, headers, None, now)
@@ -54,8 +54,10 @@ def finalize_response_headers(
 def rewrite_path_header(
     route: Route, action: RedirectAction, headers: RequestHeaders, info: StreamInfo, now: float, suppress: bool
 ) -> None:
-    """The location is made of the rewritten path, and logs show it; the original is in x-envoy-original-path unless
-    suppressed."""
+    """Rewrite the path of a request that is redirected: its location is made of the new path, and logs show that one.
+
+    `now` is monotonic seconds; `suppress` leaves out x-envoy-original-path, which has the original path else.
+    """
     rewrite = action.path_rewrite
     if rewrite is not None:
         context = FormatterContext(info, headers, None, None, now)

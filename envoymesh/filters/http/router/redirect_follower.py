@@ -61,9 +61,9 @@ class RedirectFollower:
         return headers.status in self._policy.codes
 
     def prepare(self, headers: RequestHeaders, response: ResponseHeaders) -> bool:
-        """Make the new request of the old one's headers, the whole of which has come.
+        """Turn the headers of a request, all of which has come, into those of the request that follows the redirect.
 
-        False, and nothing has changed, where there is none.
+        Returns False, with the headers as they were, where the redirect is not to be followed.
         """
         if self._overflowed:
             return False
@@ -112,7 +112,7 @@ class RedirectFollower:
         headers.scheme, headers.authority, headers.path = target.scheme, target.host, target.path
 
     def _refusal(self, history: RedirectHistory, before: RequestHeaders, target: Target) -> Counter | None:
-        """What counts the reason why the request must not go where its headers lead now."""
+        """The counter of the reason why the redirect must not be followed; None where it may be."""
         callbacks, stats = self._callbacks, self._config.stats
         callbacks.clear_route_cache()
         route = callbacks.route
@@ -124,7 +124,7 @@ class RedirectFollower:
         return stats.passthrough_internal_redirect_predicate
 
     def _change_method(self, headers: RequestHeaders, status: int) -> None:
-        """RFC 9110 section 15.4.4: See Other is for a GET."""
+        """RFC 9110 section 15.4.4: the request that follows a 303 (See Other) is a GET, without a body."""
         self.body = bytes(self._body)
         if status == 303 and headers.method not in (b"GET", b"HEAD"):
             headers.method = b"GET"
@@ -133,7 +133,7 @@ class RedirectFollower:
 
 
 def _scheme(callbacks: StreamDecoderFilterCallbacks, headers: RequestHeaders) -> bytes:
-    """What the request came by, whatever x-forwarded-proto says: without TLS it was http."""
+    """The scheme by which the request came: without TLS http, whatever x-forwarded-proto says."""
     return b"http" if callbacks.connection.tls is None else headers.scheme
 
 

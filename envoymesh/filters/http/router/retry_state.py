@@ -37,7 +37,7 @@ class RetryState:
     """Retries of one request, and what they ask of the balancer.
 
     Args:
-        config: says how retries are let happen, and gives chance for back-off.
+        config: the share of retries that are allowed, and random numbers for the back-off.
         buffer_limit: body bytes kept for the next try, 0 for any number; a larger body is not tried again.
         counts: who counts retries beside the cluster.
     """
@@ -73,7 +73,7 @@ class RetryState:
         self._callbacks = callbacks
         self._buffer_limit = buffer_limit
         self._counts = counts
-        self._body: bytearray | None = None  # bytes only: a client may send them one by one
+        self._body: bytearray | None = None  # one object: a client may send its body byte by byte
         self._retries = 0
         self._tried: list[Host] = []
         frequency = policy.previous_priorities_frequency
@@ -85,7 +85,7 @@ class RetryState:
     def __repr__(self) -> str:
         return f"<RetryState {self._retries}/{self._policy.num_retries} waiting={self.is_waiting}>"
 
-    # What the balancer asks, by way of the LoadBalancerContext
+    # What the balancer asks (see `LoadBalancerContext`)
 
     def refuses(self, host: Host) -> bool:
         """Whether the balancer should look further than this host (`retry_host_predicate`)."""

@@ -19,7 +19,7 @@ class RouterFilterConfig:
         client: sends mirrored requests.
         random: uniform in [0, 1), for back-off.
         base_retry_backoff: milliseconds, where a retry policy has no interval of its own.
-        use_retry: the share of retries that are let happen.
+        use_retry: the share of retries that are allowed (runtime key ``upstream.use_retry``).
         dynamic_stats: count responses by code, and their times, for each cluster.
     """
 

@@ -62,7 +62,7 @@ class ShadowStream(AsyncStreamCallbacks):
             self._stream.send_trailers(trailers)
 
     def reset(self) -> None:
-        """The request is gone before its end, so is the copy."""
+        """The request has ended before it was complete: end the copy, too."""
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.reset()
@@ -115,7 +115,7 @@ def start_shadows(
     """
     shadows: list[ShadowStream] = []
     if headers.method == b"CONNECT":
-        return shadows  # Envoy mirrors none
+        return shadows  # as in Envoy, a CONNECT is not mirrored
     client = config.client
     options = StreamOptions(
         timeout=timeouts.overall,

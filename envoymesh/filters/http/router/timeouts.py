@@ -32,7 +32,7 @@ def final_timeouts(
     if action.grpc_timeout is not None and is_grpc(headers):
         overall, of_grpc = action.grpc_timeout.limit(headers), True
     if action.stream_duration is not None:
-        # As in Envoy, which takes max_stream_duration for the newer word for it, set or not.
+        # As in Envoy: `max_stream_duration` takes the place of the timeout, also where it sets no limit itself.
         overall = 0.0
     per_try, per_try_idle = (0.0, 0.0) if policy is None else (policy.per_try_timeout, policy.per_try_idle_timeout)
     if not _OVERRIDES.isdisjoint(index):
@@ -55,7 +55,7 @@ def _overridden(headers: RequestHeaders, overall: float, per_try: float, respect
     return overall, per_try
 
 
-# Few pairs come up, and a frozen dataclass costs a microsecond to make.
+# The same few values come again and again, and making a frozen dataclass costs a microsecond.
 _timeouts: Final = lru_cache(maxsize=256)(Timeouts)
 
 
@@ -64,7 +64,7 @@ def _milliseconds(text: bytes | None, otherwise: float) -> float:
 
 
 def tell_grpc_timeout(headers: RequestHeaders, timeouts: Timeouts, elapsed: float = 0.0) -> None:
-    """Tell a gRPC upstream the same in grpc-timeout."""
+    """Tell a gRPC upstream in grpc-timeout how long the proxy waits; `elapsed` is how many seconds of it are over."""
     expected = expected_timeout(timeouts.overall, timeouts.per_try, int(elapsed * 1000))
     if expected:
         set_grpc_timeout(headers, int(expected) / 1000)

@@ -29,7 +29,7 @@ class DirectResponseFilter(TerminalNetworkFilter):
         self.connection.close(CloseType.FLUSH_WRITE, DETAILS)
 
     def add_connection_facts(self, info: StreamInfo) -> None:
-        """Why the connection was closed."""
+        """Tell the log why the connection was closed."""
         info.response_code_details = DETAILS
 
 

@@ -12,16 +12,16 @@ class EchoFilter(TerminalNetworkFilter):
     __slots__ = ()
 
     def on_data(self, data: bytes) -> int:
-        """Bytes from the peer go back."""
+        """Send bytes from the peer back; returns how many were taken: all."""
         self.connection.write(data)
         return len(data)
 
     def on_above_write_buffer_high_watermark(self) -> None:
-        """Envoy reads on, and keeps all of it."""
+        """The peer does not take its bytes back: do not read it (Envoy reads on, and keeps everything in memory)."""
         self.connection.read_disable(True)
 
     def on_below_write_buffer_low_watermark(self) -> None:
-        """Go on."""
+        """The peer takes bytes again: read it again."""
         self.connection.read_disable(False)
 
 

@@ -268,7 +268,9 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
             return
         if self.destroyed == HELD:
             if reason is StreamResetReason.LOCAL_RESET:
-                self.manager.end_stream(self, reset=False)  # the wait took too long: no news for the log, as in Envoy
+                self.manager.end_stream(
+                    self, reset=False
+                )  # as in Envoy the log does not mention that the client was too slow
                 return
             self.local_complete = False
         if reason in (StreamResetReason.REMOTE_RESET, StreamResetReason.REMOTE_REFUSED_STREAM_RESET):
@@ -317,7 +319,7 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
             self.on_exception("a low watermark", error)
 
     def on_response_held(self) -> None:
-        """The response is complete above; the codec goes on with it."""
+        """All of the response was written, but the codec still holds part of it: the stream stays until it is out."""
         if self.remote_complete and self.destroyed == RUNNING:
             self.destroyed = HELD
             self.disable_timers()
@@ -405,7 +407,7 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
         self._note_route(route)
 
     def clear_route_cache(self) -> None:
-        """Match again at the next look."""
+        """Match the route again when it is next asked for."""
         self._route = _UNMATCHED
         self.info.route_name = self.info.upstream_cluster = ""
         self.info.route_metadata = None
@@ -450,18 +452,18 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
         self.buffer_limit = limit
 
     def response_read_disable(self, disable: bool) -> None:
-        """Counted: to whoever makes the response a filter's full buffer is as a full write buffer."""
+        """Counted: tell whoever makes the response to stop. A filter's full buffer counts as a full write buffer."""
         if disable:
             self.on_above_write_buffer_high_watermark()
         else:
             self.on_below_write_buffer_low_watermark()
 
     def remove_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
-        """Hear no more of it."""
+        """Tell `callbacks` no more."""
         self._watermark_callbacks.remove(callbacks)
 
     def add_watermark_callbacks(self, callbacks: WatermarkCallbacks) -> None:
-        """Hear of the downstream write buffer, and of its present state."""
+        """Tell `callbacks` of the downstream write buffer's watermarks, at once of those it is above already."""
         self._watermark_callbacks.append(callbacks)
         for _ in range(self._high_watermark_calls):
             callbacks.on_above_write_buffer_high_watermark()
@@ -485,7 +487,8 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
         if wants_reset or self.info.response_code is not None:
             self.reset(StreamResetReason.LOCAL_RESET, details)
             return
-        # Filters see no second response when one is still among them: it is dropped, and this goes straight out.
+        # When filters still have a response, they must not see a second one: the first is dropped, and this one goes to
+        # the codec directly.
         direct = chain is None or self.response_headers is not None
         # A filter in front of the router may answer: the route's headers are for that answer too.
         route = self._route if chain is None else self.route

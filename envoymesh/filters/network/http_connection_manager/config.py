@@ -65,7 +65,7 @@ class ConnectionManagerFactoryContext:
 def http_connection_manager_factory(reader: Reader, context: NetworkFilterFactoryContext) -> ConnectionManagerFactory:
     """Read one connection manager filter. Errors: ConfigError with the field's path."""
     settings = read_connection_manager(reader, context.http_config)
-    # A cluster that was refused is not unknown.
+    # A cluster whose own settings were refused is missing here, and must not be reported as unknown.
     for table in () if reader.has_refused else settings.route_table.tables():
         if table.validate_clusters:
             check_routes(table, context.clusters, reader)
@@ -83,7 +83,7 @@ def warn_of_unknown_filters(settings: HttpConnectionManagerSettings) -> None:
 
 
 def check_routes(table: RouteTable, clusters: ClusterManager, reader: Reader) -> None:
-    """Every route's clusters exist. Errors: ConfigError naming the cluster."""
+    """Check that every cluster a route names exists. Errors: ConfigError naming the cluster."""
     for i, host in enumerate(table.virtual_hosts):
         for j, route in enumerate(host.routes):
             field = f"{table.place}.virtual_hosts[{i}].routes[{j}].route"
@@ -152,7 +152,7 @@ def read_connection_manager(reader: Reader, context: ConnectionManagerFactoryCon
 def _read_filters(reader: Reader, context: ConnectionManagerFactoryContext) -> Sequence[NamedFilter]:
     filters = reader.repeated("http_filters")
     if not filters:
-        # Envoy starts without, and then answers no request at all.
+        # Envoy starts without a terminal filter, and then answers no request at all.
         raise reader.error("http_filters", "missing terminal filter: the last must be envoy.filters.http.router")
     return context.read_filters(filters, reader.string("stat_prefix"))
 

@@ -93,14 +93,14 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
         self._never_read_well = False
         self._codec: ServerCodec | None = None
         self._peeked = b""
-        self._offered = 0  # bytes that have been counted, and come again
+        self._offered = 0  # bytes that were not taken: they come again, and are counted already
         self._streams: set[ActiveStream] = set()
         self._accumulated_requests = 0
         self._ended_requests = 0
         self._premature_resets = 0
         self._draining = False
         self._remote_closed = False
-        self._spoken: HttpProtocol | None = None  # what was, when the connection has ended
+        self._spoken: HttpProtocol | None = None  # the protocol, for the log, after the codec is gone
         self._connection_started = self.idle_since = self.dispatcher.now()
         # Most connections need none of these but the idle timer.
         self._drain_timer = self._idle_timer = self._duration_timer = self._stall_timer = NO_TIMER
@@ -122,7 +122,7 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
     # TerminalFilter
 
     def on_new_connection(self) -> None:
-        """It waits for requests."""
+        """Nothing to do: the first bytes decide on the codec."""
 
     def on_data(self, data: bytes) -> int:
         """Bytes from the peer; returns how many were taken."""
@@ -281,7 +281,7 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
         """The client will open no more streams; it closes when it has its answers."""
 
     def add_connection_facts(self, info: StreamInfo) -> None:
-        """For the listener's access log: the protocol, where something was read well, and whether it was broken."""
+        """Tell the listener's access log the protocol, where any bytes were valid, and whether the peer broke it."""
         if not self._never_read_well:
             info.protocol = self._spoken if self._codec is None else self._codec.protocol
         if self.codec_failed:
@@ -296,7 +296,7 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
 
     def before_response(self, stream: ActiveStream, headers: ResponseHeaders, end_stream: bool) -> None:
         """Decide, as response headers go out, whether the connection ends after this response."""
-        # The codec adds what the response says; who knows of the close beforehand need not be waited for.
+        # `asked_to_close`: the client knows of the close beforehand, so that the close need not wait for it to read.
         encoder = stream.encoder
         asked = encoder.close_connection_after_response or ends_with_connection(encoder.protocol, headers, end_stream)
         if asked:
@@ -306,7 +306,7 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
                 self.start_drain()
             else:
                 asked = self.closing = True
-        # Envoy waits all the same after an answer given while the request was being read.
+        # As in Envoy, which waits all the same after a local reply.
         stream.asked_to_close = asked and stream.info.upstream_host is not None
         if not stream.remote_complete:
             self.stats.downstream_rq_response_before_rq_complete.inc()
@@ -332,10 +332,10 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
         counter = context.response_classes[group]
         if counter is not None:
             counter.inc()
-            context.listener_classes[group].inc()  # type: ignore[union-attr]  # both tuples have the same holes
+            context.listener_classes[group].inc()  # type: ignore[union-attr]  # both tuples have None in the same places
 
     def end_stream(self, stream: ActiveStream, reset: bool = True) -> None:
-        """Both directions are done, or the stream is given up; `reset` tells the peer where it must know."""
+        """Both directions are done, or the stream is given up; `reset`: send the peer a reset, where it needs one."""
         if stream.destroyed == ENDED:
             return
         stream.destroyed = ENDED

@@ -9,7 +9,7 @@ from envoymesh.network.api import Connection
 
 
 class ConnectionManagerFactory(TerminalFilterFactory):
-    """The connection managers that share a context.
+    """The connection managers that share a configuration.
 
     Args:
         buffer_limit: per_connection_buffer_limit_bytes.
@@ -26,7 +26,7 @@ class ConnectionManagerFactory(TerminalFilterFactory):
         return ConnectionManager(self._context, connection, self._buffer_limit)
 
     def count_failed_handshake(self, remote: bool) -> None:
-        """As in Envoy such a connection counts as one of ours."""
+        """Count the connection as one of this connection manager's, as Envoy does."""
         self._context.count_failed_handshake(remote)
 
     def leave(self) -> None:

@@ -144,7 +144,7 @@ def _note_remote_address(
     if settings.xff_num_trusted_hops > 0 and had_xff:
         trusted, _ = _last_forwarded(headers, settings.xff_num_trusted_hops - 1, remote)
     if remote and not settings.skip_xff_append:
-        # A loopback peer would say nothing to whoever reads the header: Envoy gives the machine's address instead.
+        # A loopback address means nothing to whoever reads the header: as in Envoy the machine's own takes its place.
         shown = settings.local_address if _is_loopback(remote) else remote
         headers.append(b"x-forwarded-for", shown.encode())
     return trusted, not had_xff
@@ -190,7 +190,7 @@ def _sanitise(
 
 
 def _remove_nominated(headers: RequestHeaders, nominated: bytes) -> None:
-    """RFC 9110 section 7.6.1: a field that Connection names stays on that hop."""
+    """RFC 9110 section 7.6.1: a field that Connection names is for this hop only, and is removed."""
     names = {name for name in list_tokens(nominated) if name not in (b"te", b"upgrade", b"close", b"keep-alive")}
     headers.remove_all(names)
 

@@ -27,7 +27,7 @@ LAST_LOOK: Final = 0.001
 
 @trait
 class LeavingConnection:
-    """A downstream connection, as its end sees it.
+    """What this module needs of a downstream connection.
 
     Attributes:
         idle_since: monotonic seconds of the end of the last request.
@@ -56,10 +56,10 @@ class LeavingConnection:
 
 
 class Goodbye:
-    """Announces the end, now and for good `seconds` later; the connection is closed after its last request.
+    """Announces the end, now and once more `seconds` later; the connection is closed after its last request.
 
     Attributes:
-        timer: the second announcement depends on it.
+        timer: makes the second announcement; disabled, there is none.
     """
 
     __slots__ = ("_codec", "_manager", "timer")
@@ -80,7 +80,7 @@ class IdleWatch:
     """Closes an HTTP/1 connection, or one that has not said yet what it speaks, when it is idle.
 
     Attributes:
-        timer: the watch ends with it.
+        timer: disabled, the watch ends.
     """
 
     __slots__ = ("_decided", "_manager", "timer")

@@ -45,7 +45,7 @@ def make_local_reply(
         given_type, given_body = headers.get(b"content-type"), body
         mapped = rewrite(headers, status, body)
         status, body, message = mapped.status, mapped.body, mapped.message
-        # A type that a mapper's headers give counts more than the format's, which is only for a body that it made.
+        # A content-type among a mapper's headers goes before that of the format, which is only for bodies it made.
         now_type = headers.get(b"content-type")
         if now_type is None or (body != given_body and now_type == given_type):
             content_type = mapped.content_type or b"text/plain"

@@ -79,7 +79,7 @@ class ConnectionManagerConfig:
         self.response_classes = response_class_counters(stats)
         self.listener_classes = response_class_counters(listener_stats)
         self.managers: set[LeavingConnection] = set()
-        self.leaving = False  # the process is; so are connections that are accepted yet
+        self.leaving = False  # the process is about to end: connections accepted from now on are told so, too
 
     def leave(self) -> None:
         """The process is about to end: tell each connection, and those that are still to come."""

@@ -1,4 +1,4 @@
-"""Makes the context of each connection manager filter. It must not hold anything of one connection."""
+"""Makes the `ConnectionManagerConfig` of each connection manager filter. It must not know single connections."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ConnectionManagerConfigs:
     def make(
         self, settings: HttpConnectionManagerSettings, listener_scope: Scope, drain_close: Callable[[], bool]
     ) -> ConnectionManagerConfig:
-        """A context."""
+        """The configuration that the connections of one connection manager filter share."""
         store = self._store
         if self._http2 is None:
             self._http2 = Http2CodecStats.create(store.scope("http2."))

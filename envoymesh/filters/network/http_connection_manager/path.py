@@ -26,8 +26,8 @@ def normalize(path: bytes) -> bytes | None:
     """RFC 3986 section 6 normalisation as Envoy's `canonicalPath`; None where the path cannot be normalised.
 
     Decodes escaped unreserved characters, escapes what may not stand in a path, turns ``\\`` into ``/``, and removes
-    dot segments. A path that climbs above the root stays at the root; a lone ``%`` stays, unless what was decoded
-    behind it would make it an escape (``%%32f``): then it becomes ``%25``, so that nothing new is uncovered.
+    dot segments. A path that climbs above the root stays at the root; a lone ``%`` stays, unless decoding what
+    follows it would make it an escape (``%%32f``): then it becomes ``%25``, so that decoding creates no new escape.
     """
     bare, query = split_query(path)
     if b"\x00" in bare or b"%00" in bare:

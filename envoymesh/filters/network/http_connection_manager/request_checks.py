@@ -1,7 +1,7 @@
 """Whether a request may come in at all, and path and host normalisation at the edge.
 
-Envoy's checks of `ActiveStream::decodeHeaders`, in its order, and the nominations of its HTTP/1 codec. Each gives a
-`Refusal` or nothing; answering is the stream's. Must not look at routes.
+Envoy's checks of `ActiveStream::decodeHeaders`, in its order, and its HTTP/1 codec's check of the headers that
+Connection names. Each gives a `Refusal` or nothing; the stream answers. Must not look at routes.
 """
 
 from __future__ import annotations

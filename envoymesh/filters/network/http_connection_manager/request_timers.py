@@ -1,4 +1,4 @@
-"""The timers of a request that are not there by default: `request_timeout`, `request_headers_timeout` and
+"""The timers of a request that are off by default: `request_timeout`, `request_headers_timeout` and
 `max_stream_duration` of the connection manager, which end a stream with a local reply, and
 `access_log_flush_interval`, which writes to its logs. They decide nothing else.
 """

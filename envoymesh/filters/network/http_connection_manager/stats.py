@@ -25,7 +25,7 @@ class UnusedConnectionManagerStats(ConstantStats):
 
 @stats_struct
 class UnusedTracingStats(ConstantStats):
-    """``http.<stat_prefix>.tracing.``: nothing is traced, and nothing is asked whether it should be."""
+    """``http.<stat_prefix>.tracing.``: nothing is traced here."""
 
     client_enabled: Counter
     health_check: Counter

@@ -9,7 +9,7 @@ from envoymesh.network.api import Connection
 
 
 class TcpProxyFilterFactory(TerminalFilterFactory):
-    """The TCP proxy filters that share a context."""
+    """The TCP proxy filters that share a configuration."""
 
     __slots__ = ("_context",)
 
@@ -21,7 +21,7 @@ class TcpProxyFilterFactory(TerminalFilterFactory):
         return TcpProxyFilter(self._context, connection)
 
     def count_failed_handshake(self, remote: bool) -> None:
-        """As in Envoy such a connection counts as one of ours."""
+        """Count the connection as one of this filter's, as Envoy does."""
         self._context.stats.downstream_cx_total.inc()
 
     def sample_buffers(self) -> None:

@@ -41,7 +41,7 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks, ExceptionHandler):
     """One downstream connection.
 
     Attributes:
-        connection: it.
+        connection: the downstream one.
     """
 
     __slots__ = (
@@ -117,7 +117,7 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks, ExceptionHandler):
             self._connect()
 
     def _connect(self) -> None:
-        """Attempt to connect, as often as that fails on the spot."""
+        """Attempt to connect; where an attempt fails at once, attempt again."""
         while self._attempt():
             pass
 
@@ -143,7 +143,7 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks, ExceptionHandler):
         return self._failed_at_once
 
     def _cluster(self) -> Cluster | None:
-        """The cluster, if it may have another connection; else the connection is over."""
+        """The cluster to connect to; None, and the downstream connection is closed, where there can be no attempt."""
         name = self._cluster_name()
         cluster = self._context.clusters.get(name)
         if cluster is None:
@@ -152,7 +152,7 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks, ExceptionHandler):
             return None
         self._info.upstream_cluster = name
         self._info.cluster_metadata = cluster.metadata
-        # A connection that waited for another one's end would wait for ever.
+        # Over the limit it does not wait: nothing tells when another connection ends.
         if not cluster.resource_manager().connections.can_create():
             cluster.stats.upstream_cx_overflow.inc()
             self._give_up(ResponseFlag.UPSTREAM_OVERFLOW, RESOURCE_LIMIT_EXCEEDED)
@@ -271,7 +271,7 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks, ExceptionHandler):
             self.connection.read_disable(True)
 
     def on_upstream_below_write_buffer_low_watermark(self) -> None:
-        """It does again."""
+        """It takes bytes again."""
         if not self.connection.closed:
             self._stats.downstream_flow_control_resumed_reading_total.inc()
             self.connection.read_disable(False)
@@ -351,7 +351,7 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks, ExceptionHandler):
         self._pause_upstream(True)
 
     def on_below_write_buffer_low_watermark(self) -> None:
-        """It does again."""
+        """It takes bytes again."""
         self._pause_upstream(False)
 
     def _pause_upstream(self, pause: bool) -> None:
@@ -362,7 +362,7 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks, ExceptionHandler):
         upstream.count_paused(pause)
 
     def add_connection_facts(self, info: StreamInfo) -> None:
-        """They are in the connection's own already, which `info` is."""
+        """Nothing to add: this filter writes what it learns into the connection's StreamInfo, which `info` is."""
 
     # Timers and logs
 

@@ -1,4 +1,4 @@
-"""What a proxied connection took on the wire, for its log: bytes, all of them content. It must not count."""
+"""How many bytes a proxied connection took on the wire, for its log; all of them are content. It must not count."""
 
 from __future__ import annotations
 
