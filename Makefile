@@ -10,7 +10,7 @@ TEST_WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install native run test compiled fuzz attack soak parity check fix bench clean
+.PHONY: help install native run test compiled fuzz attack soak chaos parity check fix bench clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,11 @@ SOAK_MINUTES ?= 30
 
 soak: $(STAMP) ## Mixed load for SOAK_MINUTES (30): is anything left of it? writes docs/reliability.md
 	$(BIN)/python -m tests.adversarial.soak --minutes $(SOAK_MINUTES)
+
+CHAOS_SECONDS ?= 120
+
+chaos: $(STAMP) ## Replicas fail in turn for CHAOS_SECONDS (120): what ours and Envoy lose; writes docs/reliability.md
+	$(BIN)/python -m tests.adversarial.chaos --seconds $(CHAOS_SECONDS)
 
 check: $(STAMP) ## Format, lint, types, layering and sizes; edits nothing
 	$(BIN)/ruff format --check .

@@ -3,7 +3,14 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
-from envoymesh.admin.views import ClusterStatus, HealthFlags, HostStatus, SocketAddress, Thresholds
+from envoymesh.admin.views import (
+    ClusterStatus,
+    HealthFlags,
+    HostStatus,
+    OutlierThresholds,
+    SocketAddress,
+    Thresholds,
+)
 from envoymesh.stats import Counter, Gauge
 from envoymesh.upstream.host import (
     ACTIVE_HC_TIMEOUT,
@@ -19,6 +26,7 @@ from envoymesh.upstream.host import (
     PENDING_DYNAMIC_REMOVAL,
     Host,
 )
+from envoymesh.upstream.outlier.detector import OutlierDetector
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings
 
@@ -38,6 +46,10 @@ class ClusterFacts(Protocol):
     def hosts(self) -> Sequence[Host]:
         """Its hosts now."""
 
+    @property
+    def outlier_detector(self) -> OutlierDetector | None:
+        """Who watches its hosts for outliers."""
+
     def resource_manager(self, priority: str = "DEFAULT") -> ResourceManager:
         """Its limits now."""
 
@@ -56,6 +68,7 @@ def cluster_status(cluster: ClusterFacts) -> ClusterStatus:
         high=_thresholds(cluster.resource_manager("HIGH")),
         # As in Envoy, where a host without metadata shows empty ones if DNS found it, and none else.
         hosts=_Hosts(tuple(cluster.hosts), settings.discovery_type in ("STRICT_DNS", "LOGICAL_DNS")),
+        outlier=None if cluster.outlier_detector is None else _outlier(cluster.outlier_detector),
         overprovisioning_factor=settings.overprovisioning_factor,
         locality_weights={
             (priority, *locality): weight
@@ -63,6 +76,11 @@ def cluster_status(cluster: ClusterFacts) -> ClusterStatus:
             for locality, weight in weights.items()
         },
     )
+
+
+def _outlier(detector: OutlierDetector) -> OutlierThresholds:
+    external, local = detector.external, detector.local
+    return OutlierThresholds(external.average, external.ejection_threshold, local.average, local.ejection_threshold)
 
 
 class _Hosts(Collection[HostStatus]):
@@ -88,13 +106,13 @@ def _thresholds(limits: ResourceManager) -> Thresholds:
         max_connections=limits.connections.maximum,
         max_pending_requests=limits.pending_requests.maximum,
         max_requests=limits.requests.maximum,
-        max_retries=limits.retries.maximum,
+        max_retries=limits.retries.limit(),
     )
 
 
 def _host_status(host: Host, has_metadata: bool) -> HostStatus:
     figures = host.stats.all()
-    address = host.address
+    address, monitor = host.address, host.outlier_detector
     return HostStatus(
         address=SocketAddress(address.host, address.port if address.ip else None),
         counters={stat.name: stat.value for stat in figures if isinstance(stat, Counter)},
@@ -107,6 +125,8 @@ def _host_status(host: Host, has_metadata: bool) -> HostStatus:
         sub_zone=host.locality.sub_zone,
         canary=host.canary,
         priority=host.priority,
+        success_rate=-1.0 if monitor is None else monitor.success_rate,
+        local_origin_success_rate=-1.0 if monitor is None else monitor.local_origin_success_rate,
         has_metadata=has_metadata,
         metadata=(host.metadata or {}).get("UPSTREAM_HOST", {}),
         additional_addresses=[SocketAddress(each.host, each.port) for each in host.additional_addresses],

@@ -263,6 +263,7 @@ class StreamInfo(UpstreamInfo):
         self.upstream_meter = None
         self.upstream_connection = None
         self.upstream_protocol = None
+        self.upstream_failure_reason = ""
 
     @property
     def upstream_meters(self) -> list[BytesMeter]:

@@ -58,6 +58,7 @@ class BootstrapSettings:
         node: as the proxy names itself.
         locality: where this proxy is, or None.
         local_cluster: the name of the cluster that this proxy is one of, or empty.
+        outlier_event_log_path: where ejected hosts are told of, or empty.
         configured_node: the bootstrap's, completed by build and filters but not by the command line.
     """
 
@@ -71,6 +72,7 @@ class BootstrapSettings:
     configured_node: Node
     locality: Locality | None
     local_cluster: str = ""
+    outlier_event_log_path: str = ""
 
 
 def read_bootstrap(reader: Reader, options: Options, access_logs: AccessLogFactoryContext) -> BootstrapSettings:
@@ -93,6 +95,7 @@ def read_bootstrap(reader: Reader, options: Options, access_logs: AccessLogFacto
         configured_node=_read_node(reader, Options()),
         locality=_own_locality(_read_node(reader, options)),
         local_cluster=_read_local_cluster(manager, [settings for settings, _ in clusters]),
+        outlier_event_log_path=_read_outlier_log(manager),
     )
 
 
@@ -134,6 +137,12 @@ def _read_local_cluster(manager: Reader | None, clusters: Sequence[ClusterSettin
     if any(endpoint.priority for endpoint in local.endpoints):
         raise manager.error("local_cluster_name", f"Unexpected non-zero priority for local cluster '{name}'.")
     return name
+
+
+def _read_outlier_log(manager: Reader | None) -> str:
+    """Read `ClusterManager.outlier_detection.event_log_path`."""
+    outliers = None if manager is None else manager.message_("outlier_detection")
+    return "" if outliers is None else outliers.string("event_log_path")
 
 
 def _read_admin(admin: Reader, access_logs: AccessLogFactoryContext) -> AdminSettings | None:

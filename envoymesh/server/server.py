@@ -70,6 +70,7 @@ from envoymesh.stats import Store
 from envoymesh.stats.server import FilesystemStats, RuntimeStats
 from envoymesh.upstream.client import AsyncClient
 from envoymesh.upstream.cluster_manager import StaticClusterManager
+from envoymesh.upstream.outlier.event_log import OutlierEventLog
 
 _log = logging.getLogger("envoymesh.main")
 
@@ -169,7 +170,12 @@ class Server:
             lambda tls, scope: upstream_context(tls, SslStats(scope)),
             self.settings.locality,
             self.settings.local_cluster,
+            self._outlier_log(),
         )
+
+    def _outlier_log(self) -> OutlierEventLog | None:
+        path = self.settings.outlier_event_log_path
+        return OutlierEventLog(self._access_logs.open(path), self.dispatcher) if path else None
 
     def _listener_parts(self) -> ListenerParts:
         address = local_address(self.options.local_address_ip_version)

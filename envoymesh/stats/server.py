@@ -92,9 +92,6 @@ class UnusedClusterManagerStats(ConstantStats):
 
     cluster_modified: Counter
     cluster_removed: Counter
-    cluster_updated_via_merge: Counter
-    update_merge_cancelled: Counter
-    update_out_of_merge_window: Counter
     warming_clusters: Gauge
 
 
@@ -105,6 +102,9 @@ class ClusterManagerStats(StatsStruct):
     active_clusters: Gauge
     cluster_added: Counter
     cluster_updated: Counter
+    cluster_updated_via_merge: Counter
+    update_merge_cancelled: Counter
+    update_out_of_merge_window: Counter
     unused: UnusedClusterManagerStats
 
 

@@ -24,6 +24,7 @@ class PoolFailureReason(enum.Enum):
     TIMEOUT = "timeout"  # connect timeout
     LOCAL_CONNECTION_FAILURE = "local"
     REMOTE_CONNECTION_FAILURE = "remote"
+    NO_POOL = "no pool"  # the circuit breaker of pools: as if there were no host
 
 
 @trait

@@ -345,6 +345,10 @@ class AsyncStream(UpstreamRequestOwner):
         failure = failures.failure_of_reset(reason, transport_reason, started=self._response_started, retried=False)
         self._fail(failure, request)
 
+    def on_no_pool(self, request: UpstreamRequest) -> None:
+        """As if there were no host."""
+        self._fail(failures.NO_HEALTHY_UPSTREAM, None)
+
     def on_per_try_timeout(self, request: UpstreamRequest) -> None:
         """Nobody asks for one."""
 

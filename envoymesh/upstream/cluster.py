@@ -15,7 +15,6 @@ from envoymesh.http.codec import HttpProtocol, ResponseDecoder
 from envoymesh.http.stream_info import UpstreamOverrideHost
 from envoymesh.network.api import ClientTls, Connector, Dispatcher
 from envoymesh.runtime import RuntimeReader
-from envoymesh.stats import Counter
 from envoymesh.upstream.api import Cancellable, LoadBalancerContext, PoolCallbacks
 from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.discovery.api import Discovery, set_priority
@@ -25,10 +24,12 @@ from envoymesh.upstream.lb.api import LbParams, LoadBalancer, Random
 from envoymesh.upstream.lb.factory import make_load_balancer, zone_of
 from envoymesh.upstream.lb.override_host import HostsByAddress, select_override_host
 from envoymesh.upstream.lb.settings import wants_request
+from envoymesh.upstream.outlier.detector import OutlierDetector
 from envoymesh.upstream.pool.pools import ConnectionPools, PoolOptions
 from envoymesh.upstream.pool.tcp import TcpPoolCallbacks
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import Locality
+from envoymesh.upstream.update_counts import UpdateCounts
 
 
 @trait
@@ -53,6 +54,7 @@ class Cluster(PrioritySetObserver):
         balancer: who picks among them.
         drop_overload: share of requests that are refused, 0 to 1.
         wants_request: whether the balancer wants to know the request that it picks for.
+        outlier_detector: who watches its hosts for outliers; None where nobody does.
         owners: whose connections are used, where the hosts are those of other clusters; else None.
 
     Args:
@@ -84,11 +86,12 @@ class Cluster(PrioritySetObserver):
         self.pools = ConnectionPools(info, connector, dispatcher)
         self.owners: PoolsOfHosts | None = None
         self.discovery: Discovery | None = None
+        self.outlier_detector: OutlierDetector | None = None
         self._panic_percent = runtime.number(
             "upstream.healthy_panic_threshold", info.settings.healthy_panic_percent, self._on_panic_percent
         )
         self._hosts_by_address: HostsByAddress | None = None
-        self._updates: Counter | None = None
+        self._updates: UpdateCounts | None = None
         self.wants_request = wants_request(info.settings.lb)
         self.balancer: LoadBalancer = self._make_balancer(dispatcher, random, runtime, local_priority_set)
         self.priority_set.add_observer(self)
@@ -125,14 +128,16 @@ class Cluster(PrioritySetObserver):
     def start(self, discovery: Discovery, on_initialised: Callable[[], None]) -> None:
         """Begin discovery."""
         self.discovery = discovery
+        if self.outlier_detector is not None:
+            self.outlier_detector.start()
         discovery.start(self.priority_set, on_initialised)
 
     def update_hosts(self, hosts: Sequence[Host]) -> None:
         """Make these the members of priority 0."""
         set_priority(self.info, self.priority_set, 0, hosts)
 
-    def count_updates(self, updates: Counter) -> None:
-        """From now on, when it has been initialised, count each change of its members there too."""
+    def count_updates(self, updates: UpdateCounts) -> None:
+        """From now on, when it has been initialised, count each change of its hosts there too."""
         self._updates = updates
 
     def on_members_changed(self, priority: int, added: Sequence[Host], removed: Sequence[Host]) -> None:
@@ -140,8 +145,8 @@ class Cluster(PrioritySetObserver):
         if added or removed:
             self.stats.membership_change.inc()
             if self._updates is not None:
-                self._updates.inc()
-        self.on_health_changed(priority)
+                self._updates.count_members(priority)
+        self._show_membership()
         for host in removed:
             self.pools.drain_host(host)
         if self.settings.close_connections_on_host_set_change and (added or removed):
@@ -149,7 +154,12 @@ class Cluster(PrioritySetObserver):
                 self.pools.drain_connections(host)
 
     def on_health_changed(self, priority: int) -> None:
-        """Show what there is now."""
+        """The health of hosts changed, and nothing else."""
+        if self._updates is not None:
+            self._updates.count_health(len(self.priority_set.host_sets))
+        self._show_membership()
+
+    def _show_membership(self) -> None:
         stats, sets = self.stats, self.priority_set.host_sets
         stats.membership_total.set(sum(len(each.hosts) for each in sets))
         stats.membership_healthy.set(sum(len(each.healthy_hosts) for each in sets))
@@ -220,6 +230,8 @@ class Cluster(PrioritySetObserver):
         """Stop discovery and close every connection."""
         if self.discovery is not None:
             self.discovery.stop()
+        if self.outlier_detector is not None:
+            self.outlier_detector.stop()
         self.pools.close()
 
     def tls_contexts(self) -> list[ClientTls]:

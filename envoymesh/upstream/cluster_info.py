@@ -30,6 +30,7 @@ class ClusterInfo:
 
     Attributes:
         has_health_checker: whether active health checks set its hosts' flags.
+        counts_pools: whether it matters how many pools of connections there are.
         maintenance_mode: the share of requests that are refused (``upstream.maintenance_mode.<name>``).
     """
 
@@ -40,6 +41,7 @@ class ClusterInfo:
         "_make_tcp_tls",
         "_tcp_tls",
         "code_stats",
+        "counts_pools",
         "default_resources",
         "has_health_checker",
         "maintenance_mode",
@@ -73,6 +75,7 @@ class ClusterInfo:
         self.maintenance_mode = runtime.share(f"upstream.maintenance_mode.{settings.name}", 0.0)
         self.default_resources = self._make_resources("default", settings.default_thresholds, runtime)
         self._high_resources = self._make_resources("high", settings.high_thresholds, runtime)
+        self.counts_pools: bool = settings.default_thresholds.counts_pools or settings.high_thresholds.counts_pools
         self.transport_sockets = self._make_sockets(socket or {}, matched_sockets)
         self._make_tcp_tls = make_tcp_tls
         self._tcp_tls: list[ClientTls | None] = []

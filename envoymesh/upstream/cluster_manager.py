@@ -18,8 +18,12 @@ from envoymesh.upstream.discovery.api import Discovery
 from envoymesh.upstream.discovery.dns import DnsDiscovery
 from envoymesh.upstream.discovery.original_dst import OriginalDst
 from envoymesh.upstream.discovery.static import StaticDiscovery
+from envoymesh.upstream.outlier.detector import OutlierDetector
+from envoymesh.upstream.outlier.event_log import OutlierEventLog
+from envoymesh.upstream.outlier.stats import OutlierDetectionStats
 from envoymesh.upstream.settings import ClusterSettings, DnsSettings, Locality, TlsByPool
 from envoymesh.upstream.transport_sockets import TransportSocket
+from envoymesh.upstream.update_counts import UpdateCounts
 
 
 class ClusterManager(Protocol):
@@ -53,6 +57,7 @@ class StaticClusterManager:
         local_locality: this proxy's own (`node.locality`), or None.
         local_cluster: the name of the cluster that this proxy is one of (`ClusterManager.local_cluster_name`), or
             empty.
+        outlier_log: where ejected hosts are told of, or None.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class StaticClusterManager:
         make_tls: Callable[[UpstreamTlsSettings, Scope], ClientTls],
         local_locality: Locality | None = None,
         local_cluster: str = "",
+        outlier_log: OutlierEventLog | None = None,
     ) -> None:
         self._make_resolver = make_resolver
         self._dispatcher = dispatcher
@@ -87,6 +93,7 @@ class StaticClusterManager:
             info = ClusterInfo(each, own, runtime, make_socket(each.tls), sockets, zone, tcp_tls)
             hosts = local.priority_set if local is not None else None
             cluster = Cluster(info, connector, dispatcher, random, runtime, local_locality, hosts)
+            self._watch_for_outliers(cluster, runtime, outlier_log)
             made[each.name] = cluster
             if each.name == local_cluster:
                 local = cluster
@@ -94,6 +101,23 @@ class StaticClusterManager:
         self._waiting = len(self._clusters)
         self._stats.active_clusters.set(len(self._clusters))
         self._stats.cluster_added.add(len(self._clusters))
+
+    def _watch_for_outliers(self, cluster: Cluster, runtime: RuntimeReader, log: OutlierEventLog | None) -> None:
+        """Give a cluster its outlier detector, if it has one."""
+        settings = cluster.settings.outlier_detection
+        if settings is None:
+            return
+        cluster.outlier_detector = OutlierDetector(
+            cluster.name,
+            settings,
+            cluster.priority_set,
+            OutlierDetectionStats.create(cluster.scope.scope("outlier_detection.")),
+            self._dispatcher,
+            self._random,
+            runtime,
+            log,
+            cluster.on_host_health_failure,
+        )
 
     def get(self, name: str) -> Cluster | None:
         """A cluster, or None."""
@@ -110,7 +134,8 @@ class StaticClusterManager:
             return
 
         def one_is_ready(cluster: Cluster) -> None:
-            cluster.count_updates(self._stats.cluster_updated)
+            window = cluster.settings.update_merge_window
+            cluster.count_updates(UpdateCounts(self._stats, window, self._dispatcher.now))
             self._waiting -= 1
             if self._waiting == 0:
                 done()

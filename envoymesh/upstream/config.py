@@ -15,10 +15,16 @@ from envoymesh.http.http2 import Http2Settings
 from envoymesh.network.config import read_upstream_socket
 from envoymesh.network.connection.config import BindSettings, read_upstream_sockets
 from envoymesh.network.settings import UpstreamTlsSettings
-from envoymesh.runtime import RuntimeReader
+from envoymesh.runtime import NO_LIMIT, RuntimeReader
 from envoymesh.upstream.discovery.config import read_discovery
 from envoymesh.upstream.lb.config import check_hashing, read_load_balancing, read_override_host_status
-from envoymesh.upstream.settings import ClusterSettings, ThresholdSettings, TransportSocketMatchSettings
+from envoymesh.upstream.outlier.config import read_outlier_detection
+from envoymesh.upstream.settings import (
+    ClusterSettings,
+    RetryBudgetSettings,
+    ThresholdSettings,
+    TransportSocketMatchSettings,
+)
 
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -93,8 +99,10 @@ def read_cluster(reader: Reader, runtime: RuntimeReader, bind: BindSettings | No
         preconnect_ratio=_read_preconnect_ratio(reader.message_("preconnect_policy")),
         healthy_panic_percent=balancing.healthy_panic_percent,
         close_connections_on_host_set_change=balancing.close_connections_on_host_set_change,
+        update_merge_window=balancing.update_merge_window,
         default_thresholds=thresholds.get("DEFAULT", ThresholdSettings()),
         high_thresholds=thresholds.get("HIGH", ThresholdSettings()),
+        outlier_detection=read_outlier_detection(reader.message_("outlier_detection")),
         metadata=reader.metadata("CLUSTER"),
     )
     settings = read_discovery(reader, settings)
@@ -132,20 +140,22 @@ class _CommonLb:
 
     healthy_panic_percent: int = 50
     close_connections_on_host_set_change: bool = False
+    update_merge_window: float = 1.0
 
 
 def _read_common_lb(reader: Reader) -> _CommonLb:
     config = reader.message_("common_lb_config")
     if config is None:
         return _CommonLb()
-    # Of no effect here: no update of a cluster comes that could be merged with another, and no host waits for a first
-    # health check.
-    config.accept("update_merge_window", "ignore_new_hosts_until_first_hc")
+    # Of no effect here: no host waits for a first health check.
+    config.accept("ignore_new_hosts_until_first_hc")
+    window = config.duration("update_merge_window", 1.0)
     threshold = config.percent("healthy_panic_threshold")
     return _CommonLb(
         # Rounded, as in Envoy, halves upwards.
         healthy_panic_percent=50 if threshold is None else int(threshold * 100 + 0.5),
         close_connections_on_host_set_change=config.boolean("close_connections_on_host_set_change"),
+        update_merge_window=1.0 if window is None else window,
     )
 
 
@@ -155,18 +165,43 @@ def _read_thresholds(reader: Reader) -> dict[str, ThresholdSettings]:
         return {}
     read: dict[str, ThresholdSettings] = {}
     for threshold in breakers.repeated("thresholds"):
-        priority = threshold.enum("priority")
-        read.setdefault(
-            priority,
-            ThresholdSettings(
-                max_connections=threshold.integer("max_connections", 1024),
-                max_pending_requests=threshold.integer("max_pending_requests", 1024),
-                max_requests=threshold.integer("max_requests", 1024),
-                max_retries=threshold.integer("max_retries", 3),
-                track_remaining=threshold.boolean("track_remaining"),
-            ),
-        )
+        read.setdefault(threshold.enum("priority"), _read_threshold(threshold))
+    of_hosts: dict[str, int] = {}
+    for threshold in breakers.repeated("per_host_thresholds"):
+        of_hosts.setdefault(threshold.enum("priority"), _read_per_host(threshold))
+    for priority, connections in of_hosts.items():
+        of_cluster = read.get(priority, ThresholdSettings())
+        read[priority] = replace(of_cluster, max_connections_per_host=connections)
     return read
+
+
+def _read_threshold(reader: Reader) -> ThresholdSettings:
+    return ThresholdSettings(
+        max_connections=reader.integer("max_connections", 1024),
+        max_pending_requests=reader.integer("max_pending_requests", 1024),
+        max_requests=reader.integer("max_requests", 1024),
+        max_retries=reader.integer("max_retries", 3),
+        track_remaining=reader.boolean("track_remaining"),
+        retry_budget=_read_retry_budget(reader.message_("retry_budget")),
+        max_connection_pools=reader.integer("max_connection_pools", NO_LIMIT),
+    )
+
+
+def _read_retry_budget(reader: Reader | None) -> RetryBudgetSettings | None:
+    if reader is None:
+        return None
+    share = reader.percent("budget_percent")
+    percent = 20.0 if share is None else share * 100
+    return RetryBudgetSettings(percent, reader.integer("min_retry_concurrency", 3))
+
+
+def _read_per_host(reader: Reader) -> int:
+    """Read one of `per_host_thresholds`, which limits connections only; the limit."""
+    for name in ("max_pending_requests", "max_requests", "max_retries", "max_connection_pools", "retry_budget"):
+        if reader.has(name):
+            raise reader.error(name, "Unsupported field in per_host_thresholds")
+    reader.accept("track_remaining")  # of no effect in Envoy either
+    return reader.integer("max_connections", NO_LIMIT)
 
 
 # Protocols

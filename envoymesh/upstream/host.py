@@ -12,6 +12,7 @@ from typing import Final
 
 from envoymesh.metadata import Metadata, found
 from envoymesh.network.api import Address
+from envoymesh.upstream.outlier.api import HostMonitor
 from envoymesh.upstream.request_stats import HostStats
 from envoymesh.upstream.settings import EndpointSettings, Locality
 
@@ -73,6 +74,7 @@ class Host:
         priority: of the host set it is in; 0 is asked first.
         weight: its share among the hosts of its set, at least 1.
         last_hc_pass_time: monotonic seconds at which it became healthy, where somebody keeps that (slow start does).
+        outlier_detector: hears how requests to it end; None where nothing watches for outliers.
         health_flags: bits (FAILED_ACTIVE_HC, ...). After a change `PrioritySet.update_health` must hear of it.
     """
 
@@ -86,6 +88,7 @@ class Host:
         "last_hc_pass_time",
         "locality",
         "metadata",
+        "outlier_detector",
         "priority",
         "stats",
         "weight",
@@ -97,6 +100,7 @@ class Host:
         self.hostname: str = endpoint.hostname
         self.locality: Locality = endpoint.locality
         self.stats = HostStats()
+        self.outlier_detector: HostMonitor | None = None
         self.last_hc_pass_time: float | None = None
         self.health_flags = 0
         self.take_over(endpoint)

@@ -11,7 +11,9 @@ from envoymesh.http.http2 import Http2Settings
 from envoymesh.metadata import Metadata
 from envoymesh.network.api import DEFAULT_SOCKET, Address, UpstreamSocketSettings
 from envoymesh.network.settings import UpstreamTlsSettings
+from envoymesh.runtime import NO_LIMIT
 from envoymesh.upstream.lb.settings import OVERRIDE_HOST_STATUS, ROUND_ROBIN, LbSettings
+from envoymesh.upstream.outlier.settings import OutlierDetectionSettings
 
 
 class Locality(NamedTuple):
@@ -55,14 +57,35 @@ class EndpointSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryBudgetSettings:
+    """A CircuitBreakers.Thresholds.RetryBudget: retries by the requests that there are; `percent` of them."""
+
+    percent: float = 20.0
+    min_retry_concurrency: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class ThresholdSettings:
-    """Circuit breaker limits of one priority (envoy.config.cluster.v3.CircuitBreakers.Thresholds)."""
+    """Circuit breaker limits of one priority (envoy.config.cluster.v3.CircuitBreakers.Thresholds).
+
+    Args:
+        retry_budget: in the place of `max_retries`; None where there is none.
+        max_connections_per_host: of `per_host_thresholds`.
+    """
 
     max_connections: int = 1024
     max_pending_requests: int = 1024
     max_requests: int = 1024
     max_retries: int = 3
     track_remaining: bool = False
+    retry_budget: RetryBudgetSettings | None = None
+    max_connection_pools: int = NO_LIMIT
+    max_connections_per_host: int = NO_LIMIT
+
+    @property
+    def counts_pools(self) -> bool:
+        """Whether it matters how many pools there are."""
+        return self.track_remaining or self.max_connection_pools != NO_LIMIT
 
 
 TlsByPool = Mapping[str, UpstreamTlsSettings]
@@ -126,6 +149,8 @@ class ClusterSettings:
         dns_failure_refresh_rate: base and longest interval of the back-off; None is the refresh rate.
         override_host_status: of the hosts that a filter may choose for a request.
         healthy_panic_percent: of the hosts; 0 never panics.
+        update_merge_window: within which Envoy makes one of several changes of health; here it changes figures only.
+        outlier_detection: None where nothing watches for outliers.
         close_connections_on_host_set_change: whenever hosts come or go, those that stay get new connections too.
     """
 
@@ -164,6 +189,8 @@ class ClusterSettings:
     dns: DnsSettings = field(default_factory=DnsSettings)
     respect_dns_ttl: bool = False
     healthy_panic_percent: int = 50
+    update_merge_window: float = 1.0
     default_thresholds: ThresholdSettings = field(default_factory=ThresholdSettings)
     high_thresholds: ThresholdSettings = field(default_factory=ThresholdSettings)
+    outlier_detection: OutlierDetectionSettings | None = None
     metadata: Metadata | None = None

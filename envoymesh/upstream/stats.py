@@ -8,21 +8,14 @@ from envoymesh.stats import ConstantStats, Counter, Gauge, Histogram, Named, Sta
 
 
 @stats_struct
-class UnusedCircuitBreakerStats(ConstantStats):
-    """``cluster.<name>.circuit_breakers.<priority>.`` of `max_connection_pools`."""
-
-    cx_pool_open: Gauge
-
-
-@stats_struct
 class CircuitBreakerStats(StatsStruct):
     """``cluster.<name>.circuit_breakers.<priority>.``; a gauge is 1 while its breaker is open."""
 
     cx_open: Gauge
+    cx_pool_open: Gauge
     rq_open: Gauge
     rq_pending_open: Gauge
     rq_retry_open: Gauge
-    unused: UnusedCircuitBreakerStats
 
 
 @stats_struct
@@ -78,6 +71,7 @@ class ClusterStats(StatsStruct):
     upstream_cx_max_requests: Counter
     upstream_cx_none_healthy: Counter
     upstream_cx_overflow: Counter
+    upstream_cx_pool_overflow: Counter
     upstream_cx_protocol_error: Counter
     upstream_cx_rx_bytes_buffered: Gauge
     upstream_cx_rx_bytes_total: Counter
@@ -124,7 +118,6 @@ class UnusedClusterStats(ConstantStats):
     update_empty: Counter
     upstream_cx_connect_with_0_rtt: Counter
     upstream_cx_http3_total: Counter
-    upstream_cx_pool_overflow: Counter
     upstream_cx_preconnect_skipped: Counter
     upstream_http3_broken: Counter
     upstream_queue_overloaded: Gauge
@@ -139,6 +132,7 @@ class RemainingStats(StatsStruct):
     """``circuit_breakers.<priority>.remaining_*``: what is left of each limit, where `track_remaining` is set."""
 
     remaining_cx: Gauge
+    remaining_cx_pools: Gauge
     remaining_pending: Gauge
     remaining_retries: Gauge
     remaining_rq: Gauge

@@ -14,12 +14,13 @@ from typing import Final
 from mypy_extensions import trait
 
 from envoymesh.http.codec import HttpProtocol, RequestEncoder, ResponseDecoder, StreamCallbacks, StreamResetReason
-from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders, is_grpc
 from envoymesh.http.stream_info import UpstreamInfo
 from envoymesh.network.api import Connection, Dispatcher, ExceptionHandler, Timer
 from envoymesh.upstream.api import Cancellable, PoolCallbacks, PoolFailureReason
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
+from envoymesh.upstream.pool.pools import PoolOptions
 
 _FAILURE_REASONS: Final = {
     PoolFailureReason.OVERFLOW: StreamResetReason.OVERFLOW,
@@ -28,8 +29,8 @@ _FAILURE_REASONS: Final = {
     PoolFailureReason.REMOTE_CONNECTION_FAILURE: StreamResetReason.REMOTE_CONNECTION_FAILURE,
 }
 
-_SERVER_ERRORS: Final = frozenset({b"2", b"4", b"12", b"13", b"14", b"15"})
-"""Values of grpc-status that stand for a 5xx (Grpc::Utility::grpcToHttpStatus): UNKNOWN, DEADLINE_EXCEEDED,
+_SERVER_ERRORS: Final = {b"2": 500, b"4": 504, b"12": 501, b"13": 500, b"14": 503, b"15": 500}
+"""Values of grpc-status that stand for a 5xx, and which (Grpc::Utility::grpcToHttpStatus): UNKNOWN, DEADLINE_EXCEEDED,
 UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
 
 
@@ -73,6 +74,10 @@ class UpstreamRequestOwner(ExceptionHandler):
     ) -> None:
         """The try failed. `transport_reason` is the connection's, or empty; `request_started` says whether there was
         a stream."""
+
+    @abstractmethod
+    def on_no_pool(self, request: UpstreamRequest) -> None:
+        """There may be no pool of connections for the try (`max_connection_pools`): as if there were no host."""
 
     @abstractmethod
     def on_per_try_timeout(self, request: UpstreamRequest) -> None:
@@ -125,6 +130,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         "_request_ended",
         "_request_paused",
         "_response_ended",
+        "_timeout_told",
         "_trailers",
         "awaits_grpc_status",
         "done",
@@ -164,6 +170,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         self._request_paused = 0
         self._request_ended = False
         self._response_ended = False
+        self._timeout_told = False
         self.done = False
         self.response_started = False
         self.awaits_grpc_status = False
@@ -171,9 +178,9 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
     def __repr__(self) -> str:
         return f"<UpstreamRequest {self.host!r} done={self.done}>"
 
-    def start(self, host: Host, downstream_protocol: HttpProtocol | None) -> None:
+    def start(self, host: Host, downstream_protocol: HttpProtocol | None, options: PoolOptions | None = None) -> None:
         """Ask the pool for a stream; it may come, or fail, before this returns."""
-        self._cancellable = self._cluster.new_stream(host, self, self, downstream_protocol)
+        self._cancellable = self._cluster.new_stream(host, self, self, downstream_protocol, options)
 
     def start_per_try_timer(self) -> None:
         """Limit this try (`RetryPolicy.per_try_timeout`), once there is a stream and the whole request."""
@@ -235,6 +242,8 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         self._encoder = encoder
         self._is_http2 = protocol is HttpProtocol.HTTP2
         self.host = host
+        if host.outlier_detector is not None:
+            host.outlier_detector.put_connect_success()
         info = self._info
         info.upstream_host = host.address
         info.upstream_host_name = host.hostname
@@ -284,8 +293,12 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         info.upstream_host_name = "" if host is None else host.hostname
         info.upstream_failure_reason = transport_failure_reason
         self._finish()
-        reset = _FAILURE_REASONS[reason]
         try:
+            if reason is PoolFailureReason.NO_POOL:
+                self._owner.on_no_pool(self)
+                return
+            reset = _FAILURE_REASONS[reason]
+            self._tell_failure(reset)
             self._owner.on_upstream_reset(self, reset, transport_failure_reason, request_started=False)
         except Exception as error:  # noqa: BLE001 see _fault
             self._fault("a pool's failure", error)
@@ -312,6 +325,9 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
             self._idle_timer.enable(self._per_try_idle_timeout)
         if end_stream:
             self._end_response()
+        host = self.host
+        if host is not None and host.outlier_detector is not None:
+            host.outlier_detector.put_http_response_code(self._outlier_code(headers))
         try:
             self._owner.on_upstream_headers(self, headers, end_stream)
         except Exception as error:  # noqa: BLE001 see _fault
@@ -352,6 +368,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
             return
         self._finish()
         self._encoder = None
+        self._tell_failure(reason)
         if self._is_http2:
             stats = self._cluster.stats
             if reason is StreamResetReason.REMOTE_RESET:
@@ -424,6 +441,30 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         """The try took too long."""
         if self.host is not None:
             self.host.stats.rq_timeout.inc()
+        if not self.response_started:
+            self.tell_timeout()
+
+    # How it ended, for the detector of outliers (`Filter::updateOutlierDetection`)
+
+    def _outlier_code(self, headers: ResponseHeaders) -> int:
+        """The status that counts: a gRPC response that is one head counts by its grpc-status."""
+        status = headers.get(b"grpc-status")
+        if status is None or not is_grpc(self._headers):
+            return headers.status
+        return _SERVER_ERRORS.get(status, 200 if status.isdigit() else 500)
+
+    def _tell_failure(self, reason: StreamResetReason) -> None:
+        # An open circuit breaker is no fault of the host's.
+        host = self.host
+        if host is not None and host.outlier_detector is not None and reason is not StreamResetReason.OVERFLOW:
+            host.outlier_detector.put_connect_failure()
+
+    def tell_timeout(self) -> None:
+        """The host took too long; told once, also where a try goes on beyond its own time (hedging)."""
+        host = self.host
+        if host is not None and host.outlier_detector is not None and not self._timeout_told:
+            self._timeout_told = True
+            host.outlier_detector.put_timeout()
 
     # The end
 
@@ -461,8 +502,10 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
 
     def _on_per_try_timeout(self) -> None:
         self.reset()
+        self.tell_timeout()
         self._owner.on_per_try_timeout(self)
 
     def _on_per_try_idle_timeout(self) -> None:
         self.reset()
+        self.tell_timeout()
         self._owner.on_per_try_idle_timeout(self)

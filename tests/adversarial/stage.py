@@ -262,6 +262,10 @@ class Program:
             self._process.kill()
             self._process.communicate()
 
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
     def tell(self, line: str) -> None:
         """Send a line."""
         assert self._process.stdin is not None

@@ -94,6 +94,30 @@ def test_hosts_of_clusters_and_memory_are_added_up(tmp_path: Path) -> None:
             assert resident > proxy.resident_kib * 1024 * 2, "three processes"
 
 
+def test_each_worker_ejects_by_itself_and_the_whole_is_shown(tmp_path: Path) -> None:
+    def fail(peer: Any, request: Any) -> None:
+        peer.send(b"HTTP/1.1 500 Oops\r\ncontent-length: 3\r\n\r\ntea")
+
+    log = tmp_path / "events.log"
+    detection = {"consecutive_5xx": 1, "max_ejection_percent": 100, "base_ejection_time": "60s"}
+    with Upstream({"/": fail}) as upstream:
+        cluster = static_cluster("up", upstream.address, outlier_detection=detection)
+        config = bootstrap(
+            [http_listener("main", catch_all(to_cluster("up")))],
+            [cluster],
+            cluster_manager={"outlier_detection": {"event_log_path": str(log)}},
+        )
+        with Proxy.ours(config, tmp_path, *TWO, "--file-flush-interval-msec", "20") as proxy:
+            for _ in range(60):
+                ask(proxy.addresses["main"])
+            assert all(by_worker(proxy))
+            assert proxy.stat("cluster.up.outlier_detection.ejections_enforced_total") == 2
+            assert proxy.stat("cluster.up.outlier_detection.ejections_active") == 1
+            flags = f"up::127.0.0.1:{upstream.address[1]}::health_flags::/failed_outlier_check"
+            assert flags in proxy.admin_get("/clusters").splitlines()
+            wait_for(lambda: log.exists() and log.read_text().count('"action":"EJECT"') == 2, "both workers' lines")
+
+
 def test_an_order_reaches_every_worker(tmp_path: Path) -> None:
     layers = {"layers": [{"name": "admin", "admin_layer": {}}]}
     with Proxy.ours(direct(layered_runtime=layers), tmp_path, *TWO) as proxy:

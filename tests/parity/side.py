@@ -79,6 +79,11 @@ class Side:
                 ports[f"{host}:{upstream.address[1]}"] = group_of(name).upper()
         return ports
 
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self._folder
+
     def address(self, listener: str) -> Address | Path:
         """Where a client connects."""
         if listener in PIPES:

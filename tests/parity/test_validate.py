@@ -33,6 +33,10 @@ def _host(path: str, **more: Any) -> dict[str, Any]:
     return {"load_assignment": {"cluster_name": "c", "endpoints": endpoints}}
 
 
+def _breakers(which: str = "thresholds", **limits: Any) -> dict[str, Any]:
+    return {"circuit_breakers": {which: [limits]}}
+
+
 CLUSTERS: dict[str, dict[str, Any]] = {
     "nothing more": {},
     "HTTP/2": {"http2_protocol_options": {}},
@@ -71,6 +75,18 @@ CLUSTERS: dict[str, dict[str, Any]] = {
     "abstract pipe with a mode": _host("@x", mode=0o600),
     "long pipe": _host("/" + "x" * 107),
     "pipe with a zero": _host("/x\0y"),
+    "outliers": {"outlier_detection": {}},
+    "outliers, longest time": {"outlier_detection": {"base_ejection_time": "400s"}},
+    "outliers, too short a time": {"outlier_detection": {"base_ejection_time": "9s", "max_ejection_time": "8s"}},
+    "outliers, no interval": {"outlier_detection": {"interval": "0s"}},
+    "outliers, too many percent": {"outlier_detection": {"enforcing_success_rate": 101}},
+    "outliers, no longer time": {"outlier_detection": {"max_ejection_time_jitter": "0s"}},
+    "breakers": _breakers(max_connections=0, max_retries=0, max_connection_pools=0, track_remaining=True),
+    "breakers, a budget": _breakers(retry_budget={"budget_percent": {"value": 100}}),
+    "breakers, too large a budget": _breakers(retry_budget={"budget_percent": {"value": 101}}),
+    "breakers of hosts": _breakers("per_host_thresholds", max_connections=1, track_remaining=True),
+    "breakers of hosts, requests": _breakers("per_host_thresholds", max_requests=1),
+    "breakers of hosts, a budget": _breakers("per_host_thresholds", retry_budget={}),
 }  # fmt: skip
 
 PIPES: dict[str, dict[str, Any]] = {
@@ -100,6 +116,12 @@ REFUSED = {
     "too long": "exceeds maximum UNIX domain socket path size of 108",
     "too long in bytes": "exceeds maximum UNIX domain socket path size of 108",
     "zero": "UNIX domain socket pathname contains embedded null characters",
+    "outliers, too short a time": "max_ejection_time cannot be smaller than base_ejection_time",
+    "outliers, no interval": "value must be greater than",
+    "outliers, too many percent": "value must be less than or equal to 100",
+    "breakers, too large a budget": "value must be",
+    "breakers of hosts, requests": "Unsupported field in per_host_thresholds",
+    "breakers of hosts, a budget": "Unsupported field in per_host_thresholds",
 }
 """What both say; the others both take."""
 

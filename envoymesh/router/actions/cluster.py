@@ -29,6 +29,7 @@ class ClusterAction:
         cluster_header: the header (in lower case) that names the cluster.
         metadata_match: what a host's metadata should have, where the cluster has subsets.
         grpc_timeout: the deprecated `max_grpc_timeout` and `grpc_timeout_offset`.
+        high_priority: whose circuit breakers count, and so with whom connections are shared.
         include_virtual_host_rate_limits: those of the virtual host count too, where the route has its own.
     """
 
@@ -49,6 +50,7 @@ class ClusterAction:
     metadata_match: MatchCriteria | None = None
     rate_limits: Sequence[RateLimit] = ()
     include_virtual_host_rate_limits: bool = False
+    high_priority: bool = False
 
     @property
     def named_clusters(self) -> list[tuple[str, str]]:

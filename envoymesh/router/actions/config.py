@@ -110,6 +110,7 @@ def _read_cluster_action(reader: Reader, context: RouteFactoryContext, route_nam
         mirrors=read_mirror_policies(reader, context),
         metadata_match=read_criteria(reader, "metadata_match"),
         rate_limits=read_rate_limits(reader, context),
+        high_priority=reader.enum("priority") == "HIGH",
         include_virtual_host_rate_limits=reader.boolean("include_vh_rate_limits"),
     )
     weighted = reader.message_("weighted_clusters")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from itertools import chain
 
-from envoymesh.admin.views import ClusterStatus, HostStatus, MemoryUsage
+from envoymesh.admin.views import ClusterStatus, HealthFlags, HostStatus, MemoryUsage
 from envoymesh.stats.image import StoreImage, blanked, lasting, merge, merging, without
 from envoymesh.stats.recent_lookups import RecentLookups
 
@@ -158,7 +158,21 @@ def _whole_hosts(workers: Sequence[Collection[HostStatus]], ended: Collection[Ho
 
 
 def _with(host: HostStatus, more: HostStatus) -> HostStatus:
-    return replace(host, counters=_sums(host.counters, more.counters), gauges=_sums(host.gauges, more.gauges))
+    return replace(
+        host,
+        counters=_sums(host.counters, more.counters),
+        gauges=_sums(host.gauges, more.gauges),
+        health=_whole_health(host.health, more.health),
+        # What is unknown is -1.
+        success_rate=max(host.success_rate, more.success_rate),
+        local_origin_success_rate=max(host.local_origin_success_rate, more.local_origin_success_rate),
+    )
+
+
+def _whole_health(health: HealthFlags, more: HealthFlags) -> HealthFlags:
+    """Each worker detects outliers by itself: a host is shown as ejected as long as it is one of them's."""
+    ejected = more.failed_outlier_check and not health.failed_outlier_check
+    return replace(health, failed_outlier_check=True) if ejected else health
 
 
 def _sums(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:

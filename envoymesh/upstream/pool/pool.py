@@ -66,6 +66,7 @@ class ConnectionPool:
         tls: what the connector needs for TLS, or None.
         protocol: what all connections speak; None leaves it to ALPN.
         on_idle: called when a draining pool has neither connections nor requests left.
+        forget_when_idle: that holds for a pool that is not draining, too.
         socket_options: set on its sockets after the cluster's own.
     """
 
@@ -74,6 +75,7 @@ class ConnectionPool:
         "_connecting",
         "_connections",
         "_draining",
+        "_forget_when_idle",
         "_on_idle",
         "_pending",
         "_preconnect_ratio",
@@ -106,6 +108,7 @@ class ConnectionPool:
         protocol: HttpProtocol | None,
         on_idle: Callable[[ConnectionPool], None],
         socket_options: tuple[SocketOption, ...] = (),
+        forget_when_idle: bool = False,
     ) -> None:
         self.host = host
         self.settings = settings
@@ -119,6 +122,7 @@ class ConnectionPool:
         self.socket: UpstreamSocketSettings = _socket(settings.socket, socket_options)
         self._codec_factory = codec_factory
         self._on_idle = on_idle
+        self._forget_when_idle = forget_when_idle
         self._preconnect_ratio: float = settings.preconnect_ratio
         self._streams_per_connection = _planned_streams(settings, protocol)
         self.assumed_limit = UNLIMITED
@@ -138,6 +142,11 @@ class ConnectionPool:
     def is_idle(self) -> bool:
         """Whether there is nothing to wait for."""
         return not self._connections and not self._pending
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a request is on one of its connections, or waits."""
+        return bool(self._pending) or any(client.active_streams for client in self._connections)
 
     def new_stream(self, decoder: ResponseDecoder, callbacks: PoolCallbacks) -> PendingStream | None:
         """A stream now (the callback comes before this returns, and the answer is None), or a wait for one."""
@@ -203,7 +212,10 @@ class ConnectionPool:
         for _ in range(CONNECTIONS_AT_ONCE):
             if not self._wants_connection():
                 return
-            within_limit = self.resources.connections.can_create()
+            within_limit = (
+                self.resources.connections.can_create()
+                and self.host.stats.cx_active.value < self.resources.max_connections_per_host
+            )
             if not within_limit:
                 self.stats.upstream_cx_overflow.inc()
                 # Without any connection the requests that wait would wait for ever, so one is made despite the limit.
@@ -370,7 +382,7 @@ class ConnectionPool:
             self.drain_connection(client)
 
     def _tell_if_idle(self) -> None:
-        if self._draining and self.is_idle:
+        if (self._draining or self._forget_when_idle) and self.is_idle:
             self._on_idle(self)
 
     def buffered(self) -> list[tuple[int, int]]:

@@ -12,12 +12,13 @@ from envoymesh.http.codec import ClientCodec, HttpProtocol, ResponseDecoder
 from envoymesh.http.http1 import Http1ClientCodec
 from envoymesh.http.http2 import Http2ClientCodec
 from envoymesh.network.api import Connector, Dispatcher, SocketOption
-from envoymesh.upstream.api import Cancellable, PoolCallbacks
+from envoymesh.upstream.api import Cancellable, PoolCallbacks, PoolFailureReason
 from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.pool.connection import UpstreamConnection
 from envoymesh.upstream.pool.pool import ConnectionPool
 from envoymesh.upstream.pool.tcp import TcpConnectionPool, TcpPoolCallbacks
+from envoymesh.upstream.resource_manager import ResourceManager
 
 _PROTOCOLS: Final = {"HTTP1": HttpProtocol.HTTP11, "HTTP2": HttpProtocol.HTTP2, "ALPN": None}
 """What a pool's connections speak, by kind; None is agreed on with each peer."""
@@ -74,8 +75,25 @@ class ConnectionPools:
             pools = self._by_host[host] = {}
         pool = pools.get(key)
         if pool is None:
-            pool = pools[key] = self._make(host, kind, key, options or PoolOptions())
+            options = options or PoolOptions()
+            if not self._may_make(pools, self._info.resource_manager(options.priority)):
+                self._info.stats.upstream_cx_pool_overflow.inc()
+                callbacks.on_pool_failure(PoolFailureReason.NO_POOL, "", None)
+                return None
+            pool = pools[key] = self._make(host, kind, key, options)
         return pool.new_stream(decoder, callbacks)
+
+    def _may_make(self, pools: dict[object, ConnectionPool], resources: ResourceManager) -> bool:
+        """Whether there may be one more pool, if need be for one of the host's others that nobody uses just now."""
+        if resources.connection_pools.can_create():
+            return True
+        for key, pool in pools.items():
+            if pool.resources is resources and not pool.is_active:
+                del pools[key]
+                self._leaving.add(pool)
+                pool.drain()
+                return True
+        return False
 
     def new_tcp_connection(self, host: Host, callbacks: TcpPoolCallbacks) -> Cancellable | None:
         """A connection of the caller's own to a host; None where a circuit breaker is open, which it has been told."""
@@ -84,13 +102,17 @@ class ConnectionPools:
         return self._tcp.new_connection(host, callbacks)
 
     def _make(self, host: Host, kind: str, key: object, options: PoolOptions) -> ConnectionPool:
+        resources = self._info.resource_manager(options.priority)
+
         def forget(pool: ConnectionPool) -> None:
+            resources.connection_pools.dec()
             self._leaving.discard(pool)
             pools = self._by_host.get(host, {})
             if pools.get(key) is pool:
                 del pools[key]
 
         info = self._info
+        resources.connection_pools.inc()
         # As in Envoy the codec's stats exist from here on, also where no connection is made.
         if kind == "HTTP1":
             _ = info.http1_stats
@@ -101,7 +123,7 @@ class ConnectionPools:
             host,
             settings=info.settings,
             stats=info.stats,
-            resources=info.resource_manager(options.priority),
+            resources=resources,
             connector=self._connector,
             tls=info.transport_sockets.resolve(host.endpoint).socket.get(kind),
             dispatcher=self._dispatcher,
@@ -109,6 +131,7 @@ class ConnectionPools:
             protocol=_PROTOCOLS[kind],
             on_idle=forget,
             socket_options=options.socket_options,
+            forget_when_idle=info.counts_pools,
         )
 
     def _make_http1(self, client: UpstreamConnection) -> tuple[ClientCodec, HttpProtocol]:

@@ -106,7 +106,9 @@ class TcpUpstreamConnection(ConnectionHandler, Cancellable):
         "host",
     )
 
-    def __init__(self, pool: TcpConnectionPool, host: Host, callbacks: TcpPoolCallbacks) -> None:
+    def __init__(
+        self, pool: TcpConnectionPool, host: Host, callbacks: TcpPoolCallbacks, has_waited: bool = False
+    ) -> None:
         self._pool = pool
         self._callbacks = callbacks
         self._ready = False
@@ -116,6 +118,8 @@ class TcpUpstreamConnection(ConnectionHandler, Cancellable):
         self._sent = pool.stats.upstream_cx_tx_bytes_total
         self._started = pool.dispatcher.now()
         self.host = host
+        if not has_waited:
+            pool.count_waiting(host)
         pool.count_new(self)
         self.connection = pool.connector.connect(
             host.address,
@@ -183,6 +187,10 @@ class TcpUpstreamConnection(ConnectionHandler, Cancellable):
         # The connector closes locally, unasked and without another reason, only when connect_timeout passed.
         timed_out = not (self._ready or remote or self._closing or self.connection.failure_reason)
         self._pool.count_closed(self, self._ready, remote, timed_out, callbacks is NOBODY, self._age_ms())
+        self._tell_end(callbacks, event, remote, timed_out)
+        self._pool.on_closed(self.host)
+
+    def _tell_end(self, callbacks: TcpPoolCallbacks, event: ConnectionEvent, remote: bool, timed_out: bool) -> None:
         if self._ready:
             callbacks.on_upstream_event(event)
             return
@@ -203,11 +211,36 @@ class TcpUpstreamConnection(ConnectionHandler, Cancellable):
         return int((self._pool.dispatcher.now() - self._started) * 1000)
 
 
+class WaitingConnection(Cancellable):
+    """Somebody who waits until a host may have another connection (`per_host_thresholds`)."""
+
+    __slots__ = ("_pool", "_upstream", "callbacks", "host")
+
+    def __init__(self, pool: TcpConnectionPool, host: Host, callbacks: TcpPoolCallbacks) -> None:
+        self._pool = pool
+        self._upstream: TcpUpstreamConnection | None = None
+        self.host = host
+        self.callbacks = callbacks
+        pool.count_waiting(host)
+
+    def begin(self) -> None:
+        """There is room: connect."""
+        self._upstream = TcpUpstreamConnection(self._pool, self.host, self.callbacks, True)
+
+    def cancel(self) -> None:
+        """Stop waiting, for the host or for its answer."""
+        if self._upstream is None:
+            self._pool.leave(self)
+        else:
+            self._upstream.cancel()
+
+
 class TcpConnectionPool:
     """Counts the connections of one cluster."""
 
     __slots__ = (
         "_connections",
+        "_waiting",
         "connect_counts",
         "connector",
         "dispatcher",
@@ -226,6 +259,7 @@ class TcpConnectionPool:
         self.dispatcher = dispatcher
         self.connect_counts = ConnectCounts(info.stats.upstream_cx_total, info.stats.bind_errors)
         self._connections: set[TcpUpstreamConnection] = set()
+        self._waiting: list[WaitingConnection] = []
 
     def new_connection(self, host: Host, callbacks: TcpPoolCallbacks) -> Cancellable | None:
         """Begin to connect. None where the breaker of pending requests is open: `on_pool_failure` has been called."""
@@ -233,16 +267,42 @@ class TcpConnectionPool:
             self.stats.upstream_rq_pending_overflow.inc()
             callbacks.on_pool_failure(PoolFailureReason.OVERFLOW, "", None)
             return None
+        if host.stats.cx_active.value >= self.resources.max_connections_per_host and self._has_connection(host):
+            self.stats.upstream_cx_overflow.inc()
+            waiting = WaitingConnection(self, host, callbacks)
+            self._waiting.append(waiting)
+            return waiting
         return TcpUpstreamConnection(self, host, callbacks)
+
+    def _has_connection(self, host: Host) -> bool:
+        """Whether there is a connection whose end will make room: without one nobody waits."""
+        return any(each.host is host for each in self._connections)
+
+    def leave(self, waiting: WaitingConnection) -> None:
+        """Somebody waits no more."""
+        self._waiting.remove(waiting)
+        self.stats.upstream_rq_cancelled.inc()
+        self._count_waited(waiting.host)
+
+    def on_closed(self, host: Host) -> None:
+        """A connection is over, and its owner knows: another may begin."""
+        first = next((each for each in self._waiting if each.host is host), None)
+        if first is not None:
+            self._waiting.remove(first)
+            first.begin()
+
+    def count_waiting(self, host: Host) -> None:
+        """Somebody wants a connection."""
+        stats = self.stats
+        stats.upstream_rq_pending_total.inc()
+        stats.upstream_rq_pending_active.inc()
+        host.stats.rq_pending_active.inc()
+        self.resources.pending_requests.inc()
 
     def count_new(self, upstream: TcpUpstreamConnection) -> None:
         """An attempt begins."""
         stats, resources, of_host = self.stats, self.resources, upstream.host.stats
         self._connections.add(upstream)
-        stats.upstream_rq_pending_total.inc()
-        stats.upstream_rq_pending_active.inc()
-        of_host.rq_pending_active.inc()
-        resources.pending_requests.inc()
         stats.upstream_cx_total.inc()
         stats.upstream_cx_active.inc()
         of_host.cx_total.inc()
@@ -252,7 +312,7 @@ class TcpConnectionPool:
     def count_ready(self, upstream: TcpUpstreamConnection, milliseconds: int) -> None:
         """It is connected, and somebody's from now on."""
         stats, of_host = self.stats, upstream.host.stats
-        self._count_waited(upstream)
+        self._count_waited(upstream.host)
         stats.upstream_cx_connect_ms.record(milliseconds)
         stats.upstream_rq_total.inc()
         stats.upstream_rq_active.inc()
@@ -260,9 +320,9 @@ class TcpConnectionPool:
         of_host.rq_active.inc()
         self.resources.requests.inc()
 
-    def _count_waited(self, upstream: TcpUpstreamConnection) -> None:
+    def _count_waited(self, host: Host) -> None:
         self.stats.upstream_rq_pending_active.dec()
-        upstream.host.stats.rq_pending_active.dec()
+        host.stats.rq_pending_active.dec()
         self.resources.pending_requests.dec()
 
     def count_closed(
@@ -280,7 +340,7 @@ class TcpConnectionPool:
         if ready:
             self._count_end_of_use(upstream, remote)
             return
-        self._count_waited(upstream)
+        self._count_waited(upstream.host)
         stats.upstream_cx_connect_fail.inc()
         of_host.cx_connect_fail.inc()
         if timed_out:
@@ -304,6 +364,10 @@ class TcpConnectionPool:
         return [each.connection.buffered for each in self._connections]
 
     def close(self) -> None:
-        """Close every connection now."""
+        """Close every connection now; who waits for one is told of a local failure."""
+        left, self._waiting = self._waiting, []
         for each in list(self._connections):
             each.close(CloseType.NO_FLUSH)
+        for waiting in left:
+            self._count_waited(waiting.host)
+            waiting.callbacks.on_pool_failure(PoolFailureReason.LOCAL_CONNECTION_FAILURE, "", waiting.host)

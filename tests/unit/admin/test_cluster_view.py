@@ -10,6 +10,7 @@ from envoymesh.admin.views import SocketAddress
 from envoymesh.network.api import Address, PipeAddress
 from envoymesh.stats import Store
 from envoymesh.upstream.host import Host
+from envoymesh.upstream.outlier.detector import OutlierDetector
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, Locality, ThresholdSettings
 from envoymesh.upstream.stats import CircuitBreakerStats
@@ -22,6 +23,7 @@ class FakeCluster:
 
     settings: ClusterSettings
     hosts: Sequence[Host] = ()
+    outlier_detector: OutlierDetector | None = None
 
     @property
     def name(self) -> str:

@@ -30,7 +30,11 @@ def bootstrap(certificate: str, key: str, ca_file: str) -> dict[str, Any]:
     return {
         "node": {"id": "n"},
         "admin": admin,
-        "cluster_manager": {"local_cluster_name": "c", "upstream_bind_config": bind_config()},
+        "cluster_manager": {
+            "local_cluster_name": "c",
+            "upstream_bind_config": bind_config(),
+            "outlier_detection": {"event_log_path": "/dev/stdout"},
+        },
         "layered_runtime": {"layers": layers},
         "watchdogs": {"main_thread_watchdog": EMPTY, "worker_watchdog": {"multikill_threshold": EMPTY}},
         "static_resources": {
@@ -358,7 +362,8 @@ def _clusters(certificate: str, key: str, ca_file: str) -> list[dict[str, Any]]:
         least_request_lb_config=EMPTY,
         common_lb_config={"healthy_panic_threshold": {"value": 50}, "zone_aware_lb_config": EMPTY},
         dns_failure_refresh_rate={"base_interval": "1s"},
-        circuit_breakers={"thresholds": [EMPTY]},
+        circuit_breakers={"thresholds": [{"retry_budget": EMPTY}], "per_host_thresholds": [EMPTY]},
+        outlier_detection=EMPTY,
     )
     return [*clusters, legacy, *host_clusters(), *_balancing()]
 

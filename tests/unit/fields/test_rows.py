@@ -531,6 +531,13 @@ def test_criteria_of_routes_and_weighted_clusters() -> None:
     assert variant.action.metadata_match == match_criteria({"a": "1", "b": "3"})
 
 
+@pytest.mark.parametrize(("priority", "is_high"), [("HIGH", True), ("DEFAULT", False)])
+def test_the_priority_of_connections(priority: str, is_high: bool) -> None:
+    (route,) = host(routes=[{"match": {"prefix": "/"}, "route": {"cluster": "c", "priority": priority}}]).routes
+    assert isinstance(route.action, ClusterAction)
+    assert route.action.high_priority is is_high
+
+
 @pytest.mark.parametrize("field", ["retry_host_predicate", "retry_priority"])
 def test_retries_know_no_others(field: str) -> None:
     other: Any = {"name": "other"}

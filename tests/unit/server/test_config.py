@@ -81,6 +81,12 @@ def test_the_cluster_that_this_proxy_is_one_of() -> None:
     assert read(**with_local("")).local_cluster == read().local_cluster == ""
 
 
+def test_where_ejected_hosts_are_told_of() -> None:
+    manager = {"outlier_detection": {"event_log_path": "/dev/null"}}
+    assert read(cluster_manager=manager).outlier_event_log_path == "/dev/null"
+    assert read(cluster_manager={}).outlier_event_log_path == read().outlier_event_log_path == ""
+
+
 @pytest.mark.parametrize(
     ("bootstrap", "cause"),
     [

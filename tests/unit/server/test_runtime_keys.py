@@ -18,14 +18,20 @@ from envoymesh.server.server import Server
 from tests.integration.harness import bootstrap, catch_all, http_listener, static_cluster, to_cluster
 
 READ = {
+    "circuit_breakers.c.default.max_connection_pools",
     "circuit_breakers.c.default.max_connections",
     "circuit_breakers.c.default.max_pending_requests",
     "circuit_breakers.c.default.max_requests",
     "circuit_breakers.c.default.max_retries",
+    "circuit_breakers.c.default.retry_budget.budget_percent",
+    "circuit_breakers.c.default.retry_budget.min_retry_concurrency",
+    "circuit_breakers.c.high.max_connection_pools",
     "circuit_breakers.c.high.max_connections",
     "circuit_breakers.c.high.max_pending_requests",
     "circuit_breakers.c.high.max_requests",
     "circuit_breakers.c.high.max_retries",
+    "circuit_breakers.c.high.retry_budget.budget_percent",
+    "circuit_breakers.c.high.retry_budget.min_retry_concurrency",
     "envoy.reloadable_features.max_request_headers_count",
     "envoy.reloadable_features.max_request_headers_size_kb",
     "envoy.reloadable_features.max_response_headers_count",
@@ -34,6 +40,27 @@ READ = {
     "http_connection_manager.normalize_path",
     "http_connection_manager.path_with_escaped_slashes_action",
     "http_connection_manager.path_with_escaped_slashes_action_enabled",
+    "outlier_detection.base_ejection_time_ms",
+    "outlier_detection.consecutive_5xx",
+    "outlier_detection.consecutive_gateway_failure",
+    "outlier_detection.consecutive_local_origin_failure",
+    "outlier_detection.enforcing_consecutive_5xx",
+    "outlier_detection.enforcing_consecutive_gateway_failure",
+    "outlier_detection.enforcing_consecutive_local_origin_failure",
+    "outlier_detection.enforcing_failure_percentage",
+    "outlier_detection.enforcing_failure_percentage_local_origin",
+    "outlier_detection.enforcing_local_origin_success_rate",
+    "outlier_detection.enforcing_success_rate",
+    "outlier_detection.failure_percentage_minimum_hosts",
+    "outlier_detection.failure_percentage_request_volume",
+    "outlier_detection.failure_percentage_threshold",
+    "outlier_detection.interval_ms",
+    "outlier_detection.max_ejection_percent",
+    "outlier_detection.max_ejection_time_jitter_ms",
+    "outlier_detection.max_ejection_time_ms",
+    "outlier_detection.success_rate_minimum_hosts",
+    "outlier_detection.success_rate_request_volume",
+    "outlier_detection.success_rate_stdev_factor",
     "overload.global_downstream_max_connections",
     "overload.premature_reset_min_stream_lifetime_seconds",
     "overload.premature_reset_total_stream_count",
@@ -46,7 +73,6 @@ READ = {
 
 NOT_READ = {
     "health_check.": "there are no health checks",
-    "outlier_detection.": "there is no outlier detection",
     "tracing.": "nothing is traced",
     "upstream.zone_routing.": "there is no local cluster to compare zones with",
     "upstream.use_http2": "a cluster speaks what it is configured to",
@@ -67,7 +93,7 @@ NO_KEYS = re.compile(
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     listener = http_listener("l", catch_all(to_cluster("c")))
-    config: dict[str, Any] = bootstrap([listener], [static_cluster("c", ("127.0.0.1", 1))])
+    config: dict[str, Any] = bootstrap([listener], [static_cluster("c", ("127.0.0.1", 1), outlier_detection={})])
     del config["admin"]
     layers = {"a.flag": True, "upstream.use_http2": 0, "upstream.use_retry": 50}
     config["layered_runtime"] = {"layers": [{"name": "s", "static_layer": layers}]}

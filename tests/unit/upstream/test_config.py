@@ -14,7 +14,7 @@ from envoymesh.errors import ConfigError
 from envoymesh.network.api import Address
 from envoymesh.upstream.config import HTTP_OPTIONS, read_cluster
 from envoymesh.upstream.lb.settings import ROUND_ROBIN, RandomSettings
-from envoymesh.upstream.settings import ClusterSettings, DnsSettings, ThresholdSettings
+from envoymesh.upstream.settings import ClusterSettings, DnsSettings, RetryBudgetSettings, ThresholdSettings
 from tests.support.fakes import FakeRuntime
 
 PATH = "static_resources.clusters[0]"
@@ -167,6 +167,38 @@ def test_circuit_breakers_by_priority_first_one_wins() -> None:
 def test_a_limit_that_is_set_leaves_the_others_as_they_are() -> None:
     settings = read(circuit_breakers={"thresholds": [{"max_connections": 7}]})
     assert settings.default_thresholds == ThresholdSettings(7, 1024, 1024, 3)
+
+
+def test_the_window_of_changes_of_health() -> None:
+    assert read(common_lb_config={"update_merge_window": "0s"}).update_merge_window == 0.0
+    assert read(common_lb_config={"update_merge_window": "3s"}).update_merge_window == 3.0
+    assert read(common_lb_config={}).update_merge_window == read().update_merge_window == 1.0
+
+
+def test_a_budget_of_retries() -> None:
+    def budget(**fields: Any) -> RetryBudgetSettings | None:
+        return read(circuit_breakers={"thresholds": [{"retry_budget": fields}]}).default_thresholds.retry_budget
+
+    assert budget() == RetryBudgetSettings(20.0, 3)
+    assert budget(budget_percent={"value": 12.5}, min_retry_concurrency=1) == RetryBudgetSettings(12.5, 1)
+    assert read().default_thresholds.retry_budget is None
+
+
+def test_limits_of_pools_and_of_each_host() -> None:
+    limits = read(
+        circuit_breakers={
+            "thresholds": [{"max_connection_pools": 2, "max_requests": 9}],
+            "per_host_thresholds": [
+                {"max_connections": 4, "track_remaining": True},
+                {"max_connections": 5},
+                {"priority": "HIGH"},
+            ],
+        }
+    )
+    assert limits.default_thresholds == ThresholdSettings(
+        max_requests=9, max_connection_pools=2, max_connections_per_host=4
+    )
+    assert limits.high_thresholds == ThresholdSettings()
 
 
 # Endpoints
@@ -352,12 +384,15 @@ def test_alpn_that_is_set_stays() -> None:
         ({"preconnect_policy": {"predictive_preconnect_ratio": 2}}, "preconnect_policy.predictive_preconnect_ratio"),
         ({"lb_policy": "LOAD_BALANCING_POLICY_CONFIG"}, "lb_policy"),
         ({"health_checks": [{"timeout": "1s"}]}, "health_checks"),
-        ({"outlier_detection": {}}, "outlier_detection"),
+        ({"outlier_detection": {"monitors": [{"name": "m"}]}}, "outlier_detection.monitors"),
         (
             {"lb_subset_config": {"subset_selectors": [{"keys": ["a"], "fallback_keys_subset": ["a"]}]}},
             "lb_subset_config.subset_selectors[0].fallback_keys_subset",
         ),
-        ({"circuit_breakers": {"thresholds": [{"retry_budget": {}}]}}, "circuit_breakers.thresholds[0].retry_budget"),
+        (
+            {"circuit_breakers": {"per_host_thresholds": [{"max_retries": 1}]}},
+            "circuit_breakers.per_host_thresholds[0].max_retries",
+        ),
         (
             {"typed_extension_protocol_options": http(auto_config={})},
             "typed_extension_protocol_options",

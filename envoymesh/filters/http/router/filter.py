@@ -12,6 +12,7 @@ Rules of this module:
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from envoymesh.filters.http.router.balancer_context import BalancedRequest, RequestContext
 from envoymesh.filters.http.router.direct import answer_directly, answer_no_route
@@ -42,8 +43,11 @@ from envoymesh.upstream import failures
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.failures import UpstreamFailure
 from envoymesh.upstream.host import Host
+from envoymesh.upstream.pool.pools import PoolOptions
 from envoymesh.upstream.timeouts import Timeouts, set_expected_timeout
 from envoymesh.upstream.upstream_request import UpstreamRequest, UpstreamRequestOwner
+
+HIGH_PRIORITY: Final = PoolOptions(priority="HIGH")
 
 
 class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, BalancedRequest):
@@ -170,7 +174,13 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
             self.decoder_callbacks.set_idle_timeout(action.idle_timeout)
         if policy is not None:
             self._retry = RetryState(
-                policy, self.config, cluster, self.decoder_callbacks, self.buffer_limit, self.counts
+                policy,
+                self.config,
+                cluster,
+                self.decoder_callbacks,
+                self.buffer_limit,
+                self.counts,
+                cluster.resource_manager("HIGH" if action.high_priority else "DEFAULT").retries,
             )
         if policy is not None or cluster.wants_request or self.info.upstream_override_host is not None:
             self._context = RequestContext(self)
@@ -231,7 +241,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         )
         if self._retry is not None:
             self._retry.replay(request, host, self._end_stream, self._trailers)
-        request.start(host, info.protocol)
+        request.start(host, info.protocol, HIGH_PRIORITY if self._action.high_priority else None)
 
     def _mirror(self, route: Route, end_stream: bool) -> None:
         """Send copies of the request to the clusters of `request_mirror_policies`, unless it has failed already."""
@@ -446,6 +456,11 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
             self._cut(failure, request)
         else:
             self._fail(failure, request.host)
+
+    def on_no_pool(self, request: UpstreamRequest) -> None:
+        """As if there were no host."""
+        self._request = None
+        self._fail(failures.NO_HEALTHY_UPSTREAM, None)
 
     def _retry_after(self, request: UpstreamRequest, reason: StreamResetReason, request_started: bool) -> bool:
         """Schedule the next try after one without a response, if the policy has any left."""

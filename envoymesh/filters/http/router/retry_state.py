@@ -22,6 +22,7 @@ from envoymesh.upstream.host_set import PrioritySet
 from envoymesh.upstream.lb.previous_priorities import PreviousPriorities
 from envoymesh.upstream.lb.priorities import PriorityLoad
 from envoymesh.upstream.lb.subset import label_match
+from envoymesh.upstream.resource_manager import RetryLimit
 from envoymesh.upstream.upstream_request import UpstreamRequest
 
 _CONNECT_FAILURES: Final = frozenset(
@@ -40,6 +41,7 @@ class RetryState:
         config: the share of retries that are allowed, and random numbers for the back-off.
         buffer_limit: body bytes kept for the next try, 0 for any number; a larger body is not tried again.
         counts: who counts retries beside the cluster.
+        limit: of retries under way; the default priority's where it is None.
     """
 
     __slots__ = (
@@ -51,6 +53,7 @@ class RetryState:
         "_config",
         "_counts",
         "_holds_resource",
+        "_limit",
         "_policy",
         "_priorities",
         "_retries",
@@ -66,6 +69,7 @@ class RetryState:
         callbacks: StreamDecoderFilterCallbacks,
         buffer_limit: int,
         counts: Counts = NO_COUNTS,
+        limit: RetryLimit | None = None,
     ) -> None:
         self._policy = policy
         self._config = config
@@ -73,6 +77,7 @@ class RetryState:
         self._callbacks = callbacks
         self._buffer_limit = buffer_limit
         self._counts = counts
+        self._limit: RetryLimit = cluster.resource_manager().retries if limit is None else limit
         self._body: bytearray | None = None  # one object: a client may send its body byte by byte
         self._retries = 0
         self._tried: list[Host] = []
@@ -166,8 +171,7 @@ class RetryState:
             info.flags |= ResponseFlag.UPSTREAM_RETRY_LIMIT_EXCEEDED
             return False
         self._retries += 1
-        retries = self._cluster.resource_manager().retries
-        if not retries.can_create():
+        if not self._limit.can_create():
             stats.upstream_rq_retry_overflow.inc()
             for each in self._counts:
                 each.stats.upstream_rq_retry_overflow.inc()
@@ -175,7 +179,7 @@ class RetryState:
             return False
         if not self._config.use_retry.holds(self._config.random):
             return False
-        retries.inc()
+        self._limit.inc()
         self._holds_resource = True
         stats.upstream_rq_retry.inc()
         for each in self._counts:
@@ -212,4 +216,4 @@ class RetryState:
     def _release(self) -> None:
         if self._holds_resource:
             self._holds_resource = False
-            self._cluster.resource_manager().retries.dec()
+            self._limit.dec()

@@ -25,6 +25,7 @@ from envoymesh.network.api import NO_TIMER, CloseType, Connection, ConnectionEve
 from envoymesh.upstream.api import Cancellable, PoolFailureReason
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
+from envoymesh.upstream.outlier.api import HostMonitor
 from envoymesh.upstream.pool.tcp import TcpPoolCallbacks, TcpUpstreamConnection
 
 CLUSTER_KEY: Final = "envoy.tcp_proxy.cluster"
@@ -180,6 +181,8 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks, ExceptionHandler):
         self._pending = None
         info = self._info
         self._note_host(host)
+        if host is not None and host.outlier_detector is not None:
+            _tell_failure(host.outlier_detector, reason)
         info.upstream_failure_reason = transport_failure_reason
         if reason is PoolFailureReason.REMOTE_CONNECTION_FAILURE or reason is PoolFailureReason.TIMEOUT:
             info.flags |= ResponseFlag.UPSTREAM_CONNECTION_FAILURE
@@ -209,6 +212,8 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks, ExceptionHandler):
         self._upstream = upstream
         settings, info = self._context.settings, self._info
         self._note_host(host)
+        if host.outlier_detector is not None:
+            host.outlier_detector.put_connect_success_final()
         info.connections_tried = [
             *(info.connections_tried or ())[:-1],
             (host.address, host.hostname, upstream.connection.id),
@@ -417,3 +422,11 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks, ExceptionHandler):
         if info.upstream_connection is not None:
             info.upstream_meter = TcpMeter(info.upstream_connection.bytes_received, info.upstream_connection.bytes_sent)
         info.end_time = now
+
+
+def _tell_failure(monitor: HostMonitor, reason: PoolFailureReason) -> None:
+    """An attempt that failed counts against its host, unless it failed on this side."""
+    if reason is PoolFailureReason.TIMEOUT:
+        monitor.put_timeout()
+    elif reason is PoolFailureReason.REMOTE_CONNECTION_FAILURE:
+        monitor.put_connect_failure()

@@ -10,9 +10,11 @@ from envoymesh.filters.network.registry import read_network_filters
 from envoymesh.http.stream_info import TextState, connection_info
 from envoymesh.network.api import CloseType, ConnectionEvent
 from envoymesh.stats import Store
+from envoymesh.upstream.outlier.api import HostMonitor
 from envoymesh.upstream.settings import EndpointSettings, ThresholdSettings
 from tests.support.fakes import FakeConnection, FakeDispatcher
 from tests.support.network_filters import Clusters, LogFile, cluster, context_of, reader_of
+from tests.support.stand_ins import stands_for
 
 TCP_PROXY = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 FORMAT = (
@@ -356,3 +358,52 @@ def test_a_host_with_a_name() -> None:
     assert bench.down.events == []
     bench.up.remote_close()
     assert bench.down.events == [ConnectionEvent.LOCAL_CLOSE]
+
+
+class Told(stands_for(HostMonitor)):
+    """Keeps what it was told."""
+
+    success_rate = local_origin_success_rate = -1.0
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def put_http_response_code(self, code: int) -> None:
+        self.told.append(code)
+
+    def put_connect_success(self) -> None:
+        self.told.append("connected")
+
+    def put_connect_success_final(self) -> None:
+        self.told.append("connected at last")
+
+    def put_connect_failure(self) -> None:
+        self.told.append("failed")
+
+    def put_timeout(self) -> None:
+        self.told.append("timeout")
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        (lambda up: up.established(), ["connected at last"]),
+        (lambda up: up.remote_close(), ["failed"]),
+        (lambda up: up.time_out(), ["timeout"]),
+        (lambda up: up.fail_here("no port"), []),
+    ],
+)
+def test_the_outlier_monitor_hears_of_each_attempt(end: Any, expected: list[object]) -> None:
+    monitor = Told()
+
+    def watch(bench: Bench) -> None:
+        found = bench.clusters.get("up")
+        assert found is not None
+        for host in found.hosts:
+            host.outlier_detector = monitor  # type: ignore[assignment]
+
+    bench = Bench(before=watch)
+    end(bench.up)
+    assert monitor.told == expected
+    bench.down.remote_close()
+    assert monitor.told == expected

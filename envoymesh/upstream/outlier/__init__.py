@@ -1,0 +1,1 @@
+"""Outlier detection: hosts that answer worse than others rest for a while (Envoy's `Upstream::Outlier`)."""
