@@ -160,8 +160,7 @@ def _read_log_type(reader: Reader, context: AccessLogFactoryContext) -> LogFilte
 
 
 def _read_not_health_check(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:
-    # Only the health check filter, which is not here, marks a request as a health check.
-    return filters.constant_filter(True)
+    return filters.not_health_check_filter
 
 
 def _read_traceable(reader: Reader, context: AccessLogFactoryContext) -> LogFilter:

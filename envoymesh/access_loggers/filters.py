@@ -82,6 +82,11 @@ def or_filter(filters: Sequence[LogFilter]) -> LogFilter:
     return lambda context: any(each(context) for each in filters)
 
 
+def not_health_check_filter(context: FormatterContext) -> bool:
+    """`not_health_check_filter`: what the health check filter has not marked."""
+    return not context.info.health_check
+
+
 def constant_filter(answer: bool) -> LogFilter:
     """A filter that gives every request the same answer: it asks for something that never happens here."""
     return lambda context: answer

@@ -12,6 +12,7 @@ from envoymesh.admin.views import (
     Thresholds,
 )
 from envoymesh.stats import Counter, Gauge
+from envoymesh.upstream.health.connection import health_check_address
 from envoymesh.upstream.host import (
     ACTIVE_HC_TIMEOUT,
     DEGRADED_ACTIVE_HC,
@@ -113,6 +114,7 @@ def _thresholds(limits: ResourceManager) -> Thresholds:
 def _host_status(host: Host, has_metadata: bool) -> HostStatus:
     figures = host.stats.all()
     address, monitor = host.address, host.outlier_detector
+    checks, checked_at = host.endpoint.health_check, health_check_address(host)
     return HostStatus(
         address=SocketAddress(address.host, address.port if address.ip else None),
         counters={stat.name: stat.value for stat in figures if isinstance(stat, Counter)},
@@ -130,6 +132,8 @@ def _host_status(host: Host, has_metadata: bool) -> HostStatus:
         has_metadata=has_metadata,
         metadata=(host.metadata or {}).get("UPSTREAM_HOST", {}),
         additional_addresses=[SocketAddress(each.host, each.port) for each in host.additional_addresses],
+        health_check_hostname=checks.hostname if checks is not None else "",
+        health_check_port=checked_at.port if checked_at != address else 0,
     )
 
 

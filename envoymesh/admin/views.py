@@ -69,7 +69,8 @@ class HostStatus:
     """A host of a cluster.
 
     Counters and gauges are listed by their short names (`cx_total`); success rates are percents, -1 is unknown.
-    `has_metadata`: it has metadata, which may be empty; `metadata`: values by namespace.
+    `has_metadata`: it has metadata, which may be empty; `metadata`: values by namespace. Where it is checked elsewhere
+    than requests go, `health_check_port` says where; 0 is the same.
     """
 
     address: SocketAddress
@@ -88,6 +89,8 @@ class HostStatus:
     has_metadata: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
     additional_addresses: Sequence[SocketAddress] = ()
+    health_check_hostname: str = ""
+    health_check_port: int = 0
 
 
 @dataclass(frozen=True)

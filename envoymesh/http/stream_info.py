@@ -163,6 +163,7 @@ class StreamInfo(UpstreamInfo):
     Attributes:
         dynamic_metadata: values as JSON knows them by key, by namespace; None until somebody writes.
         filter_state: None until somebody writes.
+        health_check: the request is a check of this proxy, which responses are not counted of.
         connections_tried: each host that a connection was to go to, and the connection's id (0 where there came none);
             None of a request, which shows its last try.
         local_close_reason: why the proxy closed a connection, for the log; empty for reasons that it does not show.
@@ -183,6 +184,7 @@ class StreamInfo(UpstreamInfo):
         "filter_state",
         "first_downstream_tx",
         "flags",
+        "health_check",
         "host_metadata",
         "interim_code",
         "last_downstream_rx",
@@ -225,6 +227,7 @@ class StreamInfo(UpstreamInfo):
         self.response_code_details = ""
         self.termination_details = ""
         self.flags = 0
+        self.health_check = False
         self.bytes_received = 0
         self.bytes_sent = 0
         self.attempt_count = 0

@@ -27,6 +27,7 @@ from envoymesh.server.runtime import flatten
 from envoymesh.server.version import SEMANTIC_VERSION, version_metadata
 from envoymesh.server.watchdog import Watchdogs, WatchdogSettings
 from envoymesh.upstream.config import read_cluster
+from envoymesh.upstream.health.config import HealthCheckFactoryContext
 from envoymesh.upstream.settings import ClusterSettings, Locality
 
 DEFAULT_PROFILE_PATH = "/var/log/envoy/envoy.prof"
@@ -75,13 +76,22 @@ class BootstrapSettings:
     outlier_event_log_path: str = ""
 
 
-def read_bootstrap(reader: Reader, options: Options, access_logs: AccessLogFactoryContext) -> BootstrapSettings:
+def read_bootstrap(
+    reader: Reader,
+    options: Options,
+    access_logs: AccessLogFactoryContext,
+    health_checks: HealthCheckFactoryContext | None = None,
+) -> BootstrapSettings:
     """Read a bootstrap. Errors: ConfigError with the field's path."""
     static, admin, runtime = reader.message_("static_resources"), reader.message_("admin"), access_logs.runtime
     listeners = [] if static is None else static.each("listeners", lambda each: (read_listener(each), each))
     manager = reader.message_("cluster_manager")
     bind = None if manager is None else read_bind_config(manager.message_("upstream_bind_config"), "Bootstrap")
-    clusters = [] if static is None else static.each("clusters", lambda each: (read_cluster(each, runtime, bind), each))
+    clusters = (
+        []
+        if static is None
+        else static.each("clusters", lambda each: (read_cluster(each, runtime, bind, health_checks), each))
+    )
     _check_listeners(listeners)
     _check_clusters(clusters)
     return BootstrapSettings(

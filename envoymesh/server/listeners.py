@@ -214,4 +214,6 @@ def filter_context(stat_prefix: str, parts: ListenerParts) -> HttpFilterFactoryC
         parts.store.scope(f"http.{sanitize(stat_prefix)}."),
         parts.random,
         parts.runtime,
+        lambda: parts.drain.health_check_failed,
+        parts.http_config.service_cluster,
     )

@@ -53,6 +53,7 @@ from envoymesh.server.config import (
 )
 from envoymesh.server.cpu_profiler import CpuProfiler
 from envoymesh.server.drain import DrainManager
+from envoymesh.server.health_checks import health_check_context
 from envoymesh.server.listeners import (
     ADMIN_STAT_NAME,
     ListenerParts,
@@ -69,7 +70,9 @@ from envoymesh.server.runtime import Runtime
 from envoymesh.stats import Store
 from envoymesh.stats.server import FilesystemStats, RuntimeStats
 from envoymesh.upstream.client import AsyncClient
+from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.cluster_manager import StaticClusterManager
+from envoymesh.upstream.health.api import ClusterHealth
 from envoymesh.upstream.outlier.event_log import OutlierEventLog
 
 _log = logging.getLogger("envoymesh.main")
@@ -135,7 +138,8 @@ class Server:
         options = self.options
         self.runtime.set_layers(read_runtime_layers(reader))
         self._log_context = AccessLogFactoryContext(self._access_logs.open, self.runtime.reader, random.random)
-        self.settings: BootstrapSettings = read_bootstrap(reader, options, self._log_context)
+        health_checks = health_check_context(self._log_context, self.dispatcher)
+        self.settings: BootstrapSettings = read_bootstrap(reader, options, self._log_context, health_checks)
         self._shortage = Shortage(self.dispatcher)
         self.clusters = self._make_clusters()
         self._stats.loaded(self.loaded.unknown_fields, len(self.settings.clusters))
@@ -171,11 +175,16 @@ class Server:
             self.settings.locality,
             self.settings.local_cluster,
             self._outlier_log(),
+            self._told_health,
         )
 
     def _outlier_log(self) -> OutlierEventLog | None:
         path = self.settings.outlier_event_log_path
         return OutlierEventLog(self._access_logs.open(path), self.dispatcher) if path else None
+
+    def _told_health(self, cluster: Cluster) -> ClusterHealth | None:
+        """Who is told of the health of a cluster's hosts by another process; None: they are checked in this one."""
+        return None
 
     def _listener_parts(self) -> ListenerParts:
         address = local_address(self.options.local_address_ip_version)
@@ -275,6 +284,8 @@ class Server:
         self._say("cm init: initializing cds")
         self.clusters.initialise(self._initialised.set)
         await self._initialised.wait()
+        if self._stopping:
+            return  # told to end meanwhile
         self._say("all clusters initialized. initializing init manager")
         for listener in self.listeners:
             listener.listen()
@@ -400,6 +411,7 @@ class Server:
             listener.stop_accepting()
         self._deadline = self.dispatcher.now() + self.options.drain_time_s
         self._drain_timer = self.dispatcher.create_timer(self._stop_when_drained)
+        self._initialised.set()  # first health checks are not waited for
         self._stop_when_drained()
 
     def _all_connections(self) -> int:

@@ -18,6 +18,7 @@ from envoymesh.runtime import RuntimeReader
 from envoymesh.upstream.api import Cancellable, LoadBalancerContext, PoolCallbacks
 from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.discovery.api import Discovery, set_priority
+from envoymesh.upstream.health.api import ClusterHealth
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.host_set import Hosts, PrioritySet, PrioritySetObserver
 from envoymesh.upstream.lb.api import LbParams, LoadBalancer, Random
@@ -51,6 +52,7 @@ class Cluster(PrioritySetObserver):
         priority_set: its hosts now.
         pools: its connections.
         discovery: what finds its hosts; None before `start`.
+        health: who keeps the active health of its hosts; None where nobody checks them.
         balancer: who picks among them.
         drop_overload: share of requests that are refused, 0 to 1.
         wants_request: whether the balancer wants to know the request that it picks for.
@@ -87,6 +89,7 @@ class Cluster(PrioritySetObserver):
         self.owners: PoolsOfHosts | None = None
         self.discovery: Discovery | None = None
         self.outlier_detector: OutlierDetector | None = None
+        self.health: ClusterHealth | None = None
         self._panic_percent = runtime.number(
             "upstream.healthy_panic_threshold", info.settings.healthy_panic_percent, self._on_panic_percent
         )
@@ -126,11 +129,15 @@ class Cluster(PrioritySetObserver):
     # Hosts
 
     def start(self, discovery: Discovery, on_initialised: Callable[[], None]) -> None:
-        """Begin discovery."""
+        """Begin discovery; initialised when the first hosts are found, and checked where they are."""
         self.discovery = discovery
         if self.outlier_detector is not None:
             self.outlier_detector.start()
-        discovery.start(self.priority_set, on_initialised)
+        health = self.health
+        if health is None:
+            discovery.start(self.priority_set, on_initialised)
+        else:
+            discovery.start(self.priority_set, lambda: health.on_discovered(on_initialised))
 
     def update_hosts(self, hosts: Sequence[Host]) -> None:
         """Make these the members of priority 0."""
@@ -169,6 +176,8 @@ class Cluster(PrioritySetObserver):
     def on_host_health_failure(self, host: Host) -> None:
         """A check found a host unhealthy that was not: connections to it take no more requests."""
         self.pools.drain_connections(host)
+        if self.settings.close_connections_on_host_health_failure:
+            self.pools.close_tcp_connections(host)
 
     def _on_panic_percent(self, percent: int) -> None:
         self.balancer.set_panic_threshold(percent)
@@ -227,7 +236,9 @@ class Cluster(PrioritySetObserver):
             self.code_stats.record_time(milliseconds, internal, host.canary, host.locality.zone)
 
     def shutdown(self) -> None:
-        """Stop discovery and close every connection."""
+        """Stop checks and discovery, and close every connection."""
+        if self.health is not None:
+            self.health.stop()
         if self.discovery is not None:
             self.discovery.stop()
         if self.outlier_detector is not None:

@@ -66,7 +66,7 @@ class ClusterInfo:
         self.name = settings.name
         self.settings = settings
         self.metadata = settings.metadata
-        self.has_health_checker = False
+        self.has_health_checker = settings.health_check is not None
         self.scope = scope
         self.stats = ClusterStats.create(scope)
         self.stats.warming_state.set(0)

@@ -18,6 +18,8 @@ from envoymesh.upstream.discovery.api import Discovery
 from envoymesh.upstream.discovery.dns import DnsDiscovery
 from envoymesh.upstream.discovery.original_dst import OriginalDst
 from envoymesh.upstream.discovery.static import StaticDiscovery
+from envoymesh.upstream.health.api import ClusterHealth
+from envoymesh.upstream.health.factory import make_health_checker
 from envoymesh.upstream.outlier.detector import OutlierDetector
 from envoymesh.upstream.outlier.event_log import OutlierEventLog
 from envoymesh.upstream.outlier.stats import OutlierDetectionStats
@@ -36,7 +38,8 @@ class ClusterManager(Protocol):
         """All of them."""
 
     def initialise(self, done: Callable[[], None]) -> None:
-        """Start discovery; `done` is called when every cluster has had its first answer."""
+        """Start discovery; `done` is called when every cluster has had its first answer, and has checked its hosts
+        where it does."""
 
     def shutdown(self) -> None:
         """Stop discovery and close every connection."""
@@ -44,6 +47,12 @@ class ClusterManager(Protocol):
 
 def _no_tls() -> None:
     """Plain TCP."""
+
+
+def _make_tls_below(
+    make_tls: Callable[[UpstreamTlsSettings, Scope], ClientTls], scope: Scope, settings: UpstreamTlsSettings
+) -> ClientTls:
+    return make_tls(settings, scope)
 
 
 class StaticClusterManager:
@@ -58,6 +67,8 @@ class StaticClusterManager:
         local_cluster: the name of the cluster that this proxy is one of (`ClusterManager.local_cluster_name`), or
             empty.
         outlier_log: where ejected hosts are told of, or None.
+        told_health: gives what keeps the health of a cluster's hosts, where another process checks them; None where
+            they are checked here.
     """
 
     def __init__(
@@ -73,6 +84,7 @@ class StaticClusterManager:
         local_locality: Locality | None = None,
         local_cluster: str = "",
         outlier_log: OutlierEventLog | None = None,
+        told_health: Callable[[Cluster], ClusterHealth | None] = lambda cluster: None,
     ) -> None:
         self._make_resolver = make_resolver
         self._dispatcher = dispatcher
@@ -94,11 +106,16 @@ class StaticClusterManager:
             hosts = local.priority_set if local is not None else None
             cluster = Cluster(info, connector, dispatcher, random, runtime, local_locality, hosts)
             self._watch_for_outliers(cluster, runtime, outlier_log)
+            if each.health_check is not None:
+                cluster.health = told_health(cluster) or make_health_checker(
+                    each.health_check, info, cluster.priority_set, connector, dispatcher, random, runtime,
+                    partial(_make_tls_below, make_tls, own), cluster.on_host_health_failure,
+                )  # fmt: skip
             made[each.name] = cluster
             if each.name == local_cluster:
                 local = cluster
         self._clusters = {each.name: made[each.name] for each in settings}
-        self._waiting = len(self._clusters)
+        self._waiting = 0
         self._stats.active_clusters.set(len(self._clusters))
         self._stats.cluster_added.add(len(self._clusters))
 
@@ -127,9 +144,16 @@ class StaticClusterManager:
         """All of them, by name."""
         return self._clusters
 
-    def initialise(self, done: Callable[[], None]) -> None:
-        """Start discovery; `done` is called when every cluster has had its first answer."""
-        if not self._clusters:
+    def initialise(self, done: Callable[[], None], *, only_checked: bool = False) -> None:
+        """Start discovery; `done` is called when every cluster has had its first answer, and has checked its hosts
+        where it does.
+
+        Args:
+            only_checked: start only clusters whose hosts are checked, for the sake of that.
+        """
+        wanted = [each for each in self._clusters.values() if each.health is not None or not only_checked]
+        self._waiting = len(wanted)
+        if not wanted:
             done()
             return
 
@@ -140,7 +164,7 @@ class StaticClusterManager:
             if self._waiting == 0:
                 done()
 
-        for cluster in self._clusters.values():
+        for cluster in wanted:
             cluster.start(self._discovery(cluster), partial(one_is_ready, cluster))
 
     def _discovery(self, cluster: Cluster) -> Discovery:

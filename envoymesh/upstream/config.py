@@ -17,6 +17,7 @@ from envoymesh.network.connection.config import BindSettings, read_upstream_sock
 from envoymesh.network.settings import UpstreamTlsSettings
 from envoymesh.runtime import NO_LIMIT, RuntimeReader
 from envoymesh.upstream.discovery.config import read_discovery
+from envoymesh.upstream.health.config import HealthCheckFactoryContext, read_health_checks
 from envoymesh.upstream.lb.config import check_hashing, read_load_balancing, read_override_host_status
 from envoymesh.upstream.outlier.config import read_outlier_detection
 from envoymesh.upstream.settings import (
@@ -56,10 +57,16 @@ class _Protocol:
     names_from_requests: bool = False
 
 
-def read_cluster(reader: Reader, runtime: RuntimeReader, bind: BindSettings | None = None) -> ClusterSettings:
+def read_cluster(
+    reader: Reader,
+    runtime: RuntimeReader,
+    bind: BindSettings | None = None,
+    health_checks: HealthCheckFactoryContext | None = None,
+) -> ClusterSettings:
     """Read one cluster. Errors: ConfigError with the field's path.
 
     Args:
+        health_checks: what those need; without any a cluster may have none.
         bind: the bootstrap's `cluster_manager.upstream_bind_config`.
     """
     protocol = _read_protocol(reader, runtime)
@@ -72,8 +79,6 @@ def read_cluster(reader: Reader, runtime: RuntimeReader, bind: BindSettings | No
         reader.note(reader.error("transport_socket", "auto_sni and auto_san_validation are not supported by envoymesh"))
     balancing = _read_common_lb(reader)
     thresholds = _read_thresholds(reader)
-    # Of TCP connections, which are cut when a check finds their host unhealthy: nothing checks hosts here.
-    reader.accept("close_connections_on_host_health_failure")
     name = reader.string("name")
     # Names of figures for a load reporting service. The service itself (`lrs_server`) is refused.
     reader.accept("lrs_report_endpoint_metrics")
@@ -100,12 +105,17 @@ def read_cluster(reader: Reader, runtime: RuntimeReader, bind: BindSettings | No
         healthy_panic_percent=balancing.healthy_panic_percent,
         close_connections_on_host_set_change=balancing.close_connections_on_host_set_change,
         update_merge_window=balancing.update_merge_window,
+        close_connections_on_host_health_failure=reader.boolean("close_connections_on_host_health_failure"),
+        ignore_new_hosts_until_first_hc=balancing.ignore_new_hosts_until_first_hc,
         default_thresholds=thresholds.get("DEFAULT", ThresholdSettings()),
         high_thresholds=thresholds.get("HIGH", ThresholdSettings()),
         outlier_detection=read_outlier_detection(reader.message_("outlier_detection")),
         metadata=reader.metadata("CLUSTER"),
     )
     settings = read_discovery(reader, settings)
+    if health_checks is not None:
+        checks = read_health_checks(reader, settings.protocol, settings.discovery_type, health_checks)
+        settings = replace(settings, health_check=checks)
     check_hashing(reader, settings)
     return settings
 
@@ -122,7 +132,7 @@ def _read_socket_match(reader: Reader, kind: str) -> TransportSocketMatchSetting
         raise reader.error("transport_socket", "Didn't find a registered implementation for '' with type URL: ''")
     tls = read_upstream_socket(reader.message_("transport_socket"))
     match = reader.struct("match") if reader.has("match") else {}
-    return TransportSocketMatchSettings(reader.string("name"), match, {} if tls is None else _by_pool(tls, kind))
+    return TransportSocketMatchSettings(reader.string("name"), match, {} if tls is None else _by_pool(tls, kind), tls)
 
 
 def _by_pool(tls: UpstreamTlsSettings, kind: str) -> dict[str, UpstreamTlsSettings]:
@@ -141,14 +151,13 @@ class _CommonLb:
     healthy_panic_percent: int = 50
     close_connections_on_host_set_change: bool = False
     update_merge_window: float = 1.0
+    ignore_new_hosts_until_first_hc: bool = False
 
 
 def _read_common_lb(reader: Reader) -> _CommonLb:
     config = reader.message_("common_lb_config")
     if config is None:
         return _CommonLb()
-    # Of no effect here: no host waits for a first health check.
-    config.accept("ignore_new_hosts_until_first_hc")
     window = config.duration("update_merge_window", 1.0)
     threshold = config.percent("healthy_panic_threshold")
     return _CommonLb(
@@ -156,6 +165,7 @@ def _read_common_lb(reader: Reader) -> _CommonLb:
         healthy_panic_percent=50 if threshold is None else int(threshold * 100 + 0.5),
         close_connections_on_host_set_change=config.boolean("close_connections_on_host_set_change"),
         update_merge_window=1.0 if window is None else window,
+        ignore_new_hosts_until_first_hc=config.boolean("ignore_new_hosts_until_first_hc"),
     )
 
 

@@ -8,7 +8,10 @@ anew. This module must not know who checks hosts, who picks them, nor how they a
 from __future__ import annotations
 
 import enum
+from abc import abstractmethod
 from typing import Final
+
+from mypy_extensions import trait
 
 from envoymesh.metadata import Metadata, found
 from envoymesh.network.api import Address
@@ -56,12 +59,29 @@ _EDS_FLAGS: Final = {
 }
 
 
+ACTIVE_HC_FLAGS: Final = (
+    FAILED_ACTIVE_HC | DEGRADED_ACTIVE_HC | PENDING_ACTIVE_HC | EXCLUDED_VIA_IMMEDIATE_HC_FAIL | ACTIVE_HC_TIMEOUT
+)
+"""What active health checks say, and nobody else sets or clears."""
+
+
 class Health(enum.Enum):
     """What the flags say together (Envoy's `Host::Health`)."""
 
     UNHEALTHY = 0
     DEGRADED = 1
     HEALTHY = 2
+
+
+@trait
+class HealthCheckHostMonitor:
+    """Who checks a host, for those who learn of its health otherwise (Envoy's `HealthCheckHostMonitor`)."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def set_unhealthy(self, host: Host) -> None:
+        """A response of the host had `x-envoy-immediate-health-check-fail`."""
 
 
 class Host:
@@ -75,6 +95,7 @@ class Host:
         weight: its share among the hosts of its set, at least 1.
         last_hc_pass_time: monotonic seconds at which it became healthy, where somebody keeps that (slow start does).
         outlier_detector: hears how requests to it end; None where nothing watches for outliers.
+        health_checker: who checks it; None where nobody does.
         health_flags: bits (FAILED_ACTIVE_HC, ...). After a change `PrioritySet.update_health` must hear of it.
     """
 
@@ -83,6 +104,7 @@ class Host:
         "address",
         "canary",
         "endpoint",
+        "health_checker",
         "health_flags",
         "hostname",
         "last_hc_pass_time",
@@ -103,6 +125,7 @@ class Host:
         self.outlier_detector: HostMonitor | None = None
         self.last_hc_pass_time: float | None = None
         self.health_flags = 0
+        self.health_checker: HealthCheckHostMonitor | None = None
         self.take_over(endpoint)
 
     def take_over(self, endpoint: EndpointSettings) -> None:

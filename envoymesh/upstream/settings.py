@@ -12,6 +12,7 @@ from envoymesh.metadata import Metadata
 from envoymesh.network.api import DEFAULT_SOCKET, Address, UpstreamSocketSettings
 from envoymesh.network.settings import UpstreamTlsSettings
 from envoymesh.runtime import NO_LIMIT
+from envoymesh.upstream.health.settings import EndpointHealthCheck, HealthCheckSettings
 from envoymesh.upstream.lb.settings import OVERRIDE_HOST_STATUS, ROUND_ROBIN, LbSettings
 from envoymesh.upstream.outlier.settings import OutlierDetectionSettings
 
@@ -41,6 +42,7 @@ class EndpointSettings:
         is_pipe: it is a Unix domain socket; the port is 0.
         health_status: HEALTHY, UNKNOWN, DEGRADED, UNHEALTHY, DRAINING or TIMEOUT.
         additional_addresses: further addresses of the same host, tried after the first (happy eyeballs).
+        health_check: how it is checked; None is as every host.
     """
 
     host: str
@@ -54,6 +56,7 @@ class EndpointSettings:
     metadata: Metadata | None = None
     locality_metadata: Metadata | None = None
     additional_addresses: tuple[Address, ...] = ()
+    health_check: EndpointHealthCheck | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,15 @@ TlsByPool = Mapping[str, UpstreamTlsSettings]
 
 @dataclass(frozen=True, slots=True)
 class TransportSocketMatchSettings:
-    """One Cluster.TransportSocketMatch: hosts whose metadata have all of `match` are connected to this way."""
+    """One Cluster.TransportSocketMatch: hosts whose metadata have all of `match` are connected to this way.
+
+    `tcp_tls` is as of `ClusterSettings`.
+    """
 
     name: str
     match: Mapping[str, Any]
     tls: TlsByPool
+    tcp_tls: UpstreamTlsSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +158,9 @@ class ClusterSettings:
         healthy_panic_percent: of the hosts; 0 never panics.
         update_merge_window: within which Envoy makes one of several changes of health; here it changes figures only.
         outlier_detection: None where nothing watches for outliers.
+        health_check: how its hosts are checked; None leaves them alone.
+        ignore_new_hosts_until_first_hc: hosts that come later count for nothing until they have been checked.
+        close_connections_on_host_health_failure: also TCP connections that are in use.
         close_connections_on_host_set_change: whenever hosts come or go, those that stay get new connections too.
     """
 
@@ -169,6 +179,9 @@ class ClusterSettings:
     wait_for_warm_on_init: bool = True
     ignore_health_on_host_removal: bool = False
     close_connections_on_host_set_change: bool = False
+    close_connections_on_host_health_failure: bool = False
+    health_check: HealthCheckSettings | None = None
+    ignore_new_hosts_until_first_hc: bool = False
     preconnect_ratio: float = 1.0
     connect_timeout: float = 5.0
     per_connection_buffer_limit_bytes: int = 1024 * 1024

@@ -156,6 +156,20 @@ class MaglevStats(StatsStruct):
 
 
 @stats_struct
+class HealthCheckStats(StatsStruct):
+    """``cluster.<name>.health_check.``: checks; and how many hosts pass them, or call themselves degraded, now."""
+
+    attempt: Counter
+    degraded: Gauge
+    failure: Counter
+    healthy: Gauge
+    network_failure: Counter
+    passive_failure: Counter
+    success: Counter
+    verify_cluster: Counter
+
+
+@stats_struct
 class UnusedAsyncClientStats(ConstantStats):
     """What Envoy's router counts below ``http.async-client.`` and a request from inside cannot come to."""
 

@@ -29,6 +29,9 @@ _FAILURE_REASONS: Final = {
     PoolFailureReason.REMOTE_CONNECTION_FAILURE: StreamResetReason.REMOTE_CONNECTION_FAILURE,
 }
 
+_IMMEDIATE_FAIL: Final = b"x-envoy-immediate-health-check-fail"
+"""With this a response takes its host out, where that is checked."""
+
 _SERVER_ERRORS: Final = {b"2": 500, b"4": 504, b"12": 501, b"13": 500, b"14": 503, b"15": 500}
 """Values of grpc-status that stand for a 5xx, and which (Grpc::Utility::grpcToHttpStatus): UNKNOWN, DEADLINE_EXCEEDED,
 UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
@@ -326,8 +329,11 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         if end_stream:
             self._end_response()
         host = self.host
-        if host is not None and host.outlier_detector is not None:
-            host.outlier_detector.put_http_response_code(self._outlier_code(headers))
+        if host is not None:
+            if host.outlier_detector is not None:
+                host.outlier_detector.put_http_response_code(self._outlier_code(headers))
+            if host.health_checker is not None and _IMMEDIATE_FAIL in headers:
+                host.health_checker.set_unhealthy(host)
         try:
             self._owner.on_upstream_headers(self, headers, end_stream)
         except Exception as error:  # noqa: BLE001 see _fault

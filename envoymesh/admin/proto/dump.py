@@ -148,6 +148,8 @@ def _lb_endpoint(host: HostStatus) -> endpoint_components_pb2.LbEndpoint:
     message.endpoint.hostname = host.hostname
     # Present though empty, as in Envoy.
     message.endpoint.health_check_config.SetInParent()
+    message.endpoint.health_check_config.hostname = host.health_check_hostname
+    message.endpoint.health_check_config.port_value = host.health_check_port
     for each in host.additional_addresses:
         message.endpoint.additional_addresses.add().address.CopyFrom(address_message(each))
     if host.has_metadata or host.metadata:

@@ -21,6 +21,8 @@ class HttpFilterFactoryContext:
         scope: the connection manager's stats, ``http.<stat_prefix>.``.
         random: uniform in [0, 1).
         runtime: gives filters their keys.
+        health_check_failed: whether ``/healthcheck/fail`` was asked for.
+        service_cluster: this proxy's own (`node.cluster`).
     """
 
     clusters: ClusterManager
@@ -29,3 +31,5 @@ class HttpFilterFactoryContext:
     scope: Scope
     random: Callable[[], float]
     runtime: RuntimeReader
+    health_check_failed: Callable[[], bool] = lambda: False
+    service_cluster: str = ""

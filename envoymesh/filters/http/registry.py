@@ -14,6 +14,7 @@ from envoymesh.config.reader import Reader
 from envoymesh.filters.http.buffer.config import buffer_filter_factory, read_buffer_route
 from envoymesh.filters.http.cors.config import cors_filter_factory, read_cors_route
 from envoymesh.filters.http.factory_context import HttpFilterFactoryContext
+from envoymesh.filters.http.health_check.config import health_check_filter_factory
 from envoymesh.filters.http.router.config import router_filter_factory
 from envoymesh.http.filter import FilterFactory
 from envoymesh.router.config import RouteFactoryContext
@@ -51,6 +52,9 @@ FILTERS: dict[str, HttpFilter] = {
         cors_filter_factory,
         "envoy.extensions.filters.http.cors.v3.CorsPolicy",
         read_cors_route,
+    ),
+    "envoy.extensions.filters.http.health_check.v3.HealthCheck": HttpFilter(
+        "envoy.filters.http.health_check", health_check_filter_factory
     ),
     "envoy.extensions.filters.http.router.v3.Router": HttpFilter(
         "envoy.filters.http.router", router_filter_factory, is_terminal=True

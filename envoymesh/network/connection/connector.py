@@ -136,7 +136,11 @@ class LoopConnector:
             made, sock = sock, None
             loop = self._dispatcher.loop
             create = loop.create_unix_connection if isinstance(addresses[0], PipeAddress) else loop.create_connection
-            await create(lambda: as_protocol(connection), sock=made)
+            try:
+                await create(lambda: as_protocol(connection), sock=made)
+            finally:
+                if connection.closed:
+                    self._disown(made)
         except _LocalFailureError as error:
             if not str(error):
                 connection.close_details = SOCKET_OPTION_FAILED
@@ -146,6 +150,15 @@ class LoopConnector:
         finally:
             if sock is not None:
                 sock.close()
+
+    def _disown(self, sock: socket.socket | None) -> None:
+        """A connection that was closed while it began, or from within CONNECTED, has no descriptor any more.
+
+        uvloop has closed it without telling the socket object, which would close it once more at its own end: by then
+        it is somebody else's.
+        """
+        if sock is not None and type(self._dispatcher.loop).__module__.startswith("uvloop"):
+            sock.detach()
 
     async def _another(
         self, address: Address, settings: UpstreamSocketSettings, counts: ConnectCounts | None

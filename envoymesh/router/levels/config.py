@@ -122,11 +122,15 @@ def read_header_parsers(reader: Reader) -> HeaderParsers:
 
 
 def _read_header_parser(reader: Reader, direction: str) -> HeaderParser:
-    to_remove = f"{direction}_headers_to_remove"
-    names = [name.lower() for name in reader.strings(to_remove)]
+    return read_header_parser(reader, f"{direction}_headers_to_add", f"{direction}_headers_to_remove")
+
+
+def read_header_parser(reader: Reader, to_add: str, to_remove: str) -> HeaderParser:
+    """Read the mutations that two fields of a message say; an empty name is no field. Errors: ConfigError."""
+    names = [name.lower() for name in reader.strings(to_remove)] if to_remove else []
     if any(is_protected(name) for name in names):
         raise reader.error(to_remove, ":-prefixed or host headers may not be removed")
-    return HeaderParser(read_headers_to_add(reader, f"{direction}_headers_to_add"), [name.encode() for name in names])
+    return HeaderParser(read_headers_to_add(reader, to_add), [name.encode() for name in names])
 
 
 def read_headers_to_add(parent: Reader, field: str) -> list[HeaderToAdd]:

@@ -17,7 +17,18 @@ from envoymesh.errors import EnvoymeshError
 from envoymesh.network.api import Dispatcher, Timer
 from envoymesh.server.watchdog import WatchdogSettings
 from envoymesh.server.workers.process import WorkerProcess
-from envoymesh.server.workers.protocol import Answer, Ask, Command, Failed, Message, Sockets, Start, Started
+from envoymesh.server.workers.protocol import (
+    Answer,
+    Ask,
+    ClusterUsed,
+    Command,
+    Failed,
+    HostFailed,
+    Message,
+    Sockets,
+    Start,
+    Started,
+)
 from envoymesh.server.workers.shares import Shares
 from envoymesh.server.workers.snapshot import Snapshot
 from envoymesh.server.workers.watch import Watch
@@ -54,6 +65,9 @@ class Employer(Protocol):
 
     def on_worker_ended(self, last: Snapshot | None) -> None:
         """A worker is no more; `last` is what it last told of itself. If it died, it is replaced."""
+
+    def on_health_seen(self, seen: HostFailed | ClusterUsed) -> None:
+        """A worker tells what the checks of health must know."""
 
     def on_worker_died(self, index: int, *, hung: bool) -> None:
         """It ended without having been told to, or was killed because it hung."""
@@ -184,6 +198,8 @@ class Fleet:
             self._changed.set()
         elif isinstance(message, Failed):
             self._failure = message.reason
+        elif isinstance(message, HostFailed | ClusterUsed):
+            self._employer.on_health_seen(message)
         if worker.started and worker.index in self._shares.down:
             _log.info("%r answers again", worker)
             self._shares.give_back(worker)

@@ -26,8 +26,9 @@ from envoymesh.server.config import AdminSettings
 from envoymesh.server.log import ProcessLog
 from envoymesh.server.server import Server
 from envoymesh.server.workers.fleet import Fleet
+from envoymesh.server.workers.fleet_health import FleetHealth, Told
 from envoymesh.server.workers.fleet_views import FleetCpuProfiler, FleetLogLevels, FleetRuntime, FleetStore
-from envoymesh.server.workers.protocol import Command, Sockets, Start, Verb
+from envoymesh.server.workers.protocol import ClusterUsed, Command, HostFailed, Sockets, Start, Verb
 from envoymesh.server.workers.snapshot import Ended, Snapshot, whole_clusters, whole_memory, whole_stats
 from envoymesh.server.workers.sockets import WorkerSockets
 from envoymesh.server.workers.watch import HUNG_AFTER
@@ -51,6 +52,7 @@ class Parent(Server):
         self._fleet = Fleet(self.dispatcher, options.concurrency, self, worker, kill_after)
         self._sockets: list[WorkerSockets] = []
         self._ended = Ended()
+        self._health = FleetHealth(self.clusters.clusters(), self.dispatcher, self._tell_health)
         self._waiting: list[Callable[[], None]] = []
         self._gathering = False
         scope = self.store.scope("server.")
@@ -69,6 +71,11 @@ class Parent(Server):
             self._sockets.append(WorkerSockets(listener, self.options.concurrency))
 
     async def _start_serving(self) -> None:
+        # Workers are told of the first checks when they start.
+        self.clusters.initialise(self._initialised.set, only_checked=True)
+        await self._initialised.wait()
+        if self._stopping:
+            return
         _log.info("starting %d workers", self.options.concurrency)
         await self._fleet.start()
         self._listener_stats.listener_create_success.add(len(self.listeners))
@@ -106,7 +113,11 @@ class Parent(Server):
             changes.append(Command(Verb.ENABLE_LOOKUPS, (True,)))
         if self.cpu_profiler.enabled:
             changes.append(Command(Verb.PROFILE_CPU, (True,)))
+        changes += [Command(Verb.TELL_HEALTH, told) for told in self._health.everything()]
         return changes
+
+    def _tell_health(self, cluster: str, told: Told) -> None:
+        self.tell(Verb.TELL_HEALTH, cluster, told)
 
     # The whole
 
@@ -180,6 +191,13 @@ class Parent(Server):
 
     def _open_connections(self) -> int:
         return sum(each.connections for each in self._fleet.snapshots)
+
+    def on_health_seen(self, seen: HostFailed | ClusterUsed) -> None:
+        """A worker tells what the checks of health must know."""
+        if isinstance(seen, HostFailed):
+            self._health.on_failed(seen.cluster, seen.host)
+        else:
+            self._health.on_used(seen.cluster)
 
     # Workers that end
 

@@ -16,6 +16,7 @@ from typing import Any
 from envoymesh.config.source import Contents
 from envoymesh.options import Options
 from envoymesh.server.workers.snapshot import Snapshot
+from envoymesh.upstream.health.told import HostKey
 
 Sockets = tuple[tuple[int, ...], ...]
 """For each listener, the descriptors of its sockets, one for each address."""
@@ -36,6 +37,7 @@ class Verb(StrEnum):
     SET_LOG_LEVELS = "set_log_levels"  # (levels by component: Mapping[str, str])
     ENABLE_LOOKUPS = "enable_lookups"  # (wanted: bool)
     CLEAR_LOOKUPS = "clear_lookups"
+    TELL_HEALTH = "tell_health"  # (cluster: str, hosts: Mapping[HostKey, HostHealth])
     PROFILE_CPU = "profile_cpu"  # (wanted: bool)
     DRAIN_AND_STOP = "drain_and_stop"
     STOP = "stop"
@@ -124,7 +126,22 @@ class Answer:
     last: bool = True
 
 
-Message = Command | Start | Lend | Ping | Pong | Started | Failed | Ask | Answer
+@dataclass(frozen=True, slots=True)
+class HostFailed:
+    """Worker to parent: a response said that its host is to be failed (`x-envoy-immediate-health-check-fail`)."""
+
+    cluster: str
+    host: HostKey
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterUsed:
+    """Worker to parent: the first request has gone to a cluster whose hosts are checked."""
+
+    cluster: str
+
+
+Message = Command | Start | Lend | Ping | Pong | Started | Failed | Ask | Answer | HostFailed | ClusterUsed
 
 
 def encode(message: Message) -> bytes:

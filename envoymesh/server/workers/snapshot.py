@@ -86,13 +86,19 @@ _PARENTS = re.compile(
     r"(?:listener_manager|runtime|main_thread)\.|server\.(?!memory_|total_connections$|envoy_bug_failures$"
     r"|stats_recent_lookups$|worker_\d+\.)"
 )
-# Names that the parent has, since it reads the same configuration, but whose values are the workers'.
-_WORKERS = re.compile(r"cluster\.|(?:listener|http)\.(?!admin\.)|workers\.|server\.worker_\d+\.")
+# What the parent alone does to clusters: it checks their hosts.
+_CHECKS = r"cluster\..*\.health_check\.(?:attempt|degraded|failure|healthy|\w+_failure|success|verify_cluster)$"
+# Names that the parent has, since it reads the same configuration, but whose values are the workers'; what its checks
+# do beside being checks (TLS, HTTP/2) adds up.
+_WORKERS = re.compile(
+    rf"(?!{_CHECKS}|cluster\..*\.(?:ssl|http[12])\.)cluster\."
+    r"|(?:listener|http)\.(?!admin\.)|workers\.|server\.worker_\d+\."
+)
 # Names of things of which there is one, though each worker counts it.
 _HIGHEST = re.compile(
     r"cluster_manager\.|thread_local_cluster_manager\."
     r"|.*\.(?:membership_\w+|max_host_weight|lb_subsets_active|warming_state|version|update_time"
-    r"|circuit_breakers\.\w+\.\w+_open|health_check\.(?:healthy|degraded)|outlier_detection\.ejections_active"
+    r"|circuit_breakers\.\w+\.\w+_open|outlier_detection\.ejections_active"
     r"|expiration_unix_time_seconds)$"
 )
 _OF_A_WORKER = re.compile(r"((?:listener\..*|server|thread_local_cluster_manager)\.worker_)0\.")

@@ -33,9 +33,11 @@ from envoymesh.server.workers.process import STACK_SIGNAL
 from envoymesh.server.workers.protocol import (
     Answer,
     Ask,
+    ClusterUsed,
     Command,
     Failed,
     FrameReader,
+    HostFailed,
     Lend,
     Message,
     Ping,
@@ -47,6 +49,8 @@ from envoymesh.server.workers.protocol import (
 )
 from envoymesh.server.workers.snapshot import Lookups, Snapshot, renamed_for, snapshot_parts
 from envoymesh.stats.image import images_of, names_of
+from envoymesh.upstream.cluster import Cluster
+from envoymesh.upstream.health.told import HostHealth, HostKey, ToldHealth
 
 PR_SET_PDEATHSIG = 1
 
@@ -69,6 +73,7 @@ class Worker(Server):
         bootstrap = new_bootstrap()
         bootstrap.MergeFromString(start.bootstrap)
         self._start = start
+        self._health: dict[str, ToldHealth] = {}
         self._renamed = renamed_for(start.index)
         # What files held when the parent read them: nothing is read from disk again.
         loaded = LoadedBootstrap(bootstrap, Source(contents=start.contents))
@@ -87,6 +92,7 @@ class Worker(Server):
             Verb.SET_LOG_LEVELS: self._set_log_levels,
             Verb.ENABLE_LOOKUPS: self.store.lookups.enable,
             Verb.CLEAR_LOOKUPS: self.store.lookups.clear,
+            Verb.TELL_HEALTH: self._take_health,
             Verb.PROFILE_CPU: self._profile_cpu,
             Verb.DRAIN_AND_STOP: self.drain_and_stop,
             Verb.STOP: self._stopped.set,
@@ -122,6 +128,7 @@ class Worker(Server):
             self._slices.add(self._answering(message.number))
         elif isinstance(message, Ping):
             self._send(Pong())
+            self._tell_of_use()
         elif isinstance(message, Lend):
             self._borrow(message)
 
@@ -130,6 +137,25 @@ class Worker(Server):
 
     def _borrow(self, lent: Lend) -> None:
         self.listeners[lent.listener].listen_for(lent.owner, socket.socket(fileno=lent.descriptor))
+
+    # Health, which the parent checks
+
+    def _told_health(self, cluster: Cluster) -> ToldHealth:
+        health = self._health[cluster.name] = ToldHealth(
+            cluster.info, cluster.priority_set, self.dispatcher, cluster.on_host_health_failure, self._report_failure
+        )
+        return health
+
+    def _take_health(self, cluster: str, hosts: Mapping[HostKey, HostHealth]) -> None:
+        self._health[cluster].take(hosts)
+
+    def _report_failure(self, cluster: str, host: HostKey) -> None:
+        self._send(HostFailed(cluster, host))
+
+    def _tell_of_use(self) -> None:
+        for name, health in self._health.items():
+            if health.is_newly_used():
+                self._send(ClusterUsed(name))
 
     def _give_back(self, owner: int) -> None:
         for listener in self.listeners:

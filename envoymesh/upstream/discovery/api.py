@@ -10,7 +10,13 @@ from typing import Final, Protocol
 
 from envoymesh.network.api import Address
 from envoymesh.upstream.cluster_info import ClusterInfo
-from envoymesh.upstream.host import FAILED_ACTIVE_HC, PENDING_DYNAMIC_REMOVAL, Host
+from envoymesh.upstream.host import (
+    FAILED_ACTIVE_HC,
+    FAILED_EDS_HEALTH,
+    PENDING_ACTIVE_HC,
+    PENDING_DYNAMIC_REMOVAL,
+    Host,
+)
 from envoymesh.upstream.host_set import PrioritySet
 from envoymesh.upstream.settings import EndpointSettings, Locality
 
@@ -30,7 +36,20 @@ class Discovery(Protocol):
 def make_host(info: ClusterInfo, address: Address, endpoint: EndpointSettings) -> Host:
     """A host, counted with the transport socket that it has, even where a known host then takes its place."""
     info.transport_sockets.resolve(endpoint).total_match_count.inc()
-    return Host(address, endpoint)
+    host = Host(address, endpoint)
+    if info.has_health_checker:
+        _begin_unchecked(info, host)
+    return host
+
+
+def _begin_unchecked(info: ClusterInfo, host: Host) -> None:
+    """A host that is yet to be checked counts as one that has failed; as in Envoy, a logical DNS host does not."""
+    checks, kind = host.endpoint.health_check, info.settings.discovery_type
+    if kind == "LOGICAL_DNS" or (checks is not None and checks.disabled):
+        return
+    host.health_flag_set(FAILED_ACTIVE_HC)
+    if kind != "STATIC" and info.settings.ignore_new_hosts_until_first_hc:
+        host.health_flag_set(PENDING_ACTIVE_HC)
 
 
 def set_priority(info: ClusterInfo, hosts: PrioritySet, priority: int, members: Iterable[Host]) -> None:
@@ -63,7 +82,7 @@ def merge_hosts(known: Sequence[Host], found: Sequence[Host], stabilise: bool) -
             merged[host.address] = host if before is None or not _took_over(before, host) else before
     if stabilise:
         for host in known:
-            if host.address not in merged and not host.health_flag_get(FAILED_ACTIVE_HC):
+            if host.address not in merged and not host.health_flag_get(FAILED_ACTIVE_HC | FAILED_EDS_HEALTH):
                 host.health_flag_set(PENDING_DYNAMIC_REMOVAL)
                 merged[host.address] = host
     return list(merged.values())

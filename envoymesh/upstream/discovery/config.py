@@ -9,6 +9,7 @@ from envoymesh.config.reader import Reader
 from envoymesh.network.api import Address
 from envoymesh.network.config import read_ip_address, read_pipe
 from envoymesh.network.connection.sockets import ip_literal
+from envoymesh.upstream.health.config import read_endpoint_health_check
 from envoymesh.upstream.lb.settings import ClusterProvidedSettings
 from envoymesh.upstream.settings import (
     NO_LOCALITY,
@@ -315,6 +316,7 @@ def _read_endpoint(reader: Reader, kind: str, common: EndpointSettings) -> Endpo
         health_status=reader.enum("health_status"),
         metadata=reader.metadata("UPSTREAM_HOST"),
         additional_addresses=tuple(_read_additional(each) for each in endpoint.repeated("additional_addresses")),
+        health_check=read_endpoint_health_check(endpoint),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from envoymesh.network.api import Address, Dispatcher, DnsQuery, DnsResolver, DnsResponse, DnsStatus
 from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.discovery.api import make_host, merge_hosts, set_priority
-from envoymesh.upstream.host import Host
+from envoymesh.upstream.host import ACTIVE_HC_FLAGS, Host
 from envoymesh.upstream.host_set import PrioritySet
 from envoymesh.upstream.settings import EndpointSettings
 
@@ -155,6 +155,9 @@ class DnsDiscovery:
         if target.hosts and _addresses(target.hosts[0]) == _addresses(host):
             self._info.stats.update_no_rebuild.inc()
             return
+        if target.hosts:
+            # In Envoy it is still the same host.
+            host.health_flag_set(target.hosts[0].health_flags & ACTIVE_HC_FLAGS)
         target.hosts = [host]
         self._tell(endpoint.priority)
 

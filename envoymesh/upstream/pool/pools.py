@@ -163,6 +163,11 @@ class ConnectionPools:
         for pool in tuple(self._by_host.get(host, {}).values()):
             pool.drain_connections()
 
+    def close_tcp_connections(self, host: Host) -> None:
+        """Close a host's connections that are their owners' alone; each owner is told."""
+        if self._tcp is not None:
+            self._tcp.close(host)
+
     def buffered(self) -> list[tuple[int, int]]:
         """Each connection's waiting bytes: received and written ones."""
         waiting = [buffered for pool in self for buffered in pool.buffered()]

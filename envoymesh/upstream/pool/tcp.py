@@ -363,11 +363,13 @@ class TcpConnectionPool:
         """Each connection's waiting bytes: received and written ones."""
         return [each.connection.buffered for each in self._connections]
 
-    def close(self) -> None:
-        """Close every connection now; who waits for one is told of a local failure."""
-        left, self._waiting = self._waiting, []
-        for each in list(self._connections):
-            each.close(CloseType.NO_FLUSH)
+    def close(self, host: Host | None = None) -> None:
+        """Close every connection now, or those of a host; who waits for one is told of a local failure."""
+        left = [each for each in self._waiting if host is None or each.host is host]
+        self._waiting = [each for each in self._waiting if each not in left]
+        for connection in list(self._connections):
+            if host is None or connection.host is host:
+                connection.close(CloseType.NO_FLUSH)
         for waiting in left:
             self._count_waited(waiting.host)
             waiting.callbacks.on_pool_failure(PoolFailureReason.LOCAL_CONNECTION_FAILURE, "", waiting.host)

@@ -115,12 +115,19 @@ def _manager(newer: bool) -> dict[str, Any]:
         "http_filters": [
             {"name": "c", "typed_config": {"@type": EXT + "filters.http.cors.v3.Cors"}},
             {"name": "b", "typed_config": {"@type": EXT + "filters.http.buffer.v3.Buffer", "max_request_bytes": 1}},
+            {"name": "h", "typed_config": _health_check()},
             {"name": "r", "typed_config": {"@type": EXT + "filters.http.router.v3.Router"}},
         ],
         **({"route_config": _routes()} if newer else {"scoped_routes": scoped_routes(_routes())}),
         **logging,
     }
     return {"name": "m", "typed_config": manager}
+
+
+def _health_check() -> dict[str, Any]:
+    config = {"pass_through_mode": True, "cache_time": "1s", "headers": [{"name": "a", "present_match": True}]}
+    percentages = {"cluster_min_healthy_percentages": {"c": {"value": 1}}}
+    return {"@type": EXT + "filters.http.health_check.v3.HealthCheck", **config, **percentages}
 
 
 def _formats() -> list[dict[str, Any]]:

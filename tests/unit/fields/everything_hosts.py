@@ -7,6 +7,7 @@ from typing import Any
 TYPE = "type.googleapis.com/"
 EMPTY: dict[str, Any] = {}
 SELECTOR = TYPE + "envoy.config.upstream.local_address_selector.v3.DefaultLocalAddressSelector"
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 PROVIDED = {"lb_policy": "CLUSTER_PROVIDED"}
 
 
@@ -62,6 +63,42 @@ def host_clusters() -> list[dict[str, Any]]:
             "original_dst_lb_config": {"metadata_key": {"key": "a", "path": [{"key": "b"}]}},
             **PROVIDED,
         },
+        *checked_clusters(),
+    ]
+
+
+def checked_clusters() -> list[dict[str, Any]]:
+    """A cluster for each kind of health check."""
+    header = {"header": {"key": "a", "value": "b"}}
+    http = {
+        "path": "/",
+        "method": "POST",
+        "send": {"text": "00"},
+        "receive": [{"binary": "AA=="}],
+        "request_headers_to_add": [header],
+        "expected_statuses": [{"start": 200, "end": 201}],
+        "retriable_statuses": [{"start": 500, "end": 501}],
+        "service_name_matcher": {"prefix": "a"},
+    }
+    sink = _typed("health_check.event_sinks.file.v3.HealthCheckEventFileSink", event_log_path="/dev/null")
+    http2 = {"explicit_http_config": {"http2_protocol_options": EMPTY}}
+    options = {HTTP_OPTIONS: {"@type": TYPE + HTTP_OPTIONS, **http2}}
+    kinds = [
+        ({"http_health_check": http, "event_logger": [sink], "tls_options": EMPTY}, EMPTY),
+        ({"tcp_health_check": {"send": {"text": "00"}, "receive": [{"text": "00"}]}}, EMPTY),
+        ({"grpc_health_check": {"initial_metadata": [header]}}, {"typed_extension_protocol_options": options}),
+    ]
+    times = {"timeout": "1s", "interval": "1s", "unhealthy_threshold": 1, "healthy_threshold": 1}
+    own = {"port_value": 1, "address": {"socket_address": _socket("127.0.0.1")}}
+    host = {"endpoint": {"address": {"socket_address": _socket("127.0.0.1")}, "health_check_config": own}}
+    return [
+        {
+            "name": f"checked{at}",
+            "health_checks": [{**times, **kind}],
+            "load_assignment": {"cluster_name": "c", "endpoints": [{"lb_endpoints": [host]}]},
+            **more,
+        }
+        for at, (kind, more) in enumerate(kinds)
     ]
 
 

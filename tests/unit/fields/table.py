@@ -47,6 +47,8 @@ FILES = (
     f"{UNIT}/router/test_virtual_hosts.py",
     f"{UNIT}/upstream/discovery/test_discovery_config.py",
     f"{UNIT}/network/connection/test_connection_config.py",
+    f"{UNIT}/upstream/health/test_health_config.py",
+    f"{UNIT}/filters/http/health_check/test_filter.py",
     f"{UNIT}/upstream/lb/test_lb_config.py",
     f"{UNIT}/fields/test_rows.py",
     f"{UNIT}/config/test_reader.py",

@@ -37,6 +37,9 @@ READ = {
     "envoy.reloadable_features.max_response_headers_count",
     "envoy.reloadable_features.max_response_headers_size_kb",
     "envoy.resource_limits.listener.l.connection_limit",
+    "health_check.max_interval",
+    "health_check.min_interval",
+    "health_check.verify_cluster",
     "http_connection_manager.normalize_path",
     "http_connection_manager.path_with_escaped_slashes_action",
     "http_connection_manager.path_with_escaped_slashes_action_enabled",
@@ -85,7 +88,7 @@ NOT_READ = {
 
 NO_KEYS = re.compile(
     r"http\.(connect_not_supported|endpoint|invalid_[a-z]+|route|status_code|url)|upstream\.proxyprotocol\.|"
-    r"health_check\.(name|redis)\."
+    r"health_check\.(name\.|redis\.|degraded|healthy)"
 )
 """Texts in the program that look like keys and are details of responses, attributes or stats."""
 
@@ -94,6 +97,9 @@ NO_KEYS = re.compile(
 def server(tmp_path: Path) -> Iterator[Server]:
     listener = http_listener("l", catch_all(to_cluster("c")))
     config: dict[str, Any] = bootstrap([listener], [static_cluster("c", ("127.0.0.1", 1), outlier_detection={})])
+    times = {"timeout": "1s", "interval": "1s", "unhealthy_threshold": 1, "healthy_threshold": 1}
+    checks = [{**times, "tcp_health_check": {}}]
+    config: dict[str, Any] = bootstrap([listener], [static_cluster("c", ("127.0.0.1", 1), health_checks=checks)])
     del config["admin"]
     layers = {"a.flag": True, "upstream.use_http2": 0, "upstream.use_retry": 50}
     config["layered_runtime"] = {"layers": [{"name": "s", "static_layer": layers}]}

@@ -406,8 +406,9 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         return True
 
     def _charge(self, status: int, host: Host | None) -> None:
-        """Count a response by its code; as in Envoy a host's errors are among what `dynamic_stats` leaves out."""
-        if self.config.dynamic_stats:
+        """Count a response by its code; as in Envoy a host's errors are among what `dynamic_stats` leaves out, and
+        checks of this proxy that are passed through count as no responses."""
+        if self.config.dynamic_stats and not self.info.health_check:
             self.cluster.charge_response(status, self._is_internal(), host)
             if self.counts:
                 charge_all(self.counts, status)
@@ -430,7 +431,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
 
     def _on_upstream_complete(self, request: UpstreamRequest) -> None:
         self.info.last_upstream_rx = now = self.dispatcher.now()
-        if self.request_complete and self.config.dynamic_stats:
+        if self.request_complete and self.config.dynamic_stats and not self.info.health_check:
             took = int((now - self._downstream_complete_at) * 1000)
             self.cluster.record_response_time(took, self._is_internal(), request.host)
             if self.counts:

@@ -534,7 +534,8 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
         elif self.encoder.protocol is HttpProtocol.HTTP10:
             headers.set(b"connection", b"keep-alive")
         info.response_code = headers.status
-        manager.charge_response(headers.status)
+        if not info.health_check:
+            manager.charge_response(headers.status)
         info.first_downstream_tx = self._last_activity = self.dispatcher.now()
         self.encoder.encode_headers(headers, end_stream)
         if end_stream:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from envoymesh.access_loggers.config import AccessLogFactoryContext, read_access_log, read_filter
 from envoymesh.config.reader import Reader
+from envoymesh.filters.http.health_check.stats import TracingStats
 from envoymesh.filters.network.http_connection_manager.factory import ConnectionManagerFactory
 from envoymesh.filters.network.http_connection_manager.local_reply_mapping import (
     DEFAULT_FORMAT,
@@ -70,7 +71,9 @@ def http_connection_manager_factory(reader: Reader, context: NetworkFilterFactor
         if table.validate_clusters:
             check_routes(table, context.clusters, reader)
     warn_of_unknown_filters(settings)
-    UnusedTracingStats.create(context.store.scope(f"http.{sanitize(settings.stat_prefix)}.tracing."))
+    tracing = context.store.scope(f"http.{sanitize(settings.stat_prefix)}.tracing.")
+    UnusedTracingStats.create(tracing)
+    TracingStats.create(tracing)
     made = context.http.make(settings, context.listener_scope, context.drain_close)
     return ConnectionManagerFactory(made, context.buffer_limit)
 

@@ -28,7 +28,6 @@ class UnusedTracingStats(ConstantStats):
     """``http.<stat_prefix>.tracing.``: nothing is traced here."""
 
     client_enabled: Counter
-    health_check: Counter
     not_traceable: Counter
     random_sampling: Counter
     service_forced: Counter

@@ -280,7 +280,9 @@ def test_a_healthy_host_stays_while_checks_say_so() -> None:
     world.info.has_health_checker = True
     world.resolver.last.answer("10.0.0.1", "10.0.0.2")
     healthy, failing = world.hosts
-    failing.health_flag_set(FAILED_ACTIVE_HC)
+    assert healthy.health_flag_get(FAILED_ACTIVE_HC)
+    assert failing.health_flag_get(FAILED_ACTIVE_HC)
+    healthy.health_flag_clear(FAILED_ACTIVE_HC)
     world.dispatcher.advance(5.0)
     world.resolver.last.answer("10.0.0.3")
     assert world.updates[-1] == ["10.0.0.3:80", "10.0.0.1:80"]

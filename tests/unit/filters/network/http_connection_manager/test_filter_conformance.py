@@ -35,6 +35,10 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"max_request_bytes": 5000},
         {"buffer": {"max_request_bytes": 1000}},
     ),
+    "envoy.extensions.filters.http.health_check.v3.HealthCheck": (
+        {"pass_through_mode": True, "headers": [{"name": ":path", "string_match": {"prefix": "/"}}]},
+        {},
+    ),
     "envoy.extensions.filters.http.cors.v3.Cors": ({}, {"allow_origin_string_match": [{"exact": "*"}]}),
 }
 """A filter's message in `http_filters` and in routes, where it needs any."""
