@@ -62,14 +62,14 @@ class Process:
         """Its process id; taskset's place is taken by the program."""
         return self._popen.pid
 
-    def wait_for_port(self, port: int) -> float:
+    def wait_for_port(self, port: int, limit: float = START_LIMIT) -> float:
         """Wait until something accepts on the port; returns the seconds since the start.
 
         Raises:
-            BenchError: the process ended, or START_LIMIT passed.
+            BenchError: the process ended, or `limit` seconds passed.
         """
         while not _accepts(port):
-            if self._popen.poll() is not None or time.monotonic() > self.started + START_LIMIT:
+            if self._popen.poll() is not None or time.monotonic() > self.started + limit:
                 raise BenchError(f"{self.name} does not listen on {port}; its last words:\n{self.last_words()}")
             time.sleep(0.002)
         return time.monotonic() - self.started

@@ -29,14 +29,23 @@ def _upstream_remote(context: FormatterContext) -> Address | None:
     return None if connection is None else connection.remote_address
 
 
+def _direct_remote(context: FormatterContext) -> Address | None:
+    connection = context.info.downstream
+    return connection.remote_address if connection.direct_addresses is None else connection.direct_addresses[1]
+
+
+def _direct_local(context: FormatterContext) -> Address | None:
+    connection = context.info.downstream
+    return connection.local_address if connection.direct_addresses is None else connection.direct_addresses[0]
+
+
 _FINDS: Mapping[str, _Find] = {
     "UPSTREAM_LOCAL": _upstream_local,
     "UPSTREAM_REMOTE": _upstream_remote,
     "DOWNSTREAM_REMOTE": lambda context: context.info.trusted_remote,
-    "DOWNSTREAM_DIRECT_REMOTE": lambda context: context.info.downstream.remote_address,
+    "DOWNSTREAM_DIRECT_REMOTE": _direct_remote,
     "DOWNSTREAM_LOCAL": lambda context: context.info.downstream.local_address,
-    # Envoy's differ where a listener filter restores the original destination; there is no such filter here.
-    "DOWNSTREAM_DIRECT_LOCAL": lambda context: context.info.downstream.local_address,
+    "DOWNSTREAM_DIRECT_LOCAL": _direct_local,
 }
 
 

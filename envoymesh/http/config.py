@@ -8,6 +8,8 @@ from typing import Any
 from envoymesh.config.reader import Reader
 from envoymesh.http.http1 import HeadersWithUnderscoresAction, Http1Settings
 from envoymesh.http.http2 import Http2Settings
+from envoymesh.http.http2.frames import Setting
+from envoymesh.http.http2.settings import KeepaliveSettings
 
 
 def read_http1_options(
@@ -33,6 +35,7 @@ def read_http1_options(
         enable_trailers=options.boolean("enable_trailers"),
         allow_absolute_url=options.boolean("allow_absolute_url", True),
         proper_case_words=_read_key_format(options),
+        send_fully_qualified_url=options.boolean("send_fully_qualified_url"),
     )
 
 
@@ -73,5 +76,52 @@ def read_http2_options(options: Reader | None, *, max_headers_kb: int, max_heade
         settings,
         allow_connect=options.boolean("allow_connect"),
         override_stream_error_on_invalid_http_message=override,
+        keepalive=_read_keepalive(options.message_("connection_keepalive")),
+        custom_settings=_read_custom_settings(options),
         **integers,
     )
+
+
+def _read_keepalive(reader: Reader | None) -> KeepaliveSettings | None:
+    if reader is None:
+        return None
+    jitter = reader.percent("interval_jitter")
+    return KeepaliveSettings(
+        interval=reader.duration("interval", 0.0) or 0.0,
+        timeout=reader.duration("timeout", 0.0) or 0.0,
+        jitter=0.15 if jitter is None else jitter,
+        idle_interval=reader.duration("connection_idle_interval", 0.0) or 0.0,
+    )
+
+
+_NAMED = {
+    Setting.HEADER_TABLE_SIZE: "hpack_table_size",
+    Setting.MAX_CONCURRENT_STREAMS: "max_concurrent_streams",
+    Setting.INITIAL_WINDOW_SIZE: "initial_stream_window_size",
+}
+"""Parameters that fields of the message are for. Where such a field is unset its default comes later, and so counts."""
+
+
+def _read_custom_settings(options: Reader) -> tuple[tuple[int, int], ...]:
+    """Read `custom_settings_parameters`. Errors: ConfigError, in Envoy's words."""
+    found: dict[int, int] = {}
+    for each in options.repeated("custom_settings_parameters"):
+        identifier, value = each.integer("identifier"), each.integer("value")
+        if identifier in _NAMED and options.has(_NAMED[identifier]):
+            raise each.error(
+                "identifier",
+                f"the {{{_NAMED[identifier]}}} HTTP/2 SETTINGS parameter(s) can not be configured through both named "
+                "and custom parameters",
+            )
+        if identifier == Setting.ENABLE_PUSH and value:
+            raise each.error(
+                "value", "server push is not supported by Envoy and can not be enabled via a SETTINGS parameter."
+            )
+        if identifier == Setting.MAX_FRAME_SIZE:
+            raise each.error("identifier", "SETTINGS_MAX_FRAME_SIZE is not supported by envoymesh")
+        if found.setdefault(identifier, value) != value:
+            raise each.error(
+                "value",
+                f"inconsistent HTTP/2 custom SETTINGS parameter(s) detected; identifiers = {{0x{identifier:x}}}",
+            )
+    return tuple(found.items())

@@ -17,7 +17,7 @@ class UnusedHttp1CodecStats(ConstantStats):
 @stats_struct
 class UnusedHttp2CodecStats(ConstantStats):
     """``http2.``: figures of headers that Envoy too takes only where a runtime key asks for it, its other codec's
-    connections, cookies over a limit that is not there, METADATA frames, keep-alive PINGs, and queues of frames: here a
+    connections, cookies over a limit that is not there, METADATA frames, and queues of frames: here a
     frame is bytes in the transport's buffer as soon as it is made."""
 
     cookie_count: Histogram
@@ -25,7 +25,6 @@ class UnusedHttp2CodecStats(ConstantStats):
     cookies_total_bytes_too_large: Counter
     header_count: Histogram
     header_list_size: Histogram
-    keepalive_timeout: Counter
     metadata_empty_frames: Counter
     oghttp2_downstream_connections: Counter
     oghttp2_upstream_connections: Counter
@@ -55,6 +54,7 @@ class Http2CodecStats(StatsStruct):
     inbound_empty_frames_flood: Counter
     inbound_priority_frames_flood: Counter
     inbound_window_update_frames_flood: Counter
+    keepalive_timeout: Counter
     outbound_control_flood: Counter
     outbound_flood: Counter
     pending_send_bytes: Gauge

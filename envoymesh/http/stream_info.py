@@ -39,6 +39,7 @@ class ResponseFlag:
     UPSTREAM_CONNECT_ATTEMPTS_EXCEEDED: Final = 1 << 18  # URX as well, of a connection: as in Envoy it is set after UF
     DROP_OVERLOAD: Final = 1 << 19
     UNCONDITIONAL_DROP_OVERLOAD: Final = 1 << 20
+    DNS_RESOLUTION_FAILED: Final = 1 << 21
 
 
 FLAG_NAMES: Final = (
@@ -59,6 +60,7 @@ FLAG_NAMES: Final = (
     (ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR, "DPE", "DownstreamProtocolError"),
     (ResponseFlag.UPSTREAM_PROTOCOL_ERROR, "UPE", "UpstreamProtocolError"),
     (ResponseFlag.UPSTREAM_MAX_STREAM_DURATION_REACHED, "UMSDR", "UpstreamMaxStreamDurationReached"),
+    (ResponseFlag.DNS_RESOLUTION_FAILED, "DF", "DnsResolutionFailed"),
     (ResponseFlag.DROP_OVERLOAD, "DO", "DropOverload"),
     (ResponseFlag.DOWNSTREAM_REMOTE_RESET, "DR", "DownstreamRemoteReset"),
     (ResponseFlag.UPSTREAM_CONNECT_ATTEMPTS_EXCEEDED, "URX", "UpstreamRetryLimitExceeded"),
@@ -297,6 +299,7 @@ def connection_info(connection: Connection, wall_time: float, now: float, starte
     if info is None:
         started = started or connection.start_time or now
         info = StreamInfo(connection, None, started, wall_time - (now - started), 0)
+        info.dynamic_metadata = connection.listener_metadata
         connection.stream_info = info
     return info
 

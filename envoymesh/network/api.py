@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from mypy_extensions import mypyc_attr, trait
 
@@ -69,6 +69,24 @@ class PipeAddress(Address):
 
     def __str__(self) -> str:
         return self.host
+
+
+Tlv = tuple[int, bytes]
+"""Type and value of one extension of version 2."""
+
+
+class ProxiedConnection(NamedTuple):
+    """The connection that a header is about.
+
+    Args:
+        source: the client's address.
+        destination: where the client connected to.
+        tlvs: extensions that came with it, in their order.
+    """
+
+    source: Address
+    destination: Address
+    tlvs: tuple[Tlv, ...] = ()
 
 
 class CloseType(enum.Enum):
@@ -191,6 +209,10 @@ class Connection:
     requested_server_name: str
     filter_chain_name: str  # of an accepted connection; "" where the chain has none
     listener_name: str  # of an accepted connection
+    proxied: ProxiedConnection | None  # what a PROXY protocol header said of an accepted connection
+    # (local, remote) address of an accepted connection, where a listener filter has restored others; else None.
+    direct_addresses: tuple[Address | None, Address | None] | None
+    listener_metadata: dict[str, dict[str, Any]] | None  # dynamic metadata that listener filters left; None is none
     metadata: Metadata | None  # of an accepted connection's listener and filter chain; None where they have none
     failure_reason: str  # transport failure text, as Envoy's %UPSTREAM_TRANSPORT_FAILURE_REASON%, "" when none
     bytes_received: int
@@ -351,7 +373,22 @@ class Dispatcher:
 
 
 class ClientTls(Protocol):
-    """Opaque: TLS settings of an upstream, made by `network.tls` from UpstreamTlsContext."""
+    """TLS settings of an upstream, made by `network.tls` from UpstreamTlsContext; opaque but for names."""
+
+    def for_names(self, server_name: str, subject_alt_names: tuple[str, ...]) -> ClientTls:
+        """The same for other names: what to ask the server for (empty is as configured), and names of which its
+        certificate must have one (none are not looked at)."""
+
+
+@trait
+class ConnectionPreface:
+    """What an upstream connection begins with, before TLS (the PROXY protocol's header)."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def preface(self, local: Address | None, remote: Address | None) -> bytes:
+        """The bytes; called once, when TCP is connected, with the addresses of that connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,6 +469,7 @@ class Connector(Protocol):
         socket: UpstreamSocketSettings = DEFAULT_SOCKET,
         additional_addresses: tuple[Address, ...] = (),
         counts: ConnectCounts | None = None,
+        preface: ConnectionPreface | None = None,
     ) -> Connection:
         """Begin to connect; returns at once.
 
@@ -460,7 +498,14 @@ DnsCallback = Callable[[DnsStatus, list[DnsResponse]], None]
 
 
 class DnsQuery(Protocol):
-    """A query under way."""
+    """A query under way.
+
+    Attributes:
+        details: why an answer has no address, in Envoy's words (``cares_norecords:Domain name not found``); right when
+            the callback comes.
+    """
+
+    details: str
 
     def cancel(self) -> None:
         """Do not call back."""

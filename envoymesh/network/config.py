@@ -36,7 +36,6 @@ _TLS = "envoy.extensions.transport_sockets.tls.v3."
 DOWNSTREAM_TLS = _TLS + "DownstreamTlsContext"
 UPSTREAM_TLS = _TLS + "UpstreamTlsContext"
 RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
-TLS_INSPECTOR = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
 
 MAX_PIPE_PATH = 108
 """Bytes of a Unix domain socket's path with its final zero (sockaddr_un, unix(7))."""
@@ -76,7 +75,7 @@ def read_listener(reader: Reader) -> ListenerSettings:
         filter_chains=chains,
         default_filter_chain=read_filter_chain(default, metadata) if default is not None else None,
         per_connection_buffer_limit_bytes=reader.integer("per_connection_buffer_limit_bytes", 1024 * 1024),
-        inspect_tls=_read_listener_filters(reader),
+        listener_filters=tuple(reader.repeated("listener_filters")),
         listener_filters_timeout=timeout if timeout is not None else 15.0,
         continue_on_listener_filters_timeout=reader.boolean("continue_on_listener_filters_timeout"),
         bind_to_port=_read_bind_to_port(reader),
@@ -100,7 +99,6 @@ def read_filter_chain(reader: Reader, metadata: Metadata | None = None) -> Filte
     Raises:
         ConfigError: something in it is wrong or not supported.
     """
-    _refuse_true(reader, "use_proxy_proto")
     match = reader.message_("filter_chain_match")
     filters = []
     for each in reader.repeated("filters"):
@@ -114,6 +112,7 @@ def read_filter_chain(reader: Reader, metadata: Metadata | None = None) -> Filte
         filters=tuple(filters),
         tls=_read_downstream_socket(reader.message_("transport_socket")),
         transport_socket_connect_timeout=reader.duration("transport_socket_connect_timeout"),
+        use_proxy_proto=reader.boolean("use_proxy_proto"),
         metadata=joined(metadata, reader.metadata("LISTENER_FILTER_CHAIN")),
     )
 
@@ -230,20 +229,6 @@ def _read_socket_config(socket: Reader, tls_type: str) -> Reader | None:
     if config.type_name != tls_type:
         raise socket.error("typed_config", f"this transport socket is not supported (value: {config.type_name})")
     return config
-
-
-def _read_listener_filters(reader: Reader) -> bool:
-    """Whether the tls_inspector is there, which is the only one that is supported."""
-    return bool(reader.each("listener_filters", _read_tls_inspector))
-
-
-def _read_tls_inspector(reader: Reader) -> str:
-    name = reader.string("name")
-    config = reader.any_("typed_config")
-    if config is None or config.type_name != TLS_INSPECTOR:
-        kind = config.type_name if config is not None else name
-        raise reader.error("typed_config", f"this listener filter is not supported (value: {kind})")
-    return name
 
 
 def _read_bind_to_port(reader: Reader) -> bool:

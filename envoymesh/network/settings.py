@@ -115,6 +115,7 @@ class FilterChainSettings:
     """One FilterChain. `filters` are (name, reader of the typed_config) for whoever knows network filters.
 
     `metadata` is the listener's and the chain's by kind, as ``%METADATA(LISTENER:...)%`` asks for it; None is none.
+    `use_proxy_proto` of the first chain is for the whole listener, as in Envoy.
     `factory` is what makes the filters of each connection, put there by whoever knows network filters.
     """
 
@@ -123,6 +124,7 @@ class FilterChainSettings:
     filters: tuple[tuple[str, Any], ...]
     tls: DownstreamTlsSettings | None = None
     transport_socket_connect_timeout: float | None = None
+    use_proxy_proto: bool = False
     metadata: Metadata | None = None
     factory: Any = None
 
@@ -141,7 +143,8 @@ ACCEPTS_PER_EVENT: Final = 32
 class ListenerSettings:
     """One Listener. Times in seconds, `listener_filters_timeout` 0 is no limit; buffer limit in bytes, 0 is none.
 
-    `access_log` are readers of envoy.config.accesslog.v3.AccessLog.
+    `access_log` are readers of envoy.config.accesslog.v3.AccessLog. `listener_filters` are readers too, until whoever
+    knows listener filters puts what makes them (`ListenerFilterFactory`) in their place.
     """
 
     name: str
@@ -152,7 +155,7 @@ class ListenerSettings:
     filter_chains: tuple[FilterChainSettings, ...] = ()
     default_filter_chain: FilterChainSettings | None = None
     per_connection_buffer_limit_bytes: int = 1024 * 1024
-    inspect_tls: bool = False
+    listener_filters: tuple[Any, ...] = ()
     listener_filters_timeout: float = 15.0
     continue_on_listener_filters_timeout: bool = False
     bind_to_port: bool = True

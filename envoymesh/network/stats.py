@@ -25,9 +25,11 @@ class WorkerListenerStats(StatsStruct):
 
 @stats_struct
 class UnusedOverloadListenerStats(ConstantStats):
-    """`listener.ADDRESS.`, the admin's too: what the overload manager turns away."""
+    """`listener.ADDRESS.`, the admin's too: what the overload manager turns away, and errors that listener filters do
+    not count themselves, of which as in Envoy there are none."""
 
     downstream_cx_overload_reject: Counter
+    downstream_listener_filter_error: Counter
 
 
 @stats_struct
@@ -40,7 +42,6 @@ class ListenerStats(StatsStruct):
     downstream_cx_overflow: Counter
     downstream_cx_transport_socket_connect_timeout: Counter
     downstream_global_cx_overflow: Counter
-    downstream_listener_filter_error: Counter
     downstream_listener_filter_remote_close: Counter
     downstream_pre_cx_active: Gauge
     downstream_pre_cx_timeout: Counter
@@ -81,6 +82,7 @@ class TlsInspectorStats(StatsStruct):
 
     alpn_found: Counter
     alpn_not_found: Counter
+    bytes_processed: Histogram
     client_hello_too_large: Counter
     sni_found: Counter
     sni_not_found: Counter

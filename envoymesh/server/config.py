@@ -15,6 +15,7 @@ from envoymesh.access_loggers.config import AccessLogFactoryContext, default_acc
 from envoymesh.admin.proto.node import Build, Extension, local_node
 from envoymesh.config.reader import Reader
 from envoymesh.filters.http.registry import FILTERS
+from envoymesh.filters.listener.registry import LISTENER_FILTERS
 from envoymesh.filters.network.registry import NETWORK_FILTERS
 from envoymesh.matching.config import read_string_matcher
 from envoymesh.matching.strings import BytesMatcher
@@ -238,6 +239,7 @@ def _read_node(reader: Reader, options: Options) -> Node:
         Build(SEMANTIC_VERSION, version_metadata()),
         [
             *(Extension(each.name, "envoy.filters.http", (type_url,)) for type_url, each in FILTERS.items()),
+            *(Extension(each.name, "envoy.filters.listener", (url,)) for url, each in LISTENER_FILTERS.items()),
             *(Extension(each.name, "envoy.filters.network", (type_url,)) for type_url, each in NETWORK_FILTERS.items()),
         ],
         service_cluster=options.service_cluster,

@@ -12,6 +12,9 @@ from envoymesh.access_loggers.connection_log import ConnectionLog
 from envoymesh.config.reader import Reader
 from envoymesh.filters.http.factory_context import HttpFilterFactoryContext
 from envoymesh.filters.http.registry import FILTERS, read_route_filter_config
+from envoymesh.filters.listener.factory_context import ListenerFilterFactoryContext
+from envoymesh.filters.listener.proxy_protocol.config import default_proxy_protocol_filter
+from envoymesh.filters.listener.registry import read_listener_filters
 from envoymesh.filters.network.factory_context import NetworkFilterFactoryContext
 from envoymesh.filters.network.filter import TerminalFilterFactory
 from envoymesh.filters.network.filter_chain import NetworkFilterChainFactory
@@ -28,7 +31,6 @@ from envoymesh.network.stats import (
     AdminListenerStats,
     ListenerStats,
     SslStats,
-    TlsInspectorStats,
     UnusedListenerStats,
 )
 from envoymesh.router.config import RouteFactoryContext
@@ -117,7 +119,11 @@ def filter_chain_settings(
     default = settings.default_filter_chain
     if default is not None:
         default = filled(default, reader.required("default_filter_chain"))
-    return replace(settings, filter_chains=chains, default_filter_chain=default)
+    scope = ListenerFilterFactoryContext(parts.store.scope(""))
+    listener_filters = read_listener_filters(settings.listener_filters, scope)
+    if chains and chains[0].use_proxy_proto:
+        listener_filters += (default_proxy_protocol_filter(scope),)
+    return replace(settings, filter_chains=chains, default_filter_chain=default, listener_filters=listener_filters)
 
 
 def network_filter_context(
@@ -168,7 +174,6 @@ def make_listener(
         on_accept,
         (AdminListenerStats if is_admin else ListenerStats).create(scope),
         SslStats(scope) if has_tls else None,
-        TlsInspectorStats.create(parts.store.scope("tls_inspector.")) if settings.inspect_tls else None,
         parts.shortage,
     )
     if not is_admin:

@@ -239,7 +239,8 @@ class AsyncStream(UpstreamRequestOwner):
         )
         if options.timeout_includes_request:
             self._start_timer()
-        request.start(host, None)
+        separator = cluster.separator
+        request.start(host, None, None if separator is None else separator.options(headers, None, "DEFAULT"))
         if end_stream:
             self._on_request_complete()
 
@@ -354,6 +355,10 @@ class AsyncStream(UpstreamRequestOwner):
 
     def on_per_try_idle_timeout(self, request: UpstreamRequest) -> None:
         """Nobody asks for one."""
+
+    def on_max_stream_duration(self, request: UpstreamRequest) -> None:
+        """The cluster lets no try take so long."""
+        self._fail(failures.MAX_STREAM_DURATION, None)
 
     def pause_request(self) -> None:
         """The upstream is slower than the owner."""

@@ -26,7 +26,8 @@ from envoymesh.upstream.lb.factory import make_load_balancer, zone_of
 from envoymesh.upstream.lb.override_host import HostsByAddress, select_override_host
 from envoymesh.upstream.lb.settings import wants_request
 from envoymesh.upstream.outlier.detector import OutlierDetector
-from envoymesh.upstream.pool.pools import ConnectionPools, PoolOptions
+from envoymesh.upstream.pool.options import DEFAULT_OPTIONS, PoolOptions
+from envoymesh.upstream.pool.pools import ConnectionPools
 from envoymesh.upstream.pool.tcp import TcpPoolCallbacks
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import Locality
@@ -55,6 +56,9 @@ class Cluster(PrioritySetObserver):
         health: who keeps the active health of its hosts; None where nobody checks them.
         balancer: who picks among them.
         drop_overload: share of requests that are refused, 0 to 1.
+        max_stream_duration: seconds a try may take from its beginning to the response's end; 0 is no limit.
+        predicts: whether connections are made to hosts that are likely to be picked next.
+        separator: says which requests may share connections; None where all may.
         wants_request: whether the balancer wants to know the request that it picks for.
         outlier_detector: who watches its hosts for outliers; None where nobody does.
         owners: whose connections are used, where the hosts are those of other clusters; else None.
@@ -83,9 +87,12 @@ class Cluster(PrioritySetObserver):
         self.code_stats = info.code_stats
         self.maintenance_mode = info.maintenance_mode
         self.drop_overload = info.settings.drop_overload
+        self.separator = info.separator
+        self.predicts = info.settings.predictive_preconnect_ratio > 1.0
+        self.max_stream_duration = info.settings.max_stream_duration
         self.wants_request = False
         self.priority_set = PrioritySet(local_locality)
-        self.pools = ConnectionPools(info, connector, dispatcher)
+        self.pools = ConnectionPools(info, connector, dispatcher, random)
         self.owners: PoolsOfHosts | None = None
         self.discovery: Discovery | None = None
         self.outlier_detector: OutlierDetector | None = None
@@ -205,16 +212,21 @@ class Cluster(PrioritySetObserver):
         callbacks: PoolCallbacks,
         downstream_protocol: HttpProtocol | None,
         options: PoolOptions | None = None,
+        context: LoadBalancerContext | None = None,
     ) -> Cancellable | None:
         """A stream to a host: called back before this returns (and None is given) when a connection is ready."""
         pools = self.pools if self.owners is None else self.owners.pools_of(host)
+        if self.predicts:
+            pools.preconnect(lambda: self.balancer.peek_another_host(context), downstream_protocol, options)
         return pools.new_stream(host, decoder, callbacks, downstream_protocol, options)
 
-    def new_tcp_connection(self, host: Host, callbacks: TcpPoolCallbacks) -> Cancellable | None:
+    def new_tcp_connection(
+        self, host: Host, callbacks: TcpPoolCallbacks, options: PoolOptions = DEFAULT_OPTIONS
+    ) -> Cancellable | None:
         """A connection of the caller's own to a host (Envoy's `tcpConnPool().newConnection()`); None where a circuit
         breaker is open, which `callbacks` has then been told."""
         pools = self.pools if self.owners is None else self.owners.pools_of(host)
-        return pools.new_tcp_connection(host, callbacks)
+        return pools.new_tcp_connection(host, callbacks, options)
 
     def charge_response(self, status: int, internal: bool, host: Host | None) -> None:
         """Count a response by its code, and an error (5xx) as the host's that gave it, where there is one.

@@ -8,13 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
-from envoymesh.network.api import ClientTls
+from envoymesh.network.api import ClientTls, ProxiedConnection
 from envoymesh.runtime import RuntimeReader
 from envoymesh.stats import Scope
+from envoymesh.upstream.pool.options import sends_proxy_protocol, separator_for
+from envoymesh.upstream.pool.proxy_protocol import ProxyProtocolPreface
 from envoymesh.upstream.request_stats import ResponseCodeStats
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
-from envoymesh.upstream.stats import CircuitBreakerStats, ClusterStats, RemainingStats, UnusedClusterStats
+from envoymesh.upstream.stats import (
+    CircuitBreakerStats,
+    ClusterStats,
+    ProxyProtocolStats,
+    RemainingStats,
+    UnusedClusterStats,
+)
 from envoymesh.upstream.transport_sockets import TransportSocket, TransportSocketMatch, TransportSocketMatcher
 
 
@@ -31,6 +39,7 @@ class ClusterInfo:
     Attributes:
         has_health_checker: whether active health checks set its hosts' flags.
         counts_pools: whether it matters how many pools of connections there are.
+        separator: says which requests may share connections; None where all may.
         maintenance_mode: the share of requests that are refused (``upstream.maintenance_mode.<name>``).
     """
 
@@ -39,6 +48,7 @@ class ClusterInfo:
         "_http1_stats",
         "_http2_stats",
         "_make_tcp_tls",
+        "_proxy_protocol_stats",
         "_tcp_tls",
         "code_stats",
         "counts_pools",
@@ -48,6 +58,7 @@ class ClusterInfo:
         "metadata",
         "name",
         "scope",
+        "separator",
         "settings",
         "stats",
         "transport_sockets",
@@ -81,6 +92,10 @@ class ClusterInfo:
         self._tcp_tls: list[ClientTls | None] = []
         self._http1_stats: Http1CodecStats | None = None
         self._http2_stats: Http2CodecStats | None = None
+        self._proxy_protocol_stats: ProxyProtocolStats | None = None
+        self.separator = separator_for(settings)
+        if sends_proxy_protocol(settings):
+            _ = self.proxy_protocol_stats
 
     def _make_resources(self, priority: str, thresholds: ThresholdSettings, runtime: RuntimeReader) -> ResourceManager:
         scope = self.scope.scope(f"circuit_breakers.{priority}.")
@@ -91,12 +106,18 @@ class ClusterInfo:
     def _make_sockets(
         self, socket: TransportSocket, matched_sockets: tuple[TransportSocket, ...]
     ) -> TransportSocketMatcher:
-        default = TransportSocketMatch("default", {}, socket, self.stats.total_match_count)
+        default = TransportSocketMatch(
+            "default", {}, socket, self.stats.total_match_count, self.settings.proxy_protocol
+        )
         return TransportSocketMatcher(
             default,
             [
                 TransportSocketMatch(
-                    each.name, each.match, matched, self.scope.counter(f"{each.name}.total_match_count")
+                    each.name,
+                    each.match,
+                    matched,
+                    self.scope.counter(f"{each.name}.total_match_count"),
+                    each.proxy_protocol,
                 )
                 for each, matched in zip(self.settings.tls_matches, matched_sockets, strict=True)
             ],
@@ -105,6 +126,16 @@ class ClusterInfo:
     def resource_manager(self, priority: str = "DEFAULT") -> ResourceManager:
         """The circuit breakers of a priority, ``DEFAULT`` or ``HIGH``."""
         return self._high_resources if priority == "HIGH" else self.default_resources
+
+    def preface(self, endpoint: EndpointSettings, proxied: ProxiedConnection | None) -> ProxyProtocolPreface | None:
+        """What a connection to an endpoint begins with; `proxied` is the client's, or None."""
+        settings = self.transport_sockets.resolve(endpoint).proxy_protocol
+        if settings is None:
+            return None
+        stats = self.proxy_protocol_stats
+        return ProxyProtocolPreface(
+            settings, proxied, self.stats.upstream_cx_tx_bytes_total, stats.v2_tlvs_exceed_max_length
+        )
 
     def tcp_tls(self, endpoint: EndpointSettings) -> ClientTls | None:
         """What secures a connection to an endpoint that speaks no HTTP; None is plain TCP."""
@@ -119,6 +150,13 @@ class ClusterInfo:
     def stabilises_hosts(self) -> bool:
         """Whether hosts that discovery has no more stay as long as active health checks say that they are healthy."""
         return self.has_health_checker and not self.settings.ignore_health_on_host_removal
+
+    @property
+    def proxy_protocol_stats(self) -> ProxyProtocolStats:
+        """Of the headers before its connections; they are there only where there may be such."""
+        if self._proxy_protocol_stats is None:
+            self._proxy_protocol_stats = ProxyProtocolStats.create(self.scope.scope("upstream.proxyprotocol."))
+        return self._proxy_protocol_stats
 
     # As in Envoy, a codec's stats come with its first connection.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from envoymesh.network.api import ClientTls, Connector, Dispatcher, DnsResolver
 from envoymesh.network.settings import UpstreamTlsSettings
@@ -18,6 +18,8 @@ from envoymesh.upstream.discovery.api import Discovery
 from envoymesh.upstream.discovery.dns import DnsDiscovery
 from envoymesh.upstream.discovery.original_dst import OriginalDst
 from envoymesh.upstream.discovery.static import StaticDiscovery
+from envoymesh.upstream.dynamic_forward_proxy.cluster import DynamicForwardProxy
+from envoymesh.upstream.dynamic_forward_proxy.dns_cache import DnsCaches
 from envoymesh.upstream.health.api import ClusterHealth
 from envoymesh.upstream.health.factory import make_health_checker
 from envoymesh.upstream.outlier.detector import OutlierDetector
@@ -27,9 +29,18 @@ from envoymesh.upstream.settings import ClusterSettings, DnsSettings, Locality, 
 from envoymesh.upstream.transport_sockets import TransportSocket
 from envoymesh.upstream.update_counts import UpdateCounts
 
+DYNAMIC_FORWARD_PROXY: Final = "DYNAMIC_FORWARD_PROXY"
+"""The `discovery_type` of clusters whose hosts are names that requests say."""
+
 
 class ClusterManager(Protocol):
-    """All clusters by name."""
+    """All clusters by name.
+
+    Attributes:
+        dns_caches: of the names that requests say.
+    """
+
+    dns_caches: DnsCaches
 
     def get(self, name: str) -> Cluster | None:
         """A cluster, or None."""
@@ -89,6 +100,7 @@ class StaticClusterManager:
         self._make_resolver = make_resolver
         self._dispatcher = dispatcher
         self._random = random
+        self.dns_caches = DnsCaches(scope, make_resolver, dispatcher, random, runtime)
         self._stats = ClusterManagerStats.create(scope.scope("cluster_manager."))
         made: dict[str, Cluster] = {}
         local: Cluster | None = None
@@ -112,6 +124,8 @@ class StaticClusterManager:
                     partial(_make_tls_below, make_tls, own), cluster.on_host_health_failure,
                 )  # fmt: skip
             made[each.name] = cluster
+            if each.dns_cache is not None:
+                self.dns_caches.get(each.dns_cache)  # refused where another cluster has a different one of this name
             if each.name == local_cluster:
                 local = cluster
         self._clusters = {each.name: made[each.name] for each in settings}
@@ -151,6 +165,7 @@ class StaticClusterManager:
         Args:
             only_checked: start only clusters whose hosts are checked, for the sake of that.
         """
+        self.dns_caches.start()
         wanted = [each for each in self._clusters.values() if each.health is not None or not only_checked]
         self._waiting = len(wanted)
         if not wanted:
@@ -176,6 +191,11 @@ class StaticClusterManager:
             cluster.balancer = cluster.owners = aggregate
             cluster.wants_request = True  # one of the clusters may want to know it
             return aggregate
+        if settings.dns_cache is not None:
+            proxy = DynamicForwardProxy(cluster.info, self.dns_caches.get(settings.dns_cache))
+            cluster.balancer = proxy
+            cluster.wants_request = True
+            return proxy
         if settings.discovery_type == "ORIGINAL_DST":
             original = OriginalDst(cluster.info, self._dispatcher, cluster.pools.has_connections)
             cluster.balancer = original
@@ -187,3 +207,4 @@ class StaticClusterManager:
         """Stop discovery and close every connection."""
         for cluster in self._clusters.values():
             cluster.shutdown()
+        self.dns_caches.stop()

@@ -17,16 +17,20 @@ from envoymesh.network.connection.config import BindSettings, read_upstream_sock
 from envoymesh.network.settings import UpstreamTlsSettings
 from envoymesh.runtime import NO_LIMIT, RuntimeReader
 from envoymesh.upstream.discovery.config import read_discovery
+from envoymesh.upstream.dynamic_forward_proxy.config import read_dynamic_forward_proxy
 from envoymesh.upstream.health.config import HealthCheckFactoryContext, read_health_checks
 from envoymesh.upstream.lb.config import check_hashing, read_load_balancing, read_override_host_status
 from envoymesh.upstream.outlier.config import read_outlier_detection
 from envoymesh.upstream.settings import (
     ClusterSettings,
+    ProxyProtocolSettings,
     RetryBudgetSettings,
     ThresholdSettings,
     TransportSocketMatchSettings,
 )
 
+PROXY_PROTOCOL = "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport"
+OPTIONS = "typed_extension_protocol_options"
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 ALPN = {"HTTP1": ("http/1.1",), "HTTP2": ("h2",), "ALPN": ("h2", "http/1.1")}
@@ -46,6 +50,15 @@ class _HeaderLimits:
     kb: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """`UpstreamHttpProtocolOptions`: whether TLS is to know the hosts of requests."""
+
+    auto_sni: bool = False
+    auto_san_validation: bool = False
+    header: bytes = b""
+
+
 @dataclass(slots=True)
 class _Protocol:
     kind: str = "HTTP1"
@@ -54,7 +67,8 @@ class _Protocol:
     idle_timeout: float = 3600.0
     max_connection_duration: float = 0.0
     max_requests_per_connection: int | None = None
-    names_from_requests: bool = False
+    max_stream_duration: float = 0.0
+    names: _Names = field(default_factory=_Names)
 
 
 def read_cluster(
@@ -70,13 +84,13 @@ def read_cluster(
         bind: the bootstrap's `cluster_manager.upstream_bind_config`.
     """
     protocol = _read_protocol(reader, runtime)
-    tls = read_upstream_socket(reader.message_("transport_socket"))
+    tls, proxy_protocol = _read_socket(reader.message_("transport_socket"))
     if protocol.kind == "ALPN" and tls is None:
         raise reader.error(
             "typed_extension_protocol_options", "auto_config needs a TLS transport_socket, which agrees on a protocol"
         )
-    if tls is not None and protocol.names_from_requests:
-        reader.note(reader.error("transport_socket", "auto_sni and auto_san_validation are not supported by envoymesh"))
+    matches = tuple(_read_socket_match(each, protocol.kind) for each in reader.repeated("transport_socket_matches"))
+    ratios = reader.message_("preconnect_policy")
     balancing = _read_common_lb(reader)
     thresholds = _read_thresholds(reader)
     name = reader.string("name")
@@ -97,11 +111,16 @@ def read_cluster(
         idle_timeout=protocol.idle_timeout,
         max_connection_duration=protocol.max_connection_duration,
         max_requests_per_connection=protocol.max_requests_per_connection or 0,
-        tls_matches=tuple(
-            _read_socket_match(each, protocol.kind) for each in reader.repeated("transport_socket_matches")
-        ),
+        max_stream_duration=protocol.max_stream_duration,
+        auto_sni=protocol.names.auto_sni,
+        auto_san_validation=protocol.names.auto_san_validation,
+        auto_sni_header=protocol.names.header,
+        pool_per_downstream_connection=reader.boolean("connection_pool_per_downstream_connection"),
+        proxy_protocol=proxy_protocol,
+        tls_matches=matches,
         socket=read_upstream_sockets(reader, bind),
-        preconnect_ratio=_read_preconnect_ratio(reader.message_("preconnect_policy")),
+        preconnect_ratio=1.0 if ratios is None else ratios.number("per_upstream_preconnect_ratio", 1.0),
+        predictive_preconnect_ratio=1.0 if ratios is None else ratios.number("predictive_preconnect_ratio", 1.0),
         healthy_panic_percent=balancing.healthy_panic_percent,
         close_connections_on_host_set_change=balancing.close_connections_on_host_set_change,
         update_merge_window=balancing.update_merge_window,
@@ -116,23 +135,54 @@ def read_cluster(
     if health_checks is not None:
         checks = read_health_checks(reader, settings.protocol, settings.discovery_type, health_checks)
         settings = replace(settings, health_check=checks)
+    if settings.discovery_type == "DYNAMIC_FORWARD_PROXY":
+        settings = _read_dynamic_forward_proxy(reader, settings)
     check_hashing(reader, settings)
     return settings
 
 
-def _read_preconnect_ratio(policy: Reader | None) -> float:
-    if policy is None:
-        return 1.0
-    policy.refuse("predictive_preconnect_ratio", "is not supported by envoymesh")
-    return policy.number("per_upstream_preconnect_ratio", 1.0)
+def _read_socket(socket: Reader | None) -> tuple[UpstreamTlsSettings | None, ProxyProtocolSettings | None]:
+    """Read a transport socket: TLS or None, and the PROXY protocol around it or None."""
+    config = None if socket is None else socket.any_("typed_config")
+    if socket is None or config is None or config.type_name != PROXY_PROTOCOL:
+        return read_upstream_socket(socket), None
+    socket.string("name")
+    return read_upstream_socket(config.required("transport_socket")), config.attempt(_read_proxy_protocol)
+
+
+def _read_proxy_protocol(reader: Reader) -> ProxyProtocolSettings:
+    # Who has no IP address is no error here.
+    reader.accept("allow_unspecified_address")
+    by_tlvs = reader.boolean("tlv_as_pool_key")
+    config = reader.message_("config")
+    if config is None:
+        return ProxyProtocolSettings(tlv_as_pool_key=by_tlvs)
+    passed = config.message_("pass_through_tlvs")
+    passes_all = passed is not None and passed.enum("match_type") == "INCLUDE_ALL"
+    types = () if passed is None else passed.integers("tlv_type")
+    return ProxyProtocolSettings(
+        version=1 if config.enum("version") == "V1" else 2,
+        passes_all=passes_all,
+        passes=frozenset(each & 0xFF for each in types),
+        added=tuple(_read_tlv(each) for each in config.repeated("added_tlvs")),
+        tlv_as_pool_key=by_tlvs,
+    )
+
+
+def _read_tlv(reader: Reader) -> tuple[int, bytes]:
+    reader.refuse("format_string", "is not supported by envoymesh")
+    if not reader.has("value"):
+        raise reader.error("", "Invalid TLV configuration: one of 'value' or 'format_string' must be set.")
+    return reader.integer("type") & 0xFF, reader.bytes_("value")
 
 
 def _read_socket_match(reader: Reader, kind: str) -> TransportSocketMatchSettings:
     if not reader.has("transport_socket"):
         raise reader.error("transport_socket", "Didn't find a registered implementation for '' with type URL: ''")
-    tls = read_upstream_socket(reader.message_("transport_socket"))
+    tls, proxy_protocol = _read_socket(reader.message_("transport_socket"))
     match = reader.struct("match") if reader.has("match") else {}
-    return TransportSocketMatchSettings(reader.string("name"), match, {} if tls is None else _by_pool(tls, kind), tls)
+    by_pool = {} if tls is None else _by_pool(tls, kind)
+    return TransportSocketMatchSettings(reader.string("name"), match, by_pool, tls, proxy_protocol)
 
 
 def _by_pool(tls: UpstreamTlsSettings, kind: str) -> dict[str, UpstreamTlsSettings]:
@@ -142,6 +192,25 @@ def _by_pool(tls: UpstreamTlsSettings, kind: str) -> dict[str, UpstreamTlsSettin
         each: replace(tls, common=replace(tls.common, alpn_protocols=tls.common.alpn_protocols or ALPN[each]))
         for each in kinds
     }
+
+
+def _read_dynamic_forward_proxy(reader: Reader, settings: ClusterSettings) -> ClusterSettings:
+    """Read where its hosts come from, and ask that TLS knows their names, which by default it does."""
+    extension = reader.required("cluster_type")
+    config = extension.any_("typed_config")
+    if config is None:
+        raise extension.error("typed_config", "field is required")
+    cache, insecure = read_dynamic_forward_proxy(config)
+    settings = replace(settings, dns_cache=cache)
+    if not reader.has("upstream_http_protocol_options") and HTTP_OPTIONS not in reader.any_map(OPTIONS):
+        settings = replace(settings, auto_sni=True, auto_san_validation=True)
+    if not (insecure or (settings.auto_sni and settings.auto_san_validation)):
+        raise reader.error(
+            "cluster_type",
+            "dynamic_forward_proxy cluster must have auto_sni and auto_san_validation true unless "
+            "allow_insecure_cluster_options is set.",
+        )
+    return settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +321,7 @@ def _read_legacy(reader: Reader, limits: _HeaderLimits, is_replaced: bool) -> _P
     protocol.http1 = _http1(reader.message_("http_protocol_options"), common, limits)
     http2 = reader.message_("http2_protocol_options")
     protocol.http2 = _http2(http2, common, limits)
-    protocol.names_from_requests = _takes_names_from_requests(reader)
+    protocol.names = _read_names(reader)
     if reader.enum("protocol_selection") == "USE_DOWNSTREAM_PROTOCOL":
         protocol.kind = "DOWNSTREAM"
     elif http2 is not None:
@@ -266,15 +335,12 @@ def _read_legacy(reader: Reader, limits: _HeaderLimits, is_replaced: bool) -> _P
     return protocol
 
 
-def _takes_names_from_requests(reader: Reader) -> bool:
-    """`upstream_http_protocol_options`: whether TLS is to know the hosts of requests."""
+def _read_names(reader: Reader) -> _Names:
     options = reader.message_("upstream_http_protocol_options")
     if options is None:
-        return False
-    # It says where the name comes from, for the other two.
-    options.accept("override_auto_sni_header")
-    sni, san = options.boolean("auto_sni"), options.boolean("auto_san_validation")
-    return sni or san
+        return _Names()
+    header = options.string("override_auto_sni_header").lower().encode()
+    return _Names(options.boolean("auto_sni"), options.boolean("auto_san_validation"), header)
 
 
 def _read_common(common: Reader | None) -> _Protocol:
@@ -284,6 +350,7 @@ def _read_common(common: Reader | None) -> _Protocol:
         protocol.idle_timeout = 3600.0 if idle is None else idle
         protocol.max_connection_duration = common.duration("max_connection_duration", 0.0) or 0.0
         limit = common.integer("max_requests_per_connection")
+        protocol.max_stream_duration = common.duration("max_stream_duration", 0.0) or 0.0
         protocol.max_requests_per_connection = limit if common.has("max_requests_per_connection") else None
     return protocol
 
@@ -291,7 +358,7 @@ def _read_common(common: Reader | None) -> _Protocol:
 def _read_http_options(reader: Reader, limits: _HeaderLimits) -> _Protocol:
     common = reader.message_("common_http_protocol_options")
     protocol = _read_common(common)
-    protocol.names_from_requests = _takes_names_from_requests(reader)
+    protocol.names = _read_names(reader)
     kind = reader.which("upstream_protocol_options")
     if kind == "explicit_http_config":
         _read_explicit(reader.required(kind), common, protocol, limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from envoymesh.http.codec import StreamResetReason
@@ -88,6 +88,14 @@ PER_TRY_TIMEOUT: Final = UpstreamFailure(
 PER_TRY_IDLE_TIMEOUT: Final = UpstreamFailure(
     504, b"upstream request timeout", ResponseFlag.UPSTREAM_REQUEST_TIMEOUT, "upstream_per_try_idle_timeout"
 )
+MAX_STREAM_DURATION: Final = UpstreamFailure(
+    504,
+    b"upstream max stream duration reached",
+    ResponseFlag.UPSTREAM_MAX_STREAM_DURATION_REACHED,
+    "upstream_max_stream_duration_reached",
+)
+MAX_STREAM_DURATION_OF_REQUEST: Final = replace(MAX_STREAM_DURATION, status=408)
+"""The same where the client has not sent the whole request."""
 RETRY_BUFFER_EXCEEDED: Final = UpstreamFailure(
     507,
     b"exceeded request buffer limit while retrying upstream",

@@ -91,6 +91,25 @@ class ThresholdSettings:
         return self.track_remaining or self.max_connection_pools != NO_LIMIT
 
 
+@dataclass(frozen=True, slots=True)
+class ProxyProtocolSettings:
+    """What a PROXY protocol header says (envoy.config.core.v3.ProxyProtocolConfig).
+
+    Args:
+        version: 1 or 2.
+        passes_all: extensions of the client's own header are passed on, all of them.
+        passes: those of these types are.
+        added: further ones, by type and value.
+        tlv_as_pool_key: connections whose headers have other extensions are not shared.
+    """
+
+    version: int = 1
+    passes_all: bool = False
+    passes: frozenset[int] = frozenset()
+    added: tuple[tuple[int, bytes], ...] = ()
+    tlv_as_pool_key: bool = False
+
+
 TlsByPool = Mapping[str, UpstreamTlsSettings]
 """By what a pool speaks, ``HTTP1``, ``HTTP2`` or ``ALPN``; empty for plain TCP."""
 
@@ -106,6 +125,7 @@ class TransportSocketMatchSettings:
     match: Mapping[str, Any]
     tls: TlsByPool
     tcp_tls: UpstreamTlsSettings | None = None
+    proxy_protocol: ProxyProtocolSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +159,54 @@ class DnsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DnsCacheSettings:
+    """One envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig; caches of one name are one cache.
+
+    Args:
+        dns_refresh_rate: until a name without addresses is asked for again; others by their TTL.
+        dns_min_refresh_rate: a TTL that is shorter counts as this.
+        dns_failure_refresh_rate: base and longest interval of the back-off; None is the refresh rate.
+        host_ttl: a name that nobody used for so long is dropped.
+        max_hosts: names in the cache.
+        dns_query_timeout: of one query; 0 is no limit.
+        disable_dns_refresh_on_failure: a name that could not be resolved is asked for only with the next request.
+        max_pending_requests: requests that wait for names (`dns_cache_circuit_breaker`).
+        preresolve: host and port of names that are resolved at the start.
+    """
+
+    name: str
+    dns_lookup_family: str = "AUTO"
+    dns_refresh_rate: float = 60.0
+    dns_min_refresh_rate: float = 5.0
+    dns_failure_refresh_rate: tuple[float, float] | None = None
+    host_ttl: float = 300.0
+    max_hosts: int = 1024
+    dns_query_timeout: float = 5.0
+    disable_dns_refresh_on_failure: bool = False
+    max_pending_requests: int = 1024
+    dns: DnsSettings = field(default_factory=DnsSettings)
+    preresolve: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterSettings:
     """One envoy.config.cluster.v3.Cluster.
 
     Args:
-        discovery_type: STATIC, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST or AGGREGATE.
+        discovery_type: STATIC, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST, AGGREGATE or DYNAMIC_FORWARD_PROXY.
+        dns_cache: where a DYNAMIC_FORWARD_PROXY finds its hosts.
         aggregated: names of an AGGREGATE's clusters, the first is asked first.
         locality_weights: `load_balancing_weight` of localities that have one, by priority.
         overprovisioning_factor: percent.
         drop_overload: share of requests that are refused, 0 to 1 (`policy.drop_overloads`).
         tls_matches: asked before `tls`, in their order (`transport_socket_matches`).
         socket: how connections are bound, and their socket's options.
+        predictive_preconnect_ratio: the same over all hosts together; 1.0 and less connects nowhere ahead.
+        pool_per_downstream_connection: connections are shared by the requests of one client's connection alone.
+        auto_sni, auto_san_validation: TLS asks for the name that a request is for, and its certificate must have it.
+        auto_sni_header: where a request says that name; empty is its authority.
+        max_stream_duration: seconds a try may take from its beginning to the response's end; 0 is no limit.
+        proxy_protocol: written first on each connection; None is nothing.
         preconnect_ratio: streams that there is to be room for, by those there are (`per_upstream_preconnect_ratio`).
         protocol: ``HTTP1``, ``HTTP2``, ``ALPN`` (auto_config) or ``DOWNSTREAM`` (use_downstream_protocol_config).
         tcp_tls: for connections that speak no HTTP: only the configuration's own ALPN; None for plain TCP.
@@ -172,6 +229,7 @@ class ClusterSettings:
     endpoints: Sequence[EndpointSettings] = ()
     aggregated: Sequence[str] = ()
     original_dst: OriginalDstSettings = OriginalDstSettings()
+    dns_cache: DnsCacheSettings | None = None
     locality_weights: Mapping[int, Mapping[Locality, int]] = field(default_factory=dict)
     overprovisioning_factor: int = OVERPROVISIONING_FACTOR
     weighted_priority_health: bool = False
@@ -183,18 +241,25 @@ class ClusterSettings:
     health_check: HealthCheckSettings | None = None
     ignore_new_hosts_until_first_hc: bool = False
     preconnect_ratio: float = 1.0
+    predictive_preconnect_ratio: float = 1.0
+    pool_per_downstream_connection: bool = False
     connect_timeout: float = 5.0
     per_connection_buffer_limit_bytes: int = 1024 * 1024
     protocol: str = "HTTP1"
     http1: Http1Settings = field(default_factory=Http1Settings)
     http2: Http2Settings = field(default_factory=Http2Settings)
     tls: TlsByPool = field(default_factory=dict)
+    proxy_protocol: ProxyProtocolSettings | None = None
     tls_matches: Sequence[TransportSocketMatchSettings] = ()
     socket: UpstreamSocketSettings = DEFAULT_SOCKET
     tcp_tls: UpstreamTlsSettings | None = None
     idle_timeout: float = 3600.0
     max_connection_duration: float = 0.0
     max_requests_per_connection: int = 0
+    max_stream_duration: float = 0.0
+    auto_sni: bool = False
+    auto_san_validation: bool = False
+    auto_sni_header: bytes = b""
     dns_refresh_rate: float = 5.0
     dns_failure_refresh_rate: tuple[float, float] | None = None
     dns_jitter: float = 0.0

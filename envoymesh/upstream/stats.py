@@ -102,6 +102,7 @@ class ClusterStats(StatsStruct):
     upstream_rq_retry_limit_exceeded: Counter
     upstream_rq_retry_overflow: Counter
     upstream_rq_retry_success: Counter
+    upstream_rq_max_duration_reached: Counter
     upstream_rq_rx_reset: Counter
     upstream_rq_timeout: Counter
     upstream_rq_total: Counter
@@ -122,9 +123,49 @@ class UnusedClusterStats(ConstantStats):
     upstream_http3_broken: Counter
     upstream_queue_overloaded: Gauge
     upstream_rq_0rtt: Counter
-    upstream_rq_max_duration_reached: Counter
     upstream_rq_rx_reset_no_error: Counter
     version: Gauge
+
+
+@stats_struct
+class UnusedDnsCacheStats(ConstantStats):
+    """``dns_cache.<name>.``: names kept across restarts, and addresses of an IP version that is out of use."""
+
+    cache_load: Counter
+    dns_address_filter_out: Counter
+
+
+@stats_struct
+class DnsCacheBreakerStats(StatsStruct):
+    """``dns_cache.<name>.circuit_breakers.``"""
+
+    rq_pending_open: Gauge
+    rq_pending_remaining: Gauge
+
+
+@stats_struct
+class DnsCacheStats(StatsStruct):
+    """``dns_cache.<name>.``"""
+
+    dns_query_attempt: Counter
+    dns_query_failure: Counter
+    dns_query_success: Counter
+    dns_query_timeout: Counter
+    dns_rq_pending_overflow: Counter
+    host_added: Counter
+    host_address_changed: Counter
+    host_overflow: Counter
+    host_removed: Counter
+    num_hosts: Gauge
+    breakers: Annotated[DnsCacheBreakerStats, Named("circuit_breakers.")]
+    unused: UnusedDnsCacheStats
+
+
+@stats_struct
+class ProxyProtocolStats(StatsStruct):
+    """``upstream.proxyprotocol.``: of headers that connections begin with."""
+
+    v2_tlvs_exceed_max_length: Counter
 
 
 @stats_struct

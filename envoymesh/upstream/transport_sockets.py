@@ -11,7 +11,7 @@ from typing import Any, Final
 from envoymesh.metadata import Metadata, found
 from envoymesh.network.api import ClientTls
 from envoymesh.stats.primitives import Counter
-from envoymesh.upstream.settings import EndpointSettings
+from envoymesh.upstream.settings import EndpointSettings, ProxyProtocolSettings
 
 TransportSocket = Mapping[str, ClientTls]
 """What the connector needs for TLS, by what a pool speaks; empty for plain TCP."""
@@ -25,13 +25,20 @@ class TransportSocketMatch:
     Args:
         match: what the metadata must have; empty matches every host.
         total_match_count: hosts that were made with it.
+        proxy_protocol: what connections begin with, or None.
     """
 
-    __slots__ = ("match", "name", "socket", "total_match_count")
+    __slots__ = ("match", "name", "proxy_protocol", "socket", "total_match_count")
 
     def __init__(
-        self, name: str, match: Mapping[str, Any], socket: TransportSocket, total_match_count: Counter
+        self,
+        name: str,
+        match: Mapping[str, Any],
+        socket: TransportSocket,
+        total_match_count: Counter,
+        proxy_protocol: ProxyProtocolSettings | None = None,
     ) -> None:
+        self.proxy_protocol = proxy_protocol
         self.name = name
         self.match = match
         self.socket = socket

@@ -20,7 +20,7 @@ from envoymesh.network.api import Connection, Dispatcher, ExceptionHandler, Time
 from envoymesh.upstream.api import Cancellable, PoolCallbacks, PoolFailureReason
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
-from envoymesh.upstream.pool.pools import PoolOptions
+from envoymesh.upstream.pool.options import PoolOptions
 
 _FAILURE_REASONS: Final = {
     PoolFailureReason.OVERFLOW: StreamResetReason.OVERFLOW,
@@ -91,6 +91,10 @@ class UpstreamRequestOwner(ExceptionHandler):
         """Nothing came for the try's idle timeout; it has been reset."""
 
     @abstractmethod
+    def on_max_stream_duration(self, request: UpstreamRequest) -> None:
+        """The try took longer than its cluster allows (`max_stream_duration`); it has been reset."""
+
+    @abstractmethod
     def pause_request(self) -> None:
         """Counted: the upstream's write buffer, or what waits for a stream, is full. Send no more of the request."""
 
@@ -120,6 +124,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         "_cancellable",
         "_cluster",
         "_dispatcher",
+        "_duration_timer",
         "_encoder",
         "_end_stream",
         "_headers",
@@ -170,6 +175,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         self._cancellable: Cancellable | None = None
         self._per_try_timer: Timer | None = None
         self._idle_timer: Timer | None = None
+        self._duration_timer: Timer | None = None
         self._request_paused = 0
         self._request_ended = False
         self._response_ended = False
@@ -255,6 +261,10 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         info.upstream_protocol = protocol
         info.first_upstream_tx = self._dispatcher.now()
         encoder.set_callbacks(self)
+        seconds = self._cluster.max_stream_duration
+        if seconds:
+            self._duration_timer = self._dispatcher.create_timer(self._on_duration_timeout, self._owner)
+            self._duration_timer.enable(seconds)
         self._owner.on_stream_ready()
         if self._owner.request_complete:
             self.start_per_try_timer()
@@ -498,6 +508,8 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
             self._per_try_timer.disable()
         if self._idle_timer is not None:
             self._idle_timer.disable()
+        if self._duration_timer is not None:
+            self._duration_timer.disable()
         while self._request_paused:
             self._request_paused -= 1
             self._owner.resume_request()
@@ -515,3 +527,8 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         self.reset()
         self.tell_timeout()
         self._owner.on_per_try_idle_timeout(self)
+
+    def _on_duration_timeout(self) -> None:
+        self._cluster.stats.upstream_rq_max_duration_reached.inc()
+        self.reset()
+        self._owner.on_max_stream_duration(self)

@@ -75,7 +75,7 @@ class Side:
         ports = {f"127.0.0.1:{address[1]}": f"LISTENER {name}" for name, address in self.proxy.addresses.items()}
         ports[f"127.0.0.1:{self.proxy.admin[1]}"] = "ADMIN"
         for name, upstream in self.upstreams.items():
-            for host in ("127.0.0.1", "[::1]"):
+            for host in ("127.0.0.1", "[::1]", "localhost"):
                 ports[f"{host}:{upstream.address[1]}"] = group_of(name).upper()
         return ports
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from hyperframe.frame import Frame
+
 from tests.integration.harness import Address, Answer, Peer, Request, Step, Until, Upstream, Wait, read_request
 from tests.integration.outcomes import mask
 from tests.parity import frames
@@ -127,11 +129,17 @@ class Http2Recorder(Recorder):
             found, used = frames.split(peer.buffer)
             del peer.buffer[:used]
             for each in found:
+                if self.handles(connection, each):
+                    continue
                 connection.transcript.add(each)
                 if "END_STREAM" in each.flags:
                     self._answer_stream(connection, each.stream_id)
             if not peer.more():
                 return
+
+    def handles(self, connection: Http2Peer, each: Frame) -> bool:
+        """Whether a subclass has dealt with a frame, which then is not shown."""
+        return False
 
     def _answer_stream(self, connection: Http2Peer, stream: int) -> None:
         path = connection.transcript.value(stream, b":path").decode("latin-1")

@@ -27,6 +27,7 @@ from envoymesh.network.api import (
     Connection,
     ConnectionEvent,
     ConnectionHandler,
+    ConnectionPreface,
     Dispatcher,
     DnsCallback,
     DnsResponse,
@@ -140,6 +141,9 @@ class FakeConnection(stands_for(Connection)):
         self.remote_address: Address | None = _address(remote)
         self.tls = tls
         self.requested_server_name = tls.sni if tls else ""
+        self.proxied = None
+        self.direct_addresses = None
+        self.listener_metadata: dict[str, dict[str, Any]] | None = None
         self.failure_reason = ""
         self.bytes_received = 0
         self.bytes_sent = 0
@@ -356,6 +360,7 @@ class FakeConnector:
         socket: UpstreamSocketSettings = DEFAULT_SOCKET,
         additional_addresses: tuple[Address, ...] = (),
         counts: ConnectCounts | None = None,
+        preface: ConnectionPreface | None = None,
     ) -> FakeConnection:
         connection = FakeConnection(handler, local="127.0.0.1:40000", remote=str(address), connected=False)
         self.connections.append(connection)
@@ -367,6 +372,7 @@ class FakeConnector:
                 "tls": tls,
                 "socket": socket,
                 "additional_addresses": additional_addresses,
+                "preface": preface,
             }
         )
         if self._dispatcher is not None:
@@ -384,6 +390,7 @@ class FakeQuery:
         self.name = name
         self.lookup_family = lookup_family
         self._callback = callback
+        self.details = ""
         self.cancelled = False
         self.done = False
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import trustme
 
+from envoymesh.filters.listener.tls_inspector.filter import TlsInspector
 from envoymesh.network.api import Address, CloseType, ConnectionEvent
 from envoymesh.network.connection.connector import LoopConnector
 from envoymesh.network.listener.tcp_listener import TcpListener
@@ -78,6 +80,10 @@ class Watcher(RecordingHandler):
                 future.set_result(None)
 
 
+INSPECTING: tuple[Any, ...] = ("tls_inspector",)
+"""The listener filters of a listener with the tls_inspector, whose stats are the `Net`'s."""
+
+
 class Net:
     """What a test needs on one loop."""
 
@@ -97,13 +103,14 @@ class Net:
         self.at_end: list[Callable[[], None]] = []
 
     async def listen(self, settings: ListenerSettings, on_accept: Callable[..., None] | None = None) -> TcpListener:
+        if settings.listener_filters == INSPECTING:
+            settings = replace(settings, listener_filters=(lambda: TlsInspector(self.inspector_stats),))
         listener = TcpListener(
             self.dispatcher,
             settings,
             on_accept or self.on_accept,
             self.listener_stats,
             self.ssl_stats,
-            self.inspector_stats if settings.inspect_tls else None,
         )
         listener.bind()
         listener.listen()

@@ -135,6 +135,7 @@ class BenchCluster(Cluster):
         self.first_hosts = [Host(Address(each.host, each.port), each) for each in endpoints]
         self.update_hosts(self.first_hosts)
         self.waits: list[Wait] = []
+        self.options: Any = None  # of the latest request
         self.protocol = HttpProtocol.HTTP11
         self.prepared: list[FakeUpstreamStream | PoolFailureReason] = []
 
@@ -142,6 +143,7 @@ class BenchCluster(Cluster):
         self, host: Host, decoder: Any, callbacks: Any, downstream_protocol: HttpProtocol, options: Any = None
     ) -> Any:
         wait = Wait(host, decoder, callbacks, downstream_protocol)
+        self.options = options
         self.waits.append(wait)
         if not self.prepared:
             return wait

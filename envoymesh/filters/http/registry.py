@@ -13,6 +13,10 @@ from typing import Any
 from envoymesh.config.reader import Reader
 from envoymesh.filters.http.buffer.config import buffer_filter_factory, read_buffer_route
 from envoymesh.filters.http.cors.config import cors_filter_factory, read_cors_route
+from envoymesh.filters.http.dynamic_forward_proxy.config import (
+    dynamic_forward_proxy_filter_factory,
+    read_dynamic_forward_proxy_route,
+)
 from envoymesh.filters.http.factory_context import HttpFilterFactoryContext
 from envoymesh.filters.http.health_check.config import health_check_filter_factory
 from envoymesh.filters.http.router.config import router_filter_factory
@@ -52,6 +56,12 @@ FILTERS: dict[str, HttpFilter] = {
         cors_filter_factory,
         "envoy.extensions.filters.http.cors.v3.CorsPolicy",
         read_cors_route,
+    ),
+    "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig": HttpFilter(
+        "envoy.filters.http.dynamic_forward_proxy",
+        dynamic_forward_proxy_filter_factory,
+        "envoy.extensions.filters.http.dynamic_forward_proxy.v3.PerRouteConfig",
+        read_dynamic_forward_proxy_route,
     ),
     "envoy.extensions.filters.http.health_check.v3.HealthCheck": HttpFilter(
         "envoy.filters.http.health_check", health_check_filter_factory

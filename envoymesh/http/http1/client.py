@@ -91,6 +91,20 @@ class Http1RequestEncoder(Http1Stream, RequestEncoder):
         return [*fields, CHUNKED_FIELD]
 
 
+class WholeUrlEncoder(Http1RequestEncoder):
+    """The sender of a request that names its whole URL, as proxies are asked (RFC 9112 section 3.2.2)."""
+
+    __slots__ = ()
+
+    def encode_headers(self, headers: RequestHeaders, end_stream: bool) -> None:
+        """The request headers; they are as before when it returns, for another try or the log."""
+        path = headers.path
+        if headers.method != b"CONNECT":
+            headers.path = (headers.scheme or b"http") + b"://" + (headers.authority or b"") + path
+        super().encode_headers(headers, end_stream)
+        headers.path = path
+
+
 class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], ClientCodec):
     """The codec of an upstream HTTP/1 connection; see `envoymesh.http.codec.ClientCodec`.
 
@@ -261,3 +275,16 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
 
     def _on_malformed(self, error: CodecProtocolError) -> None:
         self._reusable = False
+
+
+class WholeUrlClientCodec(Http1ClientCodec):
+    """The codec of a connection to a host that wants whole URLs (`send_fully_qualified_url`)."""
+
+    __slots__ = ()
+
+    def new_stream(self, decoder: ResponseDecoder) -> Http1RequestEncoder:
+        """Begin a request."""
+        stream = WholeUrlEncoder(self)
+        self._stream = stream
+        self._decoder = decoder
+        return stream

@@ -32,6 +32,7 @@ class Http1Settings:
         allow_chunked_length: take messages that have both Content-Length (ignored) and `chunked`.
         proper_case_words: write names as `Proper-Case` (header_key_format).
         enable_trailers: pass trailers on; otherwise they are checked and dropped.
+        send_fully_qualified_url: a client's requests name their whole URL, as those to a proxy do.
     """
 
     max_request_headers_kb: int = 60
@@ -43,6 +44,7 @@ class Http1Settings:
     allow_absolute_url: bool = True
     proper_case_words: bool = False
     enable_trailers: bool = False
+    send_fully_qualified_url: bool = False
     headers_with_underscores_action: HeadersWithUnderscoresAction = HeadersWithUnderscoresAction.ALLOW
 
 

@@ -105,6 +105,7 @@ class Http2ClientCodec(Http2Codec, ClientCodec):
         self.send_settings(
             [
                 (Setting.ENABLE_PUSH, 0),
+                *settings.custom_settings,
                 (Setting.HEADER_TABLE_SIZE, settings.hpack_table_size),
                 (Setting.ENABLE_CONNECT_PROTOCOL, int(settings.allow_connect)),
                 (Setting.MAX_CONCURRENT_STREAMS, settings.max_concurrent_streams),

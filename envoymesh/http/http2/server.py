@@ -113,6 +113,7 @@ class Http2ServerCodec(Http2Codec, ServerCodec):
             settings = self.settings
             self.send_settings(
                 [
+                    *settings.custom_settings,
                     (Setting.HEADER_TABLE_SIZE, settings.hpack_table_size),
                     (Setting.ENABLE_CONNECT_PROTOCOL, int(settings.allow_connect)),
                     (Setting.MAX_CONCURRENT_STREAMS, settings.max_concurrent_streams),

@@ -13,6 +13,23 @@ MIB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class KeepaliveSettings:
+    """When a connection is asked whether it lives (envoy.config.core.v3.KeepaliveSettings); times in seconds.
+
+    Attributes:
+        interval: between PINGs; 0 sends none by the clock.
+        timeout: how long an answer may take.
+        jitter: at most so much longer is an interval, in parts of it.
+        idle_interval: a connection on which nothing has come for so long is asked before its next stream; 0 is never.
+    """
+
+    interval: float
+    timeout: float
+    jitter: float
+    idle_interval: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Http2Settings:
     """What one side of HTTP/2 connections allows its peers, and itself.
 
@@ -25,6 +42,7 @@ class Http2Settings:
         max_request_headers_kb: KiB of a header list, names and values (responses too, in a client codec).
         max_headers_count: fields of a header list, pseudo-headers included.
         headers_with_underscores_action: ALLOW, REJECT_REQUEST or DROP_HEADER.
+        custom_settings: identifiers and values of further SETTINGS parameters, sent as they are.
         stream_buffer_limit: bytes of a stream that wait for the peer's window before its producer is told to stop;
             half of it lets the producer go on. Envoy takes initial_stream_window_size for both.
     """
@@ -44,3 +62,5 @@ class Http2Settings:
     max_headers_count: int = 100
     headers_with_underscores_action: str = "ALLOW"
     stream_buffer_limit: int = MIB
+    keepalive: KeepaliveSettings | None = None
+    custom_settings: tuple[tuple[int, int], ...] = ()

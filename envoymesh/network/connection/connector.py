@@ -21,6 +21,7 @@ from envoymesh.network.api import (
     CloseType,
     ConnectCounts,
     ConnectionHandler,
+    ConnectionPreface,
     PipeAddress,
     SocketOption,
     SourceAddress,
@@ -91,10 +92,12 @@ class LoopConnector:
         socket: UpstreamSocketSettings = DEFAULT_SOCKET,
         additional_addresses: tuple[Address, ...] = (),
         counts: ConnectCounts | None = None,
+        preface: ConnectionPreface | None = None,
     ) -> TcpConnection:
         """Begin to connect; returns at once. `connect_timeout` seconds are for TCP and the TLS handshake together."""
         connection = self._make(buffer_limit, tls)
         connection.remote_address = address
+        connection.preface = preface
         connection.set_handler(handler)
         _ConnectLimit(connection, connect_timeout)
         addresses: tuple[Address, ...] = (address,)

@@ -24,6 +24,8 @@ from envoymesh.network.api import (
     Connection,
     ConnectionEvent,
     ConnectionHandler,
+    ConnectionPreface,
+    ProxiedConnection,
     Timer,
     TlsInfo,
     WriteFilter,
@@ -97,14 +99,18 @@ class TcpConnection(Connection, Flushable):
         "close_details",
         "closed",
         "delayed_close_timed_out",
+        "direct_addresses",
         "established",
         "failure_reason",
         "filter_chain_name",
         "id",
+        "listener_metadata",
         "listener_name",
         "local_address",
         "metadata",
         "on_closed",
+        "preface",
+        "proxied",
         "remote_address",
         "requested_server_name",
         "reset_by_peer",
@@ -132,9 +138,14 @@ class TcpConnection(Connection, Flushable):
         self.filter_chain_name = ""
         self.listener_name = ""
         self.metadata: Metadata | None = None
+        self.proxied: ProxiedConnection | None = None
+        self.direct_addresses: tuple[Address | None, Address | None] | None = None
+        self.listener_metadata: dict[str, dict[str, Any]] | None = None
         self.established = False
         # Called once at the end of the connection, after the handler: the listener's book-keeping.
         self.on_closed: Callable[[TcpConnection], None] | None = None
+        # What is written before anything else, TLS too; None is nothing.
+        self.preface: ConnectionPreface | None = None
         # Ends the attempt to connect, while there is one.
         self.abandon: Callable[[], object] | None = None
         self._dispatcher = dispatcher
@@ -294,7 +305,13 @@ class TcpConnection(Connection, Flushable):
             self.remote_address = remote_address_of(transport, self.local_address)
         limit = min(self._buffer_limit or _NO_LIMIT, _NO_LIMIT)
         self._transport.set_write_buffer_limits(high=limit, low=limit // 2)
+        if self.preface is not None:
+            self._write_preface(self.preface, self._transport)
         self._transport_ready()
+
+    def _write_preface(self, preface: ConnectionPreface, transport: asyncio.Transport) -> None:
+        # As in Envoy its bytes are not the connection's.
+        transport.write(preface.preface(self.local_address, self.remote_address))
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the transport."""

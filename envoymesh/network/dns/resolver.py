@@ -72,8 +72,12 @@ class CaresResolver:
         stats.resolve_total.inc()
         resolution = Resolution(self._dispatcher, stats, name, families, callback)
         literal = _literal(name)
-        if literal:
+        if literal and _is_of(literal, families):
             resolution.finish(DnsStatus.COMPLETED, [DnsResponse(literal, _LITERAL_TTL)])
+        elif literal:
+            stats.get_addr_failure.inc()
+            resolution.details = "cares_failure:Misformatted domain name"
+            resolution.finish(DnsStatus.FAILURE, [])
         else:
             resolution.start(self._options)
         return resolution
@@ -106,6 +110,7 @@ class Resolution:
         "_status",
         "_timer",
         "_watched",
+        "details",
     )
 
     def __init__(
@@ -126,6 +131,7 @@ class Resolution:
         self._channel: pycares.Channel | None = None
         self._timer: Timer = dispatcher.create_timer(self._tick)
         self._watched: set[int] = set()
+        self.details = "cares_success"
         stats.pending_resolutions.inc()
 
     def start(self, options: dict[str, Any]) -> None:
@@ -133,8 +139,7 @@ class Resolution:
         try:
             self._channel = pycares.Channel(sock_state_cb=self._watch, **options)
         except pycares.AresError as error:
-            _log.warning("cannot resolve %s: %s", self._name, error)
-            self.finish(DnsStatus.FAILURE, [])
+            self._refused(error)
             return
         self._ask()
 
@@ -170,10 +175,15 @@ class Resolution:
                 callback=self._answered,
             )
         except (pycares.AresError, UnicodeError, ValueError) as error:
-            _log.warning("cannot resolve %s: %s", self._name, error)
-            self.finish(DnsStatus.FAILURE, [])
+            self._refused(error)
             return
         self._tick_later()
+
+    def _refused(self, error: Exception) -> None:
+        """There is no asking for this name."""
+        _log.warning("cannot resolve %s: %s", self._name, error)
+        self.details = f"cares_failure:{error}"
+        self.finish(DnsStatus.FAILURE, [])
 
     def _answered(self, result: Any, error: int | None) -> None:
         """c-ares calls, from within `getaddrinfo` or one of the process functions."""
@@ -182,6 +192,8 @@ class Resolution:
         responses = [] if result is None else [_response(node) for node in result.nodes]
         if not responses:
             self._count_failure(error)
+            text = "" if error is None else _text(error)
+            self.details = f"cares_{'norecords' if error in _NO_RECORDS else 'failure'}:{text}"
             if error is not None and error not in _NO_RECORDS:
                 self._status = DnsStatus.FAILURE
             if self._families:
@@ -254,6 +266,16 @@ class Resolution:
         if self._channel is not None:
             seconds: float = self._channel.timeout()  # type: ignore[no-untyped-call]
             self._timer.enable(max(seconds, 0.001))
+
+
+def _is_of(literal: str, families: tuple[int, ...]) -> bool:
+    family = socket.AF_INET6 if ":" in literal else socket.AF_INET
+    return family in families or socket.AF_UNSPEC in families
+
+
+def _text(error: int) -> str:
+    text = pycares.errno.strerror(error)
+    return text.decode() if isinstance(text, bytes) else text
 
 
 def _flags() -> int:

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 from envoymesh.network.api import Timer
 from envoymesh.network.connection.sockets import end_with_reset
 from envoymesh.network.connection.tcp_connection import TcpConnection
-from envoymesh.network.listener.client_hello import ClientHello, ClientHelloReader
+from envoymesh.network.listener.filter import AcceptedSocket, ListenerFilterStatus
 from envoymesh.network.settings import FilterChainSettings, ListenerSettings
 from envoymesh.network.stats import ListenerStats
 
@@ -28,21 +28,18 @@ class Accepting(Protocol):
         """A connection was accepted."""
 
     def start_connection(
-        self, transport: asyncio.Transport, hello: ClientHello | None, accepted: float | None = None, data: bytes = b""
+        self, transport: asyncio.Transport, accepted: AcceptedSocket, since: float, data: bytes = b""
     ) -> TcpConnection | None:
-        """Its first bytes are known: `data`. It was accepted at `accepted`, by default just now."""
+        """Its first bytes are known: `data`. It was accepted at `since`."""
 
     def now(self) -> float:
         """The time now."""
 
-    def on_unmatched_end(self, transport: asyncio.Transport, accepted: float, hello: ClientHello | None) -> None:
-        """A connection ended before it got a filter chain; `accepted` is monotonic seconds."""
+    def on_unmatched_end(self, accepted: AcceptedSocket, since: float) -> None:
+        """A connection ended before it got a filter chain; `since` is monotonic seconds."""
 
     def hand_over(self, connection: TcpConnection, chain: FilterChainSettings) -> None:
         """A connection is usable."""
-
-    def inspected(self, hello: ClientHello) -> None:
-        """Count what was found."""
 
     def limit_inspection(self, callback: Callable[[], None]) -> Timer | None:
         """Start listener_filters_timeout."""
@@ -70,38 +67,49 @@ class Accepted(asyncio.Protocol):
             raise
 
 
-class Inspector(asyncio.Protocol):
-    """Envoy's tls_inspector: holds back a connection's first bytes until they tell whether they are TLS, and for whom.
+class Inspected(asyncio.Protocol):
+    """A connection that listener filters hold back: its bytes are kept until each of them has seen enough.
 
     Args:
         listener: who accepted it.
         transport: the connection's.
+        accepted: what is known of it.
     """
 
-    __slots__ = ("_accepted", "_data", "_listener", "_reader", "_timer", "_transport")
+    __slots__ = ("_accepted", "_at", "_data", "_filters", "_listener", "_started", "_timer", "_transport")
 
-    def __init__(self, listener: Accepting, transport: asyncio.Transport) -> None:
+    def __init__(self, listener: Accepting, transport: asyncio.Transport, accepted: AcceptedSocket) -> None:
         self._listener = listener
         self._transport: asyncio.Transport | None = transport
+        self._accepted = accepted
         self._data = bytearray()
-        self._reader = ClientHelloReader()
-        self._accepted = listener.now()
+        self._filters = [make() for make in listener.settings.listener_filters]
+        self._at = -1  # whose turn it is
+        self._started = listener.now()
         listener.stats.downstream_pre_cx_active.inc()
         self._timer = listener.limit_inspection(self._timed_out)
         transport.set_protocol(self)
+        self._run(ListenerFilterStatus.CONTINUE)
+
+    def _run(self, status: ListenerFilterStatus) -> None:
+        """Go on after a filter has answered: with the next one, with what has come, or with the connection."""
+        while status is ListenerFilterStatus.CONTINUE:
+            self._at += 1
+            if self._at == len(self._filters):
+                self._go_on()
+                return
+            current = self._filters[self._at]
+            status = current.on_accept(self._accepted)
+            if status is ListenerFilterStatus.STOP and self._data:
+                status = current.on_data(self._accepted, self._data)
+        if status is ListenerFilterStatus.CLOSE:
+            self._close()
 
     def data_received(self, data: bytes) -> None:
         """Some of the first bytes."""
         self._data += data
-        hello = self._reader.feed(data)
-        if hello is None:
-            return
-        self._listener.inspected(hello)
-        if hello.too_large:
-            self._listener.stats.downstream_listener_filter_error.inc()
-            self._close()
-            return
-        self._go_on(hello)
+        self._accepted.peeked = True
+        self._run(self._filters[self._at].on_data(self._accepted, self._data))
 
     def eof_received(self) -> None:
         """The peer will not send the rest; the loop closes the transport."""
@@ -112,22 +120,23 @@ class Inspector(asyncio.Protocol):
         """The peer left before it had shown itself."""
         if self._transport is not None:
             self._listener.stats.downstream_listener_filter_remote_close.inc()
-            self._listener.on_unmatched_end(self._done(), self._accepted, None)
+            self._done()
+            self._listener.on_unmatched_end(self._accepted, self._started)
 
     def _timed_out(self) -> None:
         self._listener.stats.downstream_pre_cx_timeout.inc()
         if self._listener.settings.continue_on_listener_filters_timeout:
-            self._go_on(None)
+            self._go_on()
         else:
             self._close()
 
-    def _go_on(self, hello: ClientHello | None) -> None:
+    def _go_on(self) -> None:
         transport = self._done()
-        self._listener.start_connection(transport, hello, self._accepted, bytes(self._data))
+        self._listener.start_connection(transport, self._accepted, self._started, bytes(self._data))
 
     def _close(self) -> None:
         transport = self._done()
-        self._listener.on_unmatched_end(transport, self._accepted, None)
+        self._listener.on_unmatched_end(self._accepted, self._started)
         if self._data:
             end_with_reset(transport)  # as where no chain matches
         transport.close()

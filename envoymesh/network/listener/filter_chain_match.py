@@ -18,13 +18,19 @@ from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, Ne
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFacts:
-    """What is known of a connection when its chain is chosen. `transport_protocol`: raw_buffer, tls or empty."""
+    """What is known of a connection when its chain is chosen.
+
+    Args:
+        transport_protocol: raw_buffer or tls.
+        direct: the peer's address, where a listener filter has restored another `remote`.
+    """
 
     local: Address
     remote: Address
     server_name: str = ""
     transport_protocol: str = ""
     application_protocols: tuple[str, ...] = ()
+    direct: Address | None = None
 
 
 Rank = int | None
@@ -135,7 +141,7 @@ _CRITERIA: tuple[Callable[[FilterChainMatch, ConnectionFacts], Rank], ...] = (
     _server_name,
     _transport_protocol,
     _application_protocols,
-    lambda match, facts: _prefix_rank(match.direct_source_prefix_ranges, facts.remote.ip),
+    lambda match, facts: _prefix_rank(match.direct_source_prefix_ranges, (facts.direct or facts.remote).ip),
     _source_type,
     lambda match, facts: _prefix_rank(match.source_prefix_ranges, facts.remote.ip),
     _source_port,

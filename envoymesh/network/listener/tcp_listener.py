@@ -15,15 +15,15 @@ from envoymesh.errors import BindError
 from envoymesh.network.api import Address, CloseType, EndedConnection, PipeAddress, Timer
 from envoymesh.network.connection.sockets import address_of, end_with_reset, listening_socket, remote_address_of
 from envoymesh.network.connection.tcp_connection import TcpConnection, as_protocol
-from envoymesh.network.listener.accepting import Accepted, Inspector
+from envoymesh.network.listener.accepting import Accepted, Inspected
 from envoymesh.network.listener.acceptor import Acceptor
-from envoymesh.network.listener.client_hello import NOT_TLS, ClientHello
+from envoymesh.network.listener.filter import AcceptedSocket
 from envoymesh.network.listener.filter_chain_match import ConnectionFacts, find_filter_chain
 from envoymesh.network.listener.handshaking import Handshaking
 from envoymesh.network.loop.dispatcher import LoopDispatcher
 from envoymesh.network.loop.shortage import Shortage
 from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings
-from envoymesh.network.stats import ListenerStats, SslStats, TlsInspectorStats
+from envoymesh.network.stats import ListenerStats, SslStats
 from envoymesh.network.tls.tls_connection import TlsConnection
 from envoymesh.network.tls.tls_context import TlsContext, downstream_context
 from envoymesh.runtime import NO_LIMIT, RuntimeNumber
@@ -45,7 +45,6 @@ class TcpListener:
         on_accept: gets each usable connection.
         stats: the listener's.
         ssl_stats: the listener's ssl. stats, shared by its filter chains; None if no chain has TLS.
-        inspector_stats: the tls_inspector's; None without that listener filter.
         shortage: is told when the system has no descriptor or memory left; by default one of its own.
 
     Raises:
@@ -56,7 +55,6 @@ class TcpListener:
         "_acceptors",
         "_contexts",
         "_dispatcher",
-        "_inspector_stats",
         "_lent",
         "_on_accept",
         "_open",
@@ -79,7 +77,6 @@ class TcpListener:
         on_accept: OnAccept,
         stats: ListenerStats,
         ssl_stats: SslStats | None = None,
-        inspector_stats: TlsInspectorStats | None = None,
         shortage: Shortage | None = None,
     ) -> None:
         self.settings = settings
@@ -95,7 +92,6 @@ class TcpListener:
         self.on_ended: Callable[[EndedConnection], None] | None = None
         self._dispatcher = dispatcher
         self._on_accept = on_accept
-        self._inspector_stats = inspector_stats
         self._open: dict[TcpConnection, float] = {}
         self._sockets: list[socket.socket] = []
         self._shortage = shortage or Shortage(dispatcher)
@@ -232,10 +228,11 @@ class TcpListener:
             self.stats.downstream_cx_overflow.inc()
         elif not self.settings.ignore_global_conn_limit and self.global_limit_reached():
             self.stats.downstream_global_cx_overflow.inc()
-        elif self.settings.inspect_tls:
-            return Inspector(self, transport)
         else:
-            connection = self.start_connection(transport, None)
+            accepted = _accepted(transport)
+            if self.settings.listener_filters:
+                return Inspected(self, transport, accepted)
+            connection = self.start_connection(transport, accepted, self.now())
             return None if connection is None else as_protocol(connection)
         transport.close()
         return None
@@ -245,20 +242,15 @@ class TcpListener:
         return self._dispatcher.now()
 
     def start_connection(
-        self,
-        transport: asyncio.Transport,
-        hello: ClientHello | None,
-        accepted: float | None = None,
-        data: bytes = b"",
+        self, transport: asyncio.Transport, accepted: AcceptedSocket, since: float, data: bytes = b""
     ) -> TcpConnection | None:
         """Choose the filter chain and make the connection; None, and the transport is closed, if no chain matches."""
-        accepted = self.now() if accepted is None else accepted
-        chain = self._unconditional or self._find_chain(transport, hello)
+        chain = self._unconditional or self._find_chain(accepted)
         if chain is None:
             self.stats.no_filter_chain_match.inc()
-            self.on_unmatched_end(transport, accepted, hello, unmatched=True)
-            if hello is not None:
-                end_with_reset(transport)  # Envoy's inspector only peeks: bytes that nobody read make RST of a close
+            self.on_unmatched_end(accepted, since, unmatched=True)
+            if accepted.peeked:
+                end_with_reset(transport)  # Envoy's filters only peek: bytes that nobody read make RST of a close
             transport.close()
             return None
         limit = self.settings.per_connection_buffer_limit_bytes
@@ -273,11 +265,12 @@ class TcpListener:
         connection.filter_chain_name = chain.name
         connection.metadata = chain.metadata
         connection.listener_name = self.settings.name
-        if hello is not None:
-            connection.requested_server_name = hello.server_name
-        self._count_open(connection, accepted)
+        connection.requested_server_name = accepted.server_name
+        self._count_open(connection, since)
         transport.set_protocol(as_protocol(connection))
         connection.connection_made(transport)
+        if self.settings.listener_filters:
+            _hand_on(accepted, connection)
         if context is None:
             self.hand_over(connection, chain)
         if data:
@@ -303,20 +296,6 @@ class TcpListener:
 
         connection.limit_connect(seconds or HANDSHAKE_TIMEOUT, timed_out)
 
-    def inspected(self, hello: ClientHello) -> None:
-        """Count what the tls_inspector saw."""
-        stats = self._inspector_stats
-        if stats is None:
-            return
-        if hello.too_large:
-            stats.client_hello_too_large.inc()
-        if not hello.is_tls:
-            stats.tls_not_found.inc()
-            return
-        stats.tls_found.inc()
-        (stats.sni_found if hello.server_name else stats.sni_not_found).inc()
-        (stats.alpn_found if hello.application_protocols else stats.alpn_not_found).inc()
-
     def limit_inspection(self, callback: Callable[[], None]) -> Timer | None:
         """Run listener_filters_timeout for one connection; None when it is 0."""
         seconds = self.settings.listener_filters_timeout
@@ -326,18 +305,21 @@ class TcpListener:
         timer.enable(seconds)
         return timer
 
-    def _find_chain(self, transport: asyncio.Transport, hello: ClientHello | None) -> FilterChainSettings | None:
-        local, remote = _addresses_of(transport)
+    def _find_chain(self, accepted: AcceptedSocket) -> FilterChainSettings | None:
+        local, remote = accepted.local_address, accepted.remote_address
         if local is None or remote is None:
             return None
-        protocol = "" if hello is None else "tls" if hello.is_tls else "raw_buffer"
-        known = hello or NOT_TLS
-        facts = ConnectionFacts(local, remote, known.server_name, protocol, known.application_protocols)
+        facts = ConnectionFacts(
+            local,
+            remote,
+            accepted.server_name,
+            accepted.transport_protocol or "raw_buffer",
+            accepted.application_protocols,
+            accepted.direct_remote_address,
+        )
         return find_filter_chain(self.settings.filter_chains, self.settings.default_filter_chain, facts)
 
-    def on_unmatched_end(
-        self, transport: asyncio.Transport, accepted: float, hello: ClientHello | None, unmatched: bool = False
-    ) -> None:
+    def on_unmatched_end(self, accepted: AcceptedSocket, since: float, unmatched: bool = False) -> None:
         """A connection that never got a filter chain is over: tell who logs."""
         if self.on_ended is None:
             return
@@ -345,22 +327,22 @@ class TcpListener:
         connection.id = 0
         connection.listener_name = self.settings.name
         connection.metadata = self.settings.metadata
-        connection.local_address, connection.remote_address = _addresses_of(transport)
-        if hello is not None:
-            connection.requested_server_name = hello.server_name
+        connection.requested_server_name = accepted.server_name
+        connection.local_address, connection.remote_address = accepted.local_address, accepted.remote_address
+        _hand_on(accepted, connection)
         try:
-            self.on_ended(EndedConnection(connection, accepted, unmatched))
+            self.on_ended(EndedConnection(connection, since, unmatched))
         except Exception as error:  # noqa: BLE001 the transport is still to be closed
             self._dispatcher.report(f"the access log of {self.settings.name}", error)
 
-    def _count_open(self, connection: TcpConnection, accepted: float) -> None:
+    def _count_open(self, connection: TcpConnection, since: float) -> None:
         stats = self.stats
         stats.downstream_cx_total.inc()
         stats.downstream_cx_active.inc()
         stats.worker.downstream_cx_total.inc()
         stats.worker.downstream_cx_active.inc()
-        self._open[connection] = accepted
-        connection.start_time = accepted
+        self._open[connection] = since
+        connection.start_time = since
         connection.on_closed = self._count_closed
 
     def _count_closed(self, connection: TcpConnection) -> None:
@@ -377,9 +359,18 @@ class TcpListener:
         return f"TcpListener({self.settings.name} at {', '.join(map(str, self.addresses))}, {len(self._open)} open)"
 
 
-def _addresses_of(transport: asyncio.Transport) -> tuple[Address | None, Address | None]:
+def _accepted(transport: asyncio.Transport) -> AcceptedSocket:
     local = address_of(transport.get_extra_info("sockname"))
-    return local, remote_address_of(transport, local)
+    return AcceptedSocket(transport.get_extra_info("socket"), local, remote_address_of(transport, local))
+
+
+def _hand_on(accepted: AcceptedSocket, connection: TcpConnection) -> None:
+    """Give a connection what listener filters have found."""
+    connection.proxied = accepted.proxied
+    connection.listener_metadata = accepted.dynamic_metadata
+    if accepted.has_other_addresses:
+        connection.local_address, connection.remote_address = accepted.local_address, accepted.remote_address
+        connection.direct_addresses = accepted.direct_local_address, accepted.direct_remote_address
 
 
 def _bound(address: Address, sock: socket.socket) -> Address:

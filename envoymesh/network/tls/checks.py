@@ -42,6 +42,20 @@ def check_peer(facts: CertificateFacts, validation: ValidationSettings) -> None:
         raise PeerRejectedError("fail_verify_cert_hash", "hash mismatch")
 
 
+def check_names(facts: CertificateFacts, names: tuple[str, ...]) -> None:
+    """Ask for one of these names: a DNS name, which may match by a wildcard, or the text of another kind.
+
+    Raises:
+        PeerRejectedError: it has none of them.
+    """
+    others = facts.uri_sans + facts.ip_sans + facts.email_sans
+    if not any(name in others or any(dns_name_matches(each, name) for each in facts.dns_sans) for name in names):
+        expected, found = ", ".join(names), ", ".join(facts.all_sans)
+        raise PeerRejectedError(
+            "fail_verify_san", f"verify SAN list, expected SANs: [{expected}], certificate SANs: [{found}]"
+        )
+
+
 def san_matches(matcher: SanMatcher, facts: CertificateFacts) -> bool:
     """Whether one subject alternative name of the matcher's type matches."""
     names = _SANS[matcher.san_type](facts)

@@ -51,8 +51,8 @@ class PeerRejectedError(Exception):
     """The peer's certificate failed a check that is ours, not OpenSSL's.
 
     Args:
-        stat: the counter of `SslCounters`.
-        why: the end of the failure text.
+        stat: the counter of `SslCounters`, or empty.
+        why: the end of the failure text, or empty.
     """
 
     def __init__(self, stat: str, why: str) -> None:
@@ -66,7 +66,7 @@ def failure_reason(error: ssl.SSLError | PeerRejectedError) -> str:
     ``TLS_error:|268435703:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end``.
     The number is BoringSSL's, or 0 for a reason that only OpenSSL has."""
     if isinstance(error, PeerRejectedError):
-        return _text("CERTIFICATE_VERIFY_FAILED", f":verify cert failed: {error.why}")
+        return _text("CERTIFICATE_VERIFY_FAILED", f":verify cert failed: {error.why}" if error.why else "")
     if isinstance(error, ssl.SSLCertVerificationError):
         why = error.verify_message.replace("self-signed", "self signed")
         return _text(

@@ -27,7 +27,7 @@ from envoymesh.network.settings import (
 )
 from envoymesh.network.stats import SslStats
 from envoymesh.network.tls.certificates import CertificateFacts, facts_of_der, facts_of_pem, key_kind
-from envoymesh.network.tls.checks import check_peer, needs_facts
+from envoymesh.network.tls.checks import check_names, check_peer, needs_facts
 from envoymesh.network.tls.errors import PeerRejectedError
 from envoymesh.network.tls.server_flight import read_server_flight
 
@@ -73,6 +73,7 @@ class TlsContext:
         common: what it was made from.
         stats: the owner's ssl. stats, or None.
         sni: the server name to send; empty for none, and on the downstream side.
+        subject_alt_names: the peer's certificate must have one of them; empty asks for none (upstream).
         resume: whether to offer the last session to the next connection (upstream).
         require_sni: whether a client must name a server (downstream).
     """
@@ -80,7 +81,7 @@ class TlsContext:
     __slots__ = (
         "_local",
         "_resume",
-        "_session",
+        "_sessions",
         "asked",
         "common",
         "context",
@@ -88,6 +89,7 @@ class TlsContext:
         "server_side",
         "sni",
         "stats",
+        "subject_alt_names",
     )
 
     def __init__(
@@ -99,19 +101,22 @@ class TlsContext:
         sni: str = "",
         resume: bool = False,
         require_sni: bool = False,
+        subject_alt_names: tuple[str, ...] = (),
     ) -> None:
         self.context = context
         self.common = common
         self.stats = stats
         self.sni = sni
         self.require_sni = require_sni
+        self.subject_alt_names = subject_alt_names
         self.server_side = context.protocol == ssl.PROTOCOL_TLS_SERVER
         # The server name that the handshake step under way has shown.
         self.asked = ""
         if self.server_side:
             context.sni_callback = self._on_server_name
         self._resume = resume
-        self._session: ssl.SSLSession | None = None
+        # The last one, the name that it was for, and its group and signature; all names share it (`for_names`).
+        self._sessions: list[tuple[str, ssl.SSLSession, tuple[str, str]]] = []
         chain = self.certificate_chain()
         self._local = chain[0][1] if chain else None
         if stats is not None:
@@ -123,9 +128,24 @@ class TlsContext:
     def wrap(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
         """A new connection's TLS state."""
         tls = self.context.wrap_bio(incoming, outgoing, server_side=self.server_side, server_hostname=self.sni or None)
-        if self._session is not None:
-            tls.session = self._session
+        for name, session, _ in self._sessions:
+            if name == self.sni:
+                tls.session = session
         return tls
+
+    def for_names(self, server_name: str, subject_alt_names: tuple[str, ...]) -> TlsContext:
+        """The same TLS for other names, see `ClientTls.for_names`; no session is taken from one name to another."""
+        named = TlsContext(
+            self.context,
+            self.common,
+            None,
+            sni=server_name or self.sni,
+            resume=self._resume,
+            subject_alt_names=subject_alt_names,
+        )
+        named._sessions = self._sessions
+        named.stats = self.stats  # given afterwards, since these are no new certificates to be shown
+        return named
 
     def finish(self, tls: ssl.SSLObject, sni: str, flight: bytes) -> Handshake:
         """Check the peer's certificate, count, and say what was agreed.
@@ -142,7 +162,9 @@ class TlsContext:
         der = tls.getpeercert(binary_form=True)
         facts = self._check(der)
         validated = der is not None and (
-            self.context.verify_mode != ssl.CERT_NONE or needs_facts(self.common.validation)
+            self.context.verify_mode != ssl.CERT_NONE
+            or bool(self.subject_alt_names)
+            or needs_facts(self.common.validation)
         )
         cipher = tls.cipher()
         handshake = Handshake(
@@ -156,9 +178,12 @@ class TlsContext:
             local=self._local,
             session_reused=bool(tls.session_reused),
         )
-        self._count(handshake, flight)
+        shown = read_server_flight(flight)
+        if handshake.session_reused and self._sessions:
+            shown = self._sessions[0][2]  # a resumed one shows neither, and has those of its session
+        self._count(handshake, *shown)
         if self._resume and tls.version() == "TLSv1.2":
-            self._session = tls.session
+            self._sessions[:] = [] if tls.session is None else [(self.sni, tls.session, shown)]
         return handshake
 
     def failed(self, stat: str) -> None:
@@ -183,22 +208,25 @@ class TlsContext:
     def _check(self, der: bytes | None) -> CertificateFacts | None:
         validation = self.common.validation
         if der is None:
-            if needs_facts(validation) and not self.server_side:
+            if (self.subject_alt_names or needs_facts(validation)) and not self.server_side:
                 raise PeerRejectedError("fail_verify_no_cert", "no certificate")
             return None
         try:
             facts = facts_of_der(der)
         except ValueError as error:
-            if needs_facts(validation):
+            if self.subject_alt_names or needs_facts(validation):
                 raise PeerRejectedError("fail_verify_error", "unreadable certificate") from error
             return None
+        if self.subject_alt_names:
+            if validation is None or not (_trusts(validation) or needs_facts(validation)):
+                raise PeerRejectedError("", "")  # as in Envoy, for where nobody is trusted a name means nothing
+            check_names(facts, self.subject_alt_names)
         if validation is not None:
             check_peer(facts, validation)
         return facts
 
-    def _count(self, done: Handshake, flight: bytes) -> None:
+    def _count(self, done: Handshake, group: str, signature: str) -> None:
         if self.stats is not None:
-            group, signature = read_server_flight(flight)
             self.stats.handshake(
                 done.version,
                 done.cipher,

@@ -24,6 +24,7 @@ CARES: Final = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverC
 DNS_PORT: Final = 53
 DNS_CLUSTER: Final = "envoy.extensions.clusters.dns.v3.DnsCluster"
 FRACTION_DENOMINATORS: Final = {"HUNDRED": 100, "TEN_THOUSAND": 10000, "MILLION": 1000000}
+DYNAMIC_FORWARD_PROXY: Final = "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig"
 AGGREGATE: Final = "envoy.extensions.clusters.aggregate.v3.ClusterConfig"
 DISCOVERY_TYPES: Final = ("STATIC", "STRICT_DNS", "LOGICAL_DNS", "ORIGINAL_DST")
 ORIGINAL_DST_HEADER: Final = "x-envoy-original-dst-host"
@@ -36,7 +37,9 @@ _BY_NAME: Final = {
 }
 """What `cluster_type` calls the types that `type` has as well."""
 
-_PROVIDES_BALANCER: Final = ("ORIGINAL_DST", "AGGREGATE")
+_WITH_CONFIG: Final = ("envoy.cluster.dns", "envoy.clusters.aggregate", "envoy.clusters.dynamic_forward_proxy")
+
+_PROVIDES_BALANCER: Final = ("ORIGINAL_DST", "AGGREGATE", "DYNAMIC_FORWARD_PROXY")
 """Types that pick hosts themselves, and must be told to (`lb_policy` CLUSTER_PROVIDED)."""
 
 
@@ -75,6 +78,9 @@ def _read_extension(reader: Reader, extension: Reader, settings: ClusterSettings
     if kind == AGGREGATE and config is not None:
         _accept_dns(reader)
         return replace(settings, discovery_type="AGGREGATE", aggregated=tuple(config.strings("clusters")))
+    if kind == DYNAMIC_FORWARD_PROXY:
+        _accept_dns(reader)
+        return replace(settings, discovery_type="DYNAMIC_FORWARD_PROXY")
     if kind == DNS_CLUSTER or (name == "envoy.cluster.dns" and config is None):
         _accept_dns(reader)
         return settings_of_dns_cluster(config, settings)
@@ -82,7 +88,7 @@ def _read_extension(reader: Reader, extension: Reader, settings: ClusterSettings
         raise extension.error(
             "name",
             f"Didn't find a registered cluster factory implementation for name: '{name}'; envoymesh has "
-            f"{', '.join((*_BY_NAME, 'envoy.cluster.dns', 'envoy.clusters.aggregate'))}",
+            f"{', '.join(sorted((*_BY_NAME, *_WITH_CONFIG)))}",
         )
     return _read_names(reader, replace(settings, discovery_type=_BY_NAME[name]))
 
@@ -108,7 +114,7 @@ def _read_dns(reader: Reader, settings: ClusterSettings) -> ClusterSettings:
     return replace(
         settings,
         dns_refresh_rate=reader.duration("dns_refresh_rate", 5.0) or 5.0,
-        dns_failure_refresh_rate=_read_failure_rate(reader),
+        dns_failure_refresh_rate=read_failure_rate(reader),
         dns_jitter=reader.duration("dns_jitter", 0.0) or 0.0,
         dns_lookup_family="AUTO" if family == "UNSPECIFIED" else family,
         respect_dns_ttl=reader.boolean("respect_dns_ttl"),
@@ -117,8 +123,12 @@ def _read_dns(reader: Reader, settings: ClusterSettings) -> ClusterSettings:
 
 def _read_servers(reader: Reader) -> DnsSettings:
     """The newest of three ways to say it counts, as in Envoy."""
-    servers = [_read_server(each) for each in reader.repeated("dns_resolvers")]
-    found = DnsSettings(tuple(servers), reader.boolean("use_tcp_for_dns_lookups"))
+    return read_resolver(reader, tuple(_read_server(each) for each in reader.repeated("dns_resolvers")))
+
+
+def read_resolver(reader: Reader, servers: tuple[Address, ...] = ()) -> DnsSettings:
+    """Read the ways that a DnsCacheConfig has too; `servers` are of the oldest."""
+    found = DnsSettings(servers, reader.boolean("use_tcp_for_dns_lookups"))
     older = reader.message_("dns_resolution_config")
     if older is not None:
         found = _read_resolvers(older)
@@ -155,7 +165,7 @@ def _accept_dns(reader: Reader) -> None:
     reader.accept("dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config")
 
 
-def _read_failure_rate(reader: Reader) -> tuple[float, float] | None:
+def read_failure_rate(reader: Reader) -> tuple[float, float] | None:
     """`dns_failure_refresh_rate` as (base, longest) interval; None when unset."""
     rate = reader.message_("dns_failure_refresh_rate")
     if rate is None:

@@ -103,6 +103,7 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
             socket=pool.socket,
             additional_addresses=pool.host.additional_addresses,
             counts=pool.connect_counts,
+            preface=pool.preface,
         )
 
     def __repr__(self) -> str:
@@ -192,6 +193,8 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
             self._dispatching = False
         self._offered = size - taken
         if self._close_after_dispatch:
+            if self.protocol is HttpProtocol.HTTP2:
+                self._pool.stats.upstream_cx_protocol_error.inc()  # as Envoy's codec finds its connection closed
             self.finish()
         return taken
 
@@ -244,6 +247,8 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
     def _on_connected(self) -> None:
         pool = self._pool
         pool.stats.upstream_cx_connect_ms.record(self._age_ms())
+        if pool.protocol is None:
+            self._count_again()
         self.codec = pool.make_codec(self)
         if pool.settings.max_connection_duration:
             self._duration_timer = pool.dispatcher.create_timer(self._on_duration_timer)
@@ -252,6 +257,13 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
             self._idle_timer = pool.dispatcher.create_timer(self._on_idle_timer)
             self._begin_idle()
         pool.on_connected(self)
+
+    def _count_again(self) -> None:
+        """As in Envoy, where a connection whose protocol is agreed on takes the place of the one that agreed on it."""
+        pool = self._pool
+        pool.stats.upstream_cx_connect_ms.record(self._age_ms())
+        pool.stats.upstream_cx_total.inc()
+        pool.host.stats.cx_total.inc()
 
     def _age_ms(self) -> int:
         return int((self._pool.dispatcher.now() - self._connect_started) * 1000)
@@ -262,6 +274,8 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         stats.upstream_cx_active.dec()
         stats.upstream_cx_destroy.inc()
         stats.upstream_cx_length_ms.record(self._age_ms())
+        if pool.protocol is None and before is not State.CONNECTING:
+            stats.upstream_cx_length_ms.record(self._age_ms())
         pool.host.stats.cx_active.dec()
         pool.resources.connections.dec()
         (stats.upstream_cx_destroy_remote if remote else stats.upstream_cx_destroy_local).inc()
@@ -324,7 +338,7 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
             return
         self.close()
 
-    def close(self) -> None:
-        """Close now; streams under way are reset."""
+    def close(self, details: str = "") -> None:
+        """Close now; streams under way are reset. `details` say why."""
         self._closing = True
-        self.connection.close(CloseType.NO_FLUSH)
+        self.connection.close(CloseType.NO_FLUSH, details)

@@ -16,12 +16,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from envoymesh.http.codec import ClientCodec, HttpProtocol, ResponseDecoder
 from envoymesh.network.api import (
     ClientTls,
     ConnectCounts,
+    ConnectionPreface,
     Connector,
     Dispatcher,
     SocketOption,
@@ -59,6 +60,24 @@ class PendingStream(Cancellable):
             self._pool.cancel(self)
 
 
+class PoolLoad(NamedTuple):
+    """What one pool or several have to do.
+
+    Args:
+        pending: requests that wait.
+        active: streams.
+        capacity: streams that connections, also those under way, have room for besides.
+    """
+
+    pending: int
+    active: int
+    capacity: int
+
+    def wants_more(self, ratio: float, anticipated: int = 0) -> bool:
+        """Whether there is to be another connection (`ConnPoolImplBase::shouldConnect`)."""
+        return (self.pending + self.active + anticipated) * ratio > self.capacity + self.active
+
+
 class ConnectionPool:
     """Connections to one host.
 
@@ -68,6 +87,8 @@ class ConnectionPool:
         on_idle: called when a draining pool has neither connections nor requests left.
         forget_when_idle: that holds for a pool that is not draining, too.
         socket_options: set on its sockets after the cluster's own.
+        preface: what each connection begins with, or None.
+        forget_when_idle: `on_idle` is called whenever nothing is left, for such pools are many.
     """
 
     __slots__ = (
@@ -86,6 +107,7 @@ class ConnectionPool:
         "connector",
         "dispatcher",
         "host",
+        "preface",
         "protocol",
         "resources",
         "settings",
@@ -108,6 +130,7 @@ class ConnectionPool:
         protocol: HttpProtocol | None,
         on_idle: Callable[[ConnectionPool], None],
         socket_options: tuple[SocketOption, ...] = (),
+        preface: ConnectionPreface | None = None,
         forget_when_idle: bool = False,
     ) -> None:
         self.host = host
@@ -123,6 +146,7 @@ class ConnectionPool:
         self._codec_factory = codec_factory
         self._on_idle = on_idle
         self._forget_when_idle = forget_when_idle
+        self.preface = preface
         self._preconnect_ratio: float = settings.preconnect_ratio
         self._streams_per_connection = _planned_streams(settings, protocol)
         self.assumed_limit = UNLIMITED
@@ -212,28 +236,48 @@ class ConnectionPool:
         for _ in range(CONNECTIONS_AT_ONCE):
             if not self._wants_connection():
                 return
-            within_limit = (
-                self.resources.connections.can_create()
-                and self.host.stats.cx_active.value < self.resources.max_connections_per_host
-            )
-            if not within_limit:
-                self.stats.upstream_cx_overflow.inc()
-                # Without any connection the requests that wait would wait for ever, so one is made despite the limit.
-                if self._connections:
-                    return
-            self._connecting += 1
-            self._connections.add(UpstreamConnection(self))
-            if not within_limit:
+            if not self._connect():
                 return
+
+    def _connect(self) -> bool:
+        """Begin a connection, and say whether there may be another one."""
+        within_limit = (
+            self.resources.connections.can_create()
+            and self.host.stats.cx_active.value < self.resources.max_connections_per_host
+        )
+        if not within_limit:
+            self.stats.upstream_cx_overflow.inc()
+            # Without any connection the requests that wait would wait for ever, so one is made despite the limit.
+            if self._connections:
+                return False
+        self._connecting += 1
+        self._connections.add(UpstreamConnection(self))
+        return within_limit
 
     def _wants_connection(self) -> bool:
         pending, under_way = len(self._pending), self._connecting * self._streams_per_connection
         if self._preconnect_ratio <= 1.0 or self.host.health_flag_get(UNHEALTHY_FLAGS):
             return pending > under_way
-        # Looking at every connection is only needed where preconnecting is configured.
+        return self.load.wants_more(self._preconnect_ratio)
+
+    @property
+    def load(self) -> PoolLoad:
+        """What the pool has to do. The connections are looked at one by one: asked only where preconnecting is set."""
         active = sum(client.active_streams for client in self._connections)
         free = sum(self._free_streams(client) for client in self._ready)
-        return (pending + active) * self._preconnect_ratio > under_way + free + active
+        return PoolLoad(len(self._pending), active, self._connecting * self._streams_per_connection + free)
+
+    def preconnect(self, ratio: float) -> bool:
+        """Connect for a stream that is yet to come (`predictive_preconnect_ratio`); False where nothing was begun."""
+        load = self.load
+        if self.host.health_flag_get(UNHEALTHY_FLAGS):
+            wanted = load.pending > load.capacity
+        else:
+            wanted = load.wants_more(ratio, 1)
+        before = len(self._connections)
+        if wanted:
+            self._connect()
+        return len(self._connections) > before
 
     def _free_streams(self, client: UpstreamConnection) -> int:
         return max(0, self._streams_per_connection - client.active_streams)

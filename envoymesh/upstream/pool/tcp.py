@@ -15,6 +15,7 @@ from envoymesh.network.api import CloseType, ConnectCounts, ConnectionEvent, Con
 from envoymesh.upstream.api import Cancellable, PoolFailureReason
 from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.host import Host
+from envoymesh.upstream.pool.options import DEFAULT_OPTIONS, PoolOptions
 
 
 @trait
@@ -107,7 +108,12 @@ class TcpUpstreamConnection(ConnectionHandler, Cancellable):
     )
 
     def __init__(
-        self, pool: TcpConnectionPool, host: Host, callbacks: TcpPoolCallbacks, has_waited: bool = False
+        self,
+        pool: TcpConnectionPool,
+        host: Host,
+        callbacks: TcpPoolCallbacks,
+        options: PoolOptions = DEFAULT_OPTIONS,
+        has_waited: bool = False,
     ) -> None:
         self._pool = pool
         self._callbacks = callbacks
@@ -130,6 +136,7 @@ class TcpUpstreamConnection(ConnectionHandler, Cancellable):
             socket=pool.settings.socket,
             additional_addresses=host.additional_addresses,
             counts=pool.connect_counts,
+            preface=pool.info.preface(host.endpoint, options.proxied),
         )
 
     def __repr__(self) -> str:
@@ -214,10 +221,11 @@ class TcpUpstreamConnection(ConnectionHandler, Cancellable):
 class WaitingConnection(Cancellable):
     """Somebody who waits until a host may have another connection (`per_host_thresholds`)."""
 
-    __slots__ = ("_pool", "_upstream", "callbacks", "host")
+    __slots__ = ("_options", "_pool", "_upstream", "callbacks", "host")
 
-    def __init__(self, pool: TcpConnectionPool, host: Host, callbacks: TcpPoolCallbacks) -> None:
+    def __init__(self, pool: TcpConnectionPool, host: Host, callbacks: TcpPoolCallbacks, options: PoolOptions) -> None:
         self._pool = pool
+        self._options = options
         self._upstream: TcpUpstreamConnection | None = None
         self.host = host
         self.callbacks = callbacks
@@ -225,7 +233,7 @@ class WaitingConnection(Cancellable):
 
     def begin(self) -> None:
         """There is room: connect."""
-        self._upstream = TcpUpstreamConnection(self._pool, self.host, self.callbacks, True)
+        self._upstream = TcpUpstreamConnection(self._pool, self.host, self.callbacks, self._options, True)
 
     def cancel(self) -> None:
         """Stop waiting, for the host or for its answer."""
@@ -261,7 +269,9 @@ class TcpConnectionPool:
         self._connections: set[TcpUpstreamConnection] = set()
         self._waiting: list[WaitingConnection] = []
 
-    def new_connection(self, host: Host, callbacks: TcpPoolCallbacks) -> Cancellable | None:
+    def new_connection(
+        self, host: Host, callbacks: TcpPoolCallbacks, options: PoolOptions = DEFAULT_OPTIONS
+    ) -> Cancellable | None:
         """Begin to connect. None where the breaker of pending requests is open: `on_pool_failure` has been called."""
         if not self.resources.pending_requests.can_create():
             self.stats.upstream_rq_pending_overflow.inc()
@@ -269,10 +279,10 @@ class TcpConnectionPool:
             return None
         if host.stats.cx_active.value >= self.resources.max_connections_per_host and self._has_connection(host):
             self.stats.upstream_cx_overflow.inc()
-            waiting = WaitingConnection(self, host, callbacks)
+            waiting = WaitingConnection(self, host, callbacks, options)
             self._waiting.append(waiting)
             return waiting
-        return TcpUpstreamConnection(self, host, callbacks)
+        return TcpUpstreamConnection(self, host, callbacks, options)
 
     def _has_connection(self, host: Host) -> bool:
         """Whether there is a connection whose end will make room: without one nobody waits."""

@@ -20,6 +20,10 @@ NUMBER = {"op": "GE", "value": {"default_value": 1, "runtime_key": "k"}}
 EMPTY: dict[str, Any] = {}
 APPEND = {"append": True}
 METADATA = {"filter_metadata": {"a": {"b": "c"}}}
+ALIVE = {
+    "connection_keepalive": {"timeout": "1s", "interval_jitter": {"value": 1}},
+    "custom_settings_parameters": [{"identifier": 77, "value": 1}],
+}
 HTTP2 = {"initial_stream_window_size": 65535, "initial_connection_window_size": 65535}
 
 
@@ -74,12 +78,38 @@ def _listener(certificate: str, key: str, ca_file: str) -> dict[str, Any]:
         "address": _address("127.0.0.1", 0),
         "additional_addresses": [{"address": _address("::1", 0)}, {"address": {"pipe": {"path": "/tmp/no.sock"}}}],
         "deprecated_v1": EMPTY,
-        "listener_filters": [inspector],
+        "listener_filters": [inspector, _proxy_protocol()],
         "metadata": METADATA,
         "access_log": [_log()],
         "filter_chains": [{**chain, "transport_socket": _tls("DownstreamTlsContext", certificate, key, ca_file)}],
         "default_filter_chain": {"filters": [_manager(False)], "transport_socket": plain},
     }
+
+
+def _proxy_protocol() -> dict[str, Any]:
+    typed = {"@type": EXT + "filters.listener.proxy_protocol.v3.ProxyProtocol", "pass_through_tlvs": EMPTY}
+    return {"name": "p", "typed_config": {**typed, "rules": [{"tlv_type": 5, "on_tlv_present": {"key": "a"}}]}}
+
+
+def _dns_cache() -> dict[str, Any]:
+    failures = {"base_interval": "1s", "max_interval": "2s"}
+    names = [{"address": "a", "port_value": 1}]
+    cache = {"name": "d", "dns_failure_refresh_rate": failures, "dns_cache_circuit_breaker": EMPTY}
+    return {**cache, "preresolve_hostnames": names}
+
+
+def _forward_proxy() -> list[dict[str, Any]]:
+    """A dynamic forward proxy's cluster, and one behind the PROXY protocol."""
+    typed = {"@type": EXT + "clusters.dynamic_forward_proxy.v3.ClusterConfig", "dns_cache_config": _dns_cache()}
+    kind = {"name": "envoy.clusters.dynamic_forward_proxy", "typed_config": typed}
+    raw = {"name": "raw", "typed_config": {"@type": EXT + "transport_sockets.raw_buffer.v3.RawBuffer"}}
+    config = {"pass_through_tlvs": EMPTY, "added_tlvs": [{"type": 5, "value": "YQ=="}]}
+    around = {"@type": EXT + "transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport", "config": config}
+    socket = {"name": "p", "typed_config": {**around, "transport_socket": raw}}
+    return [
+        {"name": "f", "lb_policy": "CLUSTER_PROVIDED", "cluster_type": kind},
+        {"name": "p", "transport_socket": socket, "preconnect_policy": EMPTY},
+    ]
 
 
 def _network_listener(*filters: dict[str, Any]) -> dict[str, Any]:
@@ -103,19 +133,24 @@ def _network_filters() -> list[dict[str, Any]]:
 def _manager(newer: bool) -> dict[str, Any]:
     """A connection manager; of two ways to say a thing, the newer one or the older."""
     logging = {"access_log_options": {"access_log_flush_interval": "1s"}} if newer else EMPTY
+    dynamic = {"@type": EXT + "filters.http.dynamic_forward_proxy.v3.FilterConfig"}
     manager = {
         "@type": EXT + "filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "m",
         "local_reply_config": _local_replies(),
         "common_http_protocol_options": EMPTY,
         "http_protocol_options": {"header_key_format": {"proper_case_words": EMPTY}},
-        "http2_protocol_options": HTTP2 | dict.fromkeys(HTTP2_INTEGERS[4:], 1) | dict.fromkeys(HTTP2_INTEGERS[:2], 1),
+        "http2_protocol_options": ALIVE
+        | HTTP2
+        | dict.fromkeys(HTTP2_INTEGERS[4:], 1)
+        | dict.fromkeys(HTTP2_INTEGERS[:2], 1),
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "10.0.0.0", "prefix_len": 8}]},
         "access_log": [_log(each) for each in _formats()] + [_log(filter=each) for each in _filters()] + _streams(),
         "http_filters": [
             {"name": "c", "typed_config": {"@type": EXT + "filters.http.cors.v3.Cors"}},
             {"name": "b", "typed_config": {"@type": EXT + "filters.http.buffer.v3.Buffer", "max_request_bytes": 1}},
             {"name": "h", "typed_config": _health_check()},
+            {"name": "d", "typed_config": {**dynamic, "dns_cache_config": _dns_cache()}},
             {"name": "r", "typed_config": {"@type": EXT + "filters.http.router.v3.Router"}},
         ],
         **({"route_config": _routes()} if newer else {"scoped_routes": scoped_routes(_routes())}),
@@ -227,6 +262,9 @@ def _routes() -> dict[str, Any]:
         "b": {**config, "config": whole},
         "c": {"@type": EXT + "filters.http.cors.v3.CorsPolicy", **policy},
     }
+    proxied = {"@type": EXT + "filters.http.dynamic_forward_proxy.v3.PerRouteConfig"}
+    routes[4]["typed_per_filter_config"] = {"d": {**proxied, "host_rewrite_literal": "a"}}
+    routes[5]["typed_per_filter_config"] = {"d": {**proxied, "host_rewrite_header": "a"}}
     routes[1]["typed_per_filter_config"] = {"b": {**config, "disabled": True}}
     routes[3]["typed_per_filter_config"] = {"b": {**config, "config": EMPTY}}
     routes[2]["typed_per_filter_config"] = {"b": {**per_route, "disabled": True}}
@@ -372,7 +410,7 @@ def _clusters(certificate: str, key: str, ca_file: str) -> list[dict[str, Any]]:
         circuit_breakers={"thresholds": [{"retry_budget": EMPTY}], "per_host_thresholds": [EMPTY]},
         outlier_detection=EMPTY,
     )
-    return [*clusters, legacy, *host_clusters(), *_balancing()]
+    return [*clusters, legacy, *host_clusters(), *_balancing(), *_forward_proxy()]
 
 
 def _balancing() -> list[dict[str, Any]]:

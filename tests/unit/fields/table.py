@@ -41,6 +41,9 @@ FILES = (
         )
     ),
     f"{UNIT}/filters/network/test_registry.py",
+    f"{UNIT}/filters/listener/test_registry.py",
+    f"{UNIT}/filters/listener/test_proxy_protocol.py",
+    f"{UNIT}/filters/http/dynamic_forward_proxy/test_filter.py",
     f"{UNIT}/filters/network/tcp_proxy/test_filter.py",
     f"{UNIT}/matching/tree/test_config.py",
     f"{UNIT}/router/match/test_config.py",

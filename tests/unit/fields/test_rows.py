@@ -20,6 +20,7 @@ from envoymesh.filters.network.http_connection_manager.config import (
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.http1 import HeadersWithUnderscoresAction
+from envoymesh.http.http2.settings import KeepaliveSettings
 from envoymesh.metadata import match_criteria
 from envoymesh.network.config import read_downstream_tls, read_listener, read_upstream_socket
 from envoymesh.options import Options
@@ -281,6 +282,13 @@ def http(**fields: Any) -> dict[str, Any]:
         (http(explicit_http_config={"http_protocol_options": {"enable_trailers": True}}),
          "http1.enable_trailers", True),
         (http(explicit_http_config={"http2_protocol_options": {"hpack_table_size": 7}}), "http2.hpack_table_size", 7),
+        (http(explicit_http_config={"http_protocol_options": {"send_fully_qualified_url": True}}),
+         "http1.send_fully_qualified_url", True),
+        *((http(explicit_http_config={"http2_protocol_options": {"connection_keepalive": {
+            "interval": "7s", "timeout": "7s", "interval_jitter": {"value": 7}, "connection_idle_interval": "7s"}}}),
+           "http2.keepalive", KeepaliveSettings(7.0, 7.0, 0.07, 7.0)),),
+        (http(explicit_http_config={"http2_protocol_options": {"custom_settings_parameters": [
+            {"identifier": 77, "value": 7}]}}), "http2.custom_settings", ((77, 7),)),
         (http(explicit_http_config={"http_protocol_options": {}},
               common_http_protocol_options={"max_headers_count": 7}), "http1.max_headers_count", 7),
     ],
@@ -299,6 +307,20 @@ def test_a_cluster_that_agrees_on_a_protocol(protocol: str) -> None:
     socket = {"name": "tls", "typed_config": {"@type": f"type.googleapis.com/{kind}"}}
     made = cluster(transport_socket=socket, **http(auto_config={protocol: {setting: value}}))
     assert getattr(getattr(made, name), setting) == value
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"max_concurrent_streams": 7, "custom_settings_parameters": [{"identifier": 3, "value": 7}]}, "both named"),
+        ({"custom_settings_parameters": [{"identifier": 2, "value": 1}]}, "server push is not supported"),
+        ({"custom_settings_parameters": [{"identifier": 5, "value": 20000}]}, "MAX_FRAME_SIZE is not supported"),
+        ({"custom_settings_parameters": [{"identifier": 77, "value": 1}, {"identifier": 77, "value": 2}]}, "0x4d"),
+    ],
+)
+def test_settings_of_ones_own_that_cannot_be(fields: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        cluster(**http(explicit_http_config={"http2_protocol_options": fields}))
 
 
 def tls(**fields: Any) -> Any:

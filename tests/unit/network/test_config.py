@@ -15,7 +15,6 @@ from envoymesh.errors import ConfigError
 from envoymesh.network.api import Address, PipeAddress
 from envoymesh.network.config import (
     DOWNSTREAM_TLS,
-    TLS_INSPECTOR,
     UPSTREAM_TLS,
     read_downstream_tls,
     read_listener,
@@ -28,7 +27,7 @@ ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 
 
 def reader(type_name: str, settings: dict[str, Any], path: str = "at") -> Reader:
-    for used in (DOWNSTREAM_TLS, UPSTREAM_TLS, TLS_INSPECTOR, ROUTER):
+    for used in (DOWNSTREAM_TLS, UPSTREAM_TLS, ROUTER):
         message_class(used)
     return Reader(json_format.ParseDict(settings, message_class(type_name)()), path)
 
@@ -64,7 +63,7 @@ def test_defaults() -> None:
     assert settings.name == "l"
     assert settings.address == Address("127.0.0.1", 80)
     assert settings.per_connection_buffer_limit_bytes == 1024 * 1024
-    assert (settings.bind_to_port, settings.reuse_port, settings.inspect_tls) == (True, True, False)
+    assert (settings.bind_to_port, settings.reuse_port, settings.listener_filters) == (True, True, ())
     assert settings.listener_filters_timeout == 15.0
     [chain] = settings.filter_chains
     assert chain.match == FilterChainMatch()
@@ -106,7 +105,6 @@ def test_everything_that_is_read() -> None:
         default_filter_chain={"name": "rest", **CHAIN},
         filter_chains=[{**CHAIN, "name": "c", "filter_chain_match": match, "transport_socket_connect_timeout": "3s"}],
         per_connection_buffer_limit_bytes=0,
-        listener_filters=[{"name": "x", "typed_config": any_of(TLS_INSPECTOR)}],
         listener_filters_timeout="0s",
         continue_on_listener_filters_timeout=True,
         bind_to_port=False,
@@ -124,7 +122,7 @@ def test_everything_that_is_read() -> None:
     assert settings.default_filter_chain is not None
     assert settings.default_filter_chain.name == "rest"
     assert settings.per_connection_buffer_limit_bytes == 0
-    assert (settings.inspect_tls, settings.listener_filters_timeout) == (True, 0.0)
+    assert settings.listener_filters_timeout == 0.0
     assert (settings.bind_to_port, settings.reuse_port, settings.freebind) == (False, False, True)
     assert (settings.tcp_backlog_size, settings.stat_prefix) == (5, "edge")
     assert settings.max_connections_to_accept_per_socket_event == 7
@@ -161,10 +159,6 @@ def test_everything_that_is_read() -> None:
         ({"tcp_fast_open_queue_length": 5}, r"at\.tcp_fast_open_queue_length: .*not supported"),
         ({"udp_listener_config": {}}, r"at\.udp_listener_config: .*not supported"),
         (
-            {"listener_filters": [{"name": "x", "typed_config": any_of(ROUTER)}]},
-            r"at\.listener_filters\[0\]\.typed_config: this listener filter is not supported \(value: .*Router\)",
-        ),
-        (
             {"filter_chains": [{**CHAIN, "filter_chain_match": {"server_names": ["a*.test"]}}]},
             r"at\.filter_chains\[0\]\.filter_chain_match\.server_names\[0\]: partial wildcards",
         ),
@@ -176,7 +170,6 @@ def test_everything_that_is_read() -> None:
             {"filter_chains": [{**CHAIN, "filter_chain_match": {"prefix_ranges": [{"address_prefix": "x"}]}}]},
             r"prefix_ranges\[0\]: malformed address range",
         ),
-        ({"filter_chains": [{**CHAIN, "use_proxy_proto": True}]}, r"use_proxy_proto: is not supported"),
         ({"filter_chains": [{"filters": [{"name": "x"}]}]}, r"filters\[0\]\.typed_config: field is required"),
         (
             {"filter_chains": [{**CHAIN, "transport_socket": {"name": "x", "typed_config": any_of(ROUTER)}}]},
@@ -343,3 +336,8 @@ def test_a_zone_becomes_its_number() -> None:
 def test_a_zone_that_is_none(host: str) -> None:
     with pytest.raises(ConfigError, match=f"at.address: malformed IP address: {host}"):
         listener(address=address(host))
+
+
+def test_the_older_word_for_the_proxy_protocol() -> None:
+    assert listener(filter_chains=[{**CHAIN, "use_proxy_proto": True}]).filter_chains[0].use_proxy_proto
+    assert not listener().filter_chains[0].use_proxy_proto

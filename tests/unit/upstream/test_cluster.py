@@ -15,7 +15,7 @@ from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.host import FAILED_ACTIVE_HC, Host
 from envoymesh.upstream.lb.settings import ROUND_ROBIN, LbSettings, MaglevSettings
-from envoymesh.upstream.pool.pools import PoolOptions
+from envoymesh.upstream.pool.options import PoolOptions
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
 from envoymesh.upstream.stats import CircuitBreakerStats

@@ -12,9 +12,17 @@ from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
 from envoymesh.network.api import Address
-from envoymesh.upstream.config import HTTP_OPTIONS, read_cluster
+from envoymesh.upstream.config import HTTP_OPTIONS, PROXY_PROTOCOL, read_cluster
+from envoymesh.upstream.discovery.config import DYNAMIC_FORWARD_PROXY as FORWARD_PROXY
 from envoymesh.upstream.lb.settings import ROUND_ROBIN, RandomSettings
-from envoymesh.upstream.settings import ClusterSettings, DnsSettings, RetryBudgetSettings, ThresholdSettings
+from envoymesh.upstream.settings import (
+    ClusterSettings,
+    DnsCacheSettings,
+    DnsSettings,
+    ProxyProtocolSettings,
+    RetryBudgetSettings,
+    ThresholdSettings,
+)
 from tests.support.fakes import FakeRuntime
 
 PATH = "static_resources.clusters[0]"
@@ -331,15 +339,100 @@ def test_names_from_requests_mean_nothing_without_tls() -> None:
     ).protocol == "HTTP1"  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["auto_sni", "auto_san_validation"])
-def test_names_from_requests_are_refused_with_tls(name: str) -> None:
-    names, plain = {name: True}, {"explicit_http_config": {"http_protocol_options": {}}}
+def test_names_from_requests() -> None:
+    names = {"auto_sni": True, "auto_san_validation": True, "override_auto_sni_header": "X-Name"}
+    plain = {"explicit_http_config": {"http_protocol_options": {}}}
     for fields in (
         {"upstream_http_protocol_options": names},
         {"typed_extension_protocol_options": http(upstream_http_protocol_options=names, **plain)},
     ):
-        where, why = refused(transport_socket=TLS, **fields)
-        assert (where, why) == ("transport_socket", "auto_sni and auto_san_validation are not supported by envoymesh")
+        settings = read(transport_socket=TLS, **fields)
+        assert (settings.auto_sni, settings.auto_san_validation, settings.auto_sni_header) == (True, True, b"x-name")
+    assert not read(transport_socket=TLS).auto_sni
+
+
+def test_who_shares_connections_and_how_long_a_try_may_take() -> None:
+    assert read(connection_pool_per_downstream_connection=True).pool_per_downstream_connection
+    assert read(common_http_protocol_options={"max_stream_duration": "7s"}).max_stream_duration == 7.0
+    assert (read().pool_per_downstream_connection, read().max_stream_duration) == (False, 0.0)
+
+
+def proxied(**fields: Any) -> dict[str, Any]:
+    """A transport socket with a PROXY protocol header before TLS."""
+    message_class(PROXY_PROTOCOL)
+    typed = {"@type": f"type.googleapis.com/{PROXY_PROTOCOL}", "transport_socket": TLS, **fields}
+    return {"name": "p", "typed_config": typed}
+
+
+def test_the_proxy_protocol() -> None:
+    settings = read(transport_socket=proxied())
+    assert settings.proxy_protocol == ProxyProtocolSettings(version=1)
+    assert settings.tls["HTTP1"].sni == "example.com"
+    passed = {"match_type": "INCLUDE", "tlv_type": [5, 262]}
+    config = {"version": "V2", "pass_through_tlvs": passed, "added_tlvs": [{"type": 7, "value": "YQ=="}]}
+    settings = read(transport_socket=proxied(config=config, tlv_as_pool_key=True))
+    assert settings.proxy_protocol == ProxyProtocolSettings(2, False, frozenset({5, 6}), ((7, b"a"),), True)
+    match = {"name": "m", "transport_socket": proxied(config={"pass_through_tlvs": {"match_type": "INCLUDE_ALL"}})}
+    (matched,) = read(transport_socket_matches=[match]).tls_matches
+    assert matched.proxy_protocol == ProxyProtocolSettings(passes_all=True)
+    added = [{"type": 7, "format_string": {"text_format_source": {"inline_string": "x"}}}]
+    where, why = refused(transport_socket=proxied(config={"added_tlvs": added}))
+    assert where == "transport_socket.typed_config.config.added_tlvs[0].format_string"
+    assert "not supported" in why
+
+
+def forward_proxy(cache: Any = None, **fields: Any) -> dict[str, Any]:
+    message_class(FORWARD_PROXY)
+    kind = f"type.googleapis.com/{FORWARD_PROXY}"
+    if "sub_clusters_config" not in fields:
+        fields["dns_cache_config"] = cache or {"name": "c"}
+    typed = {"@type": kind, **fields}
+    named = {"name": "envoy.clusters.dynamic_forward_proxy", "typed_config": typed}
+    return {"cluster_type": named, "lb_policy": "CLUSTER_PROVIDED"}
+
+
+def test_a_dynamic_forward_proxy() -> None:
+    settings = read(**forward_proxy())
+    assert (settings.discovery_type, settings.dns_cache) == ("DYNAMIC_FORWARD_PROXY", DnsCacheSettings("c"))
+    assert (settings.auto_sni, settings.auto_san_validation) == (True, True)
+    cache = {
+        "name": "d", "dns_lookup_family": "V4_ONLY", "dns_refresh_rate": "2s", "dns_min_refresh_rate": "3s",
+        "dns_failure_refresh_rate": {"base_interval": "4s", "max_interval": "5s"}, "host_ttl": "6s", "max_hosts": 7,
+        "dns_query_timeout": "0s", "disable_dns_refresh_on_failure": True, "use_tcp_for_dns_lookups": True,
+        "dns_cache_circuit_breaker": {"max_pending_requests": 8},
+        "preresolve_hostnames": [{"address": "a", "port_value": 9}],
+    }  # fmt: skip
+    assert read(**forward_proxy(cache)).dns_cache == DnsCacheSettings(
+        "d", "V4_ONLY", 2.0, 3.0, (4.0, 5.0), 6.0, 7, 0.0, True, 8, DnsSettings((), True), (("a", 9),)
+    )
+
+
+def test_who_answers_a_dynamic_forward_proxy() -> None:
+    resolvers = {"resolvers": [{"socket_address": {"address": "10.0.0.1", "port_value": 53}}]}
+    kind = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
+    message_class(kind)
+    typed = {"name": "cares", "typed_config": {"@type": f"type.googleapis.com/{kind}", **resolvers}}
+    for cache in ({"dns_resolution_config": resolvers}, {"typed_dns_resolver_config": typed}):
+        settings = read(**forward_proxy({"name": "c", **cache}))
+        assert settings.dns_cache is not None
+        assert settings.dns_cache.dns == DnsSettings((Address("10.0.0.1", 53),))
+
+
+def test_what_a_dynamic_forward_proxy_must_have() -> None:
+    insecure = http(explicit_http_config={"http_protocol_options": {}})
+    where, why = refused(**forward_proxy(), typed_extension_protocol_options=insecure)
+    assert (where, "must have auto_sni and auto_san_validation true" in why) == ("cluster_type", True)
+    assert read(**forward_proxy(allow_insecure_cluster_options=True), typed_extension_protocol_options=insecure)
+    for fields, path in (
+        ({"sub_clusters_config": {}}, "sub_clusters_config"),
+        ({"allow_coalesced_connections": True}, "allow_coalesced_connections"),
+        ({"cache": {"name": "c", "max_hosts": 1, "preresolve_hostnames": [{"address": "a", "port_value": 1}] * 2}},
+         "dns_cache_config.preresolve_hostnames"),
+        ({"cache": {"name": "c", "preresolve_hostnames": [{"address": "a", "port_value": 1, "protocol": "UDP"}]}},
+         "dns_cache_config.preresolve_hostnames[0].protocol"),
+    ):  # fmt: skip
+        where, _ = refused(**forward_proxy(**fields))
+        assert where == f"cluster_type.typed_config.{path}"
 
 
 def test_the_clusters_own_deprecated_fields() -> None:
@@ -381,7 +474,6 @@ def test_alpn_that_is_set_stays() -> None:
     [
         ({"type": "EDS"}, "type"),
         ({"transport_socket_matches": [{"name": "m"}]}, "transport_socket_matches[0].transport_socket"),
-        ({"preconnect_policy": {"predictive_preconnect_ratio": 2}}, "preconnect_policy.predictive_preconnect_ratio"),
         ({"lb_policy": "LOAD_BALANCING_POLICY_CONFIG"}, "lb_policy"),
         ({"health_checks": [{"timeout": "1s"}]}, "health_checks"),
         ({"outlier_detection": {"monitors": [{"name": "m"}]}}, "outlier_detection.monitors"),
@@ -440,7 +532,8 @@ def test_transport_sockets_by_metadata() -> None:
 
 def test_connections_in_advance() -> None:
     assert read(preconnect_policy={"per_upstream_preconnect_ratio": 1.5}).preconnect_ratio == 1.5
-    assert read().preconnect_ratio == 1.0
+    assert read(preconnect_policy={"predictive_preconnect_ratio": 2}).predictive_preconnect_ratio == 2.0
+    assert (read().preconnect_ratio, read().predictive_preconnect_ratio) == (1.0, 1.0)
 
 
 def test_connections_to_hosts_that_stay() -> None:

@@ -12,7 +12,6 @@ Rules of this module:
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
 
 from envoymesh.filters.http.router.balancer_context import BalancedRequest, RequestContext
 from envoymesh.filters.http.router.direct import answer_directly, answer_no_route
@@ -43,11 +42,9 @@ from envoymesh.upstream import failures
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.failures import UpstreamFailure
 from envoymesh.upstream.host import Host
-from envoymesh.upstream.pool.pools import PoolOptions
+from envoymesh.upstream.pool.options import HIGH_PRIORITY, PoolOptions
 from envoymesh.upstream.timeouts import Timeouts, set_expected_timeout
 from envoymesh.upstream.upstream_request import UpstreamRequest, UpstreamRequestOwner
-
-HIGH_PRIORITY: Final = PoolOptions(priority="HIGH")
 
 
 class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, BalancedRequest):
@@ -67,6 +64,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         "_follower",
         "_headers",
         "_is_grpc",
+        "_pool_options",
         "_request",
         "_response_started",
         "_response_timer",
@@ -100,6 +98,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         self._response_started = False
         self._shadows: list[ShadowStream] | None = None  # those that take the rest of the request, too
         self._timed_out = False
+        self._pool_options: PoolOptions | None = None
         self.counts: Counts = NO_COUNTS
         self._end_stream = False
         self._trailers: HeaderMap | None = None
@@ -195,6 +194,15 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         if end_stream:
             self._on_request_complete()
 
+    def _separate(self) -> None:
+        """Find out with which requests this one may share connections; that holds for all of its tries."""
+        separator, action = self.cluster.separator, self._action
+        if separator is not None:
+            priority = "HIGH" if action.high_priority else "DEFAULT"
+            self._pool_options = separator.options(self._headers, self.info.downstream, priority)
+        elif action.high_priority:
+            self._pool_options = HIGH_PRIORITY
+
     def _drops(self, share: float) -> bool:
         """Refuse a share of the requests (`policy.drop_overloads`), and say whether this was one of them."""
         if share < 1.0 and self.config.random() >= share:
@@ -212,9 +220,11 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
             tell_grpc_timeout(headers, self.timeouts, self._elapsed())
         if self._route.virtual_host.include_request_attempt_count:
             headers.set(b"x-envoy-attempt-count", b"%d" % info.attempt_count)
-        if self._route.changes_requests and info.attempt_count == 1:
-            keep_original = not self.config.suppress_envoy_headers
-            finalize_request_headers(self._route, headers, info, self.dispatcher.now(), keep_original)
+        if info.attempt_count == 1:
+            if self._route.changes_requests:
+                keep_original = not self.config.suppress_envoy_headers
+                finalize_request_headers(self._route, headers, info, self.dispatcher.now(), keep_original)
+            self._separate()
         host = self.cluster.choose_host(self._context)
         if host is None:
             self._fail(failures.NO_HEALTHY_UPSTREAM, None)
@@ -241,7 +251,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         )
         if self._retry is not None:
             self._retry.replay(request, host, self._end_stream, self._trailers)
-        request.start(host, info.protocol, HIGH_PRIORITY if self._action.high_priority else None)
+        request.start(host, info.protocol, self._pool_options)
 
     def _mirror(self, route: Route, end_stream: bool) -> None:
         """Send copies of the request to the clusters of `request_mirror_policies`, unless it has failed already."""
@@ -537,6 +547,20 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
             self._cut(failures.PER_TRY_IDLE_TIMEOUT, request)
         elif not self._retry_after(request, StreamResetReason.LOCAL_RESET, request_started=True):
             self._fail(failures.PER_TRY_IDLE_TIMEOUT, request.host)
+
+    def on_max_stream_duration(self, request: UpstreamRequest) -> None:
+        """A try took longer than its cluster allows: the next one, or the end."""
+        self._timed_out = False
+        self._request = None
+        if not self._response_started and self._retry_after(
+            request, StreamResetReason.LOCAL_RESET, request_started=True
+        ):
+            return
+        failure = failures.MAX_STREAM_DURATION if self.request_complete else failures.MAX_STREAM_DURATION_OF_REQUEST
+        if self._response_started:
+            self._cut(failure, request)
+        else:
+            self._fail(failure, request.host, charge=False)
 
     # WatermarkCallbacks: the client is slower than the upstream
 

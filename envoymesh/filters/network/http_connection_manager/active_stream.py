@@ -282,16 +282,21 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
             self.info.response_code_details = details
         self.manager.end_stream(self, reset=False)
 
-    def note_disconnect(self, remote: bool) -> None:
-        """The connection is closed, and the stream is about to end with it: what the log says of that."""
+    def note_disconnect(self, remote: bool, why: str = "") -> None:
+        """The connection is closed, and the stream is about to end with it: what the log says of that.
+
+        `why` is of a close from here that no request has to do with, which counts as the client's (as in Envoy).
+        """
         info = self.info
-        if remote:
+        if remote or why:
             info.flags |= ResponseFlag.DOWNSTREAM_CONNECTION_TERMINATION
         held = self.destroyed == HELD
         if held:
             self.local_complete = False
         if held or not info.response_code_details or self.response_headers is None:
             info.response_code_details = "downstream_remote_disconnect" if remote else "downstream_local_disconnect"
+            if why:
+                info.response_code_details += f"({why})"
 
     def note_codec_error(self, error: CodecProtocolError) -> None:
         """The connection is about to be closed, because the peer broke the protocol on this stream or on another."""

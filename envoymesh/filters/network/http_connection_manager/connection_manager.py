@@ -29,6 +29,7 @@ from envoymesh.http.codec import (
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1ServerCodec
 from envoymesh.http.http2 import HTTP2_PREFACE_START, Http2ServerCodec
+from envoymesh.http.keepalive import PING_TIMEOUT, PingingServerCodec
 from envoymesh.http.stream_info import ResponseFlag, StreamInfo
 from envoymesh.network.api import NO_TIMER, CloseType, Connection, ConnectionEvent
 
@@ -163,7 +164,8 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
         # What knows this object is let go, so that no reference cycle waits for the collector.
         self._drain_timer = self._idle_timer = self._duration_timer = self._stall_timer = NO_TIMER
         if not self._cutting:
-            self._cut_streams(lambda stream: stream.note_disconnect(remote))
+            why = PING_TIMEOUT if self.connection.close_details == PING_TIMEOUT else ""
+            self._cut_streams(lambda stream: stream.note_disconnect(remote, why))
 
     def _cut_streams(self, note: Callable[[ActiveStream], None]) -> None:
         """End all streams, CUT_SHARE of them in a turn of the loop; `note` says in each why."""
@@ -218,7 +220,16 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
         if self.settings.stream_idle_timeout:
             self._stall_timer = self.dispatcher.create_timer(self._on_stall_timeout)
             self._stall_timer.enable(self.settings.stream_idle_timeout)
-        return Http2ServerCodec(self, self, self.settings.http2, self._context.http2_stats)
+        settings, context = self.settings.http2, self._context
+        if settings.keepalive is None:
+            return Http2ServerCodec(self, self, settings, context.http2_stats)
+        return PingingServerCodec(
+            self, self, settings, context.http2_stats, self.dispatcher, context.random, self._on_ping_timeout
+        )
+
+    def _on_ping_timeout(self) -> None:
+        self._context.http2_stats.keepalive_timeout.inc()
+        self.connection.close(CloseType.NO_FLUSH, PING_TIMEOUT)
 
     def _on_codec_error(self, error: CodecProtocolError) -> None:
         self.codec_failed = True
@@ -447,4 +458,4 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
             stats = self.stats
             (stats.downstream_cx_http2_active if self.multiplexed else stats.downstream_cx_http1_active).dec()
         if self._streams:
-            self.stats.charge_active_requests(remote)
+            self.stats.charge_active_requests(remote or self.connection.close_details == PING_TIMEOUT)

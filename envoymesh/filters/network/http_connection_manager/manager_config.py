@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random as chance
 from collections.abc import Callable
 
 from envoymesh.filters.network.http_connection_manager.date import DateProvider
@@ -28,6 +29,7 @@ class ConnectionManagerConfig:
     Args:
         drain_close: whether the server wants connections to end; asked at each response.
         next_stream_id: gives process-wide unique request numbers.
+        random: uniform in [0, 1).
     """
 
     __slots__ = (
@@ -43,6 +45,7 @@ class ConnectionManagerConfig:
         "next_stream_id",
         "premature_reset_limit",
         "premature_reset_seconds",
+        "random",
         "request_ids",
         "response_classes",
         "settings",
@@ -63,6 +66,7 @@ class ConnectionManagerConfig:
         drain_close: Callable[[], bool],
         next_stream_id: Callable[[], int],
         runtime: RuntimeReader,
+        random: Callable[[], float] = chance.random,
     ) -> None:
         self.settings = settings
         self.stats = stats
@@ -74,6 +78,7 @@ class ConnectionManagerConfig:
         self.request_ids = request_ids
         self.drain_close = drain_close
         self.next_stream_id = next_stream_id
+        self.random = random
         self.premature_reset_limit = runtime.number(PREMATURE_RESET_LIMIT, 500)
         self.premature_reset_seconds = runtime.number(PREMATURE_RESET_SECONDS, 1)
         self.response_classes = response_class_counters(stats)

@@ -26,6 +26,7 @@ from envoymesh.upstream.api import Cancellable, PoolFailureReason
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.outlier.api import HostMonitor
+from envoymesh.upstream.pool.options import DEFAULT_OPTIONS
 from envoymesh.upstream.pool.tcp import TcpPoolCallbacks, TcpUpstreamConnection
 
 CLUSTER_KEY: Final = "envoy.tcp_proxy.cluster"
@@ -137,7 +138,10 @@ class TcpProxyFilter(TerminalFilter, TcpPoolCallbacks, ExceptionHandler):
         info.connections_tried = [*(info.connections_tried or ()), (host.address, host.hostname, 0)]
         self._asking = True
         self._failed_at_once = False
-        pending = cluster.new_tcp_connection(host, self)
+        options = None
+        if cluster.separator is not None:
+            options = cluster.separator.options(None, self.connection, "DEFAULT")
+        pending = cluster.new_tcp_connection(host, self, options or DEFAULT_OPTIONS)
         self._asking = False
         if not self._failed_at_once:
             self._pending = pending

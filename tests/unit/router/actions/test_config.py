@@ -171,6 +171,11 @@ def test_actions_for_others_have_no_cluster(kind: str) -> None:
     assert read({kind: {}}).action == ClusterAction("")
 
 
+def test_the_high_priority() -> None:
+    assert action(priority="HIGH").high_priority
+    assert not action().high_priority
+
+
 def test_durations() -> None:
     duration = {
         "max_stream_duration": "1s", "grpc_timeout_header_max": "2s", "grpc_timeout_header_offset": "3s",

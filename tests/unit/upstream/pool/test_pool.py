@@ -14,7 +14,7 @@ from envoymesh.http.http2 import Http2Settings
 from envoymesh.network.api import SOCKET_OPTION_FAILED, Address, CloseType
 from envoymesh.stats import Store
 from envoymesh.upstream.host import FAILED_ACTIVE_HC, Host
-from envoymesh.upstream.pool.pool import ConnectionPool
+from envoymesh.upstream.pool.pool import ConnectionPool, PoolLoad
 from envoymesh.upstream.resource_manager import ResourceManager
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
 from envoymesh.upstream.stats import CircuitBreakerStats, ClusterStats
@@ -34,6 +34,7 @@ class World:
         negotiated: HttpProtocol = HTTP1,
         streams: int = 100,
         thresholds: ThresholdSettings | None = None,
+        forget_when_idle: bool = False,
         **settings: Any,
     ) -> None:
         self.dispatcher = FakeDispatcher()
@@ -64,6 +65,7 @@ class World:
             codec_factory=make_codec,
             protocol=protocol,
             on_idle=self.idle.append,
+            forget_when_idle=forget_when_idle,
         )
 
     def ask(self) -> Asker:
@@ -741,7 +743,9 @@ class PoolMachine(RuleBasedStateMachine):
         self.promises()
         assert not self.alive()
         assert self.world.pool.is_idle
-        assert self.world.stats.upstream_cx_total.value == self.world.stats.upstream_cx_destroy.value
+        # A connection that agrees on its protocol counts once more then.
+        twice = len(self.world.codecs) if self.world.pool.protocol is None else 0
+        assert self.world.stats.upstream_cx_total.value == self.world.stats.upstream_cx_destroy.value + twice
         assert self.world.count("rq_active", "cx_active", "rq_pending_active") == {
             "rq_active": 0, "cx_active": 0, "rq_pending_active": 0,
         }  # fmt: skip
@@ -808,3 +812,30 @@ def test_an_option_that_cannot_be_set_is_no_timeout() -> None:
     world.connector.last.close_details = SOCKET_OPTION_FAILED
     world.connector.last.fail_here("")
     assert (asker.outcome, world.stats.upstream_cx_connect_timeout.value) == ("LOCAL_CONNECTION_FAILURE", 0)
+
+
+def test_a_connection_for_a_stream_that_is_yet_to_come() -> None:
+    world = World()
+    assert world.pool.preconnect(1.5)
+    assert not world.pool.preconnect(1.0), "one is enough"
+    assert world.pool.preconnect(1.5), "one and a half is not"
+    assert not world.pool.preconnect(1.5)
+    assert (len(world.connections), world.pool.load) == (2, PoolLoad(0, 0, 2))
+    world.host.health_flag_set(FAILED_ACTIVE_HC)
+    assert not world.pool.preconnect(100.0), "nobody is sent to a host that is ill"
+
+
+def test_no_connection_in_advance_beyond_the_limit() -> None:
+    world = World(thresholds=ThresholdSettings(max_connections=1))
+    assert world.pool.preconnect(5.0)
+    assert not world.pool.preconnect(5.0)
+    assert world.count("cx_overflow") == {"cx_overflow": 1}
+
+
+def test_a_pool_of_few_is_forgotten_when_nothing_is_left() -> None:
+    world = World(forget_when_idle=True)
+    asker = world.connected()
+    asker.ready.complete()
+    assert world.idle == []
+    world.connections[0].remote_close()
+    assert world.idle == [world.pool]

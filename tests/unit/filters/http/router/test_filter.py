@@ -13,6 +13,8 @@ from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.router.retry import HostPredicates, RetryPolicy
 from envoymesh.router.table import ClusterAction, DirectResponseAction, RedirectAction
 from envoymesh.upstream.api import PoolFailureReason
+from envoymesh.upstream.pool.options import HIGH_PRIORITY, PoolOptions, separator_for
+from envoymesh.upstream.settings import ClusterSettings
 from tests.support.router import FakeUpstreamStream, RouterBench
 
 BEFORE = b"upstream connect error or disconnect/reset before headers. reset reason: "
@@ -794,3 +796,67 @@ def test_headers_that_say_why_can_be_suppressed() -> None:
     assert bench.client.headers is not None
     assert bench.client.headers.get(b"x-envoy-unconditional-drop-overload") is None
     bench.check_ended()
+
+
+# How long a stream may take, and with whom connections are shared
+
+
+def test_a_stream_that_takes_longer_than_its_cluster_allows() -> None:
+    bench = RouterBench(ClusterAction("c", timeout=0.0))
+    bench.cluster.max_stream_duration = 2.0
+    bench.send()
+    stream = bench.cluster.ready()
+    bench.dispatcher.advance(2.1)
+    assert stream.reset is StreamResetReason.LOCAL_RESET
+    client = bench.client
+    assert (client.status, client.body) == (504, b"upstream max stream duration reached")
+    assert client.details == "upstream_max_stream_duration_reached"
+    assert bench.info.flags == ResponseFlag.UPSTREAM_MAX_STREAM_DURATION_REACHED
+    assert bench.cluster.stats.upstream_rq_max_duration_reached.value == 1
+    bench.check_ended()
+
+
+def test_a_stream_that_is_fast_enough() -> None:
+    bench = RouterBench(ClusterAction("c", timeout=0.0))
+    bench.cluster.max_stream_duration = 2.0
+    bench.send()
+    bench.cluster.ready().answer(200)
+    bench.dispatcher.advance(3.0)
+    assert bench.cluster.stats.upstream_rq_max_duration_reached.value == 0
+    bench.check_ended()
+
+
+def test_a_request_that_goes_on_for_too_long() -> None:
+    bench = RouterBench(ClusterAction("c", timeout=0.0))
+    bench.cluster.max_stream_duration = 2.0
+    bench.send(end_stream=False)
+    bench.cluster.ready()
+    bench.dispatcher.advance(2.1)
+    assert bench.client.status == 408
+
+
+def test_a_stream_that_took_too_long_is_tried_again() -> None:
+    bench = RouterBench(ClusterAction("c", timeout=0.0, retry=RetryPolicy(retry_on=frozenset({"reset"}))))
+    bench.cluster.max_stream_duration = 2.0
+    bench.send()
+    bench.cluster.ready()
+    bench.dispatcher.advance(2.5)
+    bench.cluster.ready().answer(200)
+    assert bench.info.attempt_count == 2
+    bench.check_ended()
+
+
+def test_the_high_priority_has_connections_of_its_own() -> None:
+    bench = RouterBench(ClusterAction("c", high_priority=True))
+    bench.send()
+    assert bench.cluster.options == HIGH_PRIORITY
+    bench = RouterBench(ClusterAction("c"))
+    bench.send()
+    assert bench.cluster.options is None
+
+
+def test_a_cluster_may_separate_requests() -> None:
+    bench = RouterBench(ClusterAction("c"))
+    bench.cluster.separator = separator_for(ClusterSettings("c", pool_per_downstream_connection=True))
+    bench.send()
+    assert bench.cluster.options == PoolOptions(downstream=bench.info.downstream.id)

@@ -26,7 +26,8 @@ from envoymesh.router.filter_configs import FilterConfig
 from envoymesh.router.paths import PrefixPath
 from envoymesh.router.table import ClusterAction, FilterConfigs, Route, RouteTable, VirtualHost
 from envoymesh.stats import Store
-from tests.support.fakes import FakeRuntime
+from envoymesh.upstream.dynamic_forward_proxy.dns_cache import DnsCaches
+from tests.support.fakes import FakeResolver, FakeRuntime
 from tests.support.router import BenchCluster
 from tests.unit.filters.network.http_connection_manager.test_connection_manager import Edge
 
@@ -34,6 +35,10 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "envoy.extensions.filters.http.buffer.v3.Buffer": (
         {"max_request_bytes": 5000},
         {"buffer": {"max_request_bytes": 1000}},
+    ),
+    "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig": (
+        {"dns_cache_config": {"name": "c"}},
+        {"host_rewrite_literal": "b"},
     ),
     "envoy.extensions.filters.http.health_check.v3.HealthCheck": (
         {"pass_through_mode": True, "headers": [{"name": ":path", "string_match": {"prefix": "/"}}]},
@@ -146,6 +151,7 @@ class ConformanceEdge(Edge):
         self.cluster = BenchCluster(self.dispatcher, 1, 3, FakeRuntime())
         self.dispatcher.report = lambda what, error: self.raised.append(f"{what}: {error!r}")  # type: ignore[method-assign]
         scope = Store().scope("http.t.")
+        self.dns_caches = DnsCaches(scope, lambda dns: FakeResolver(), self.dispatcher, lambda: 0.5, FakeRuntime())
         context: Any = HttpFilterFactoryContext(self, None, self.dispatcher, scope, lambda: 0.5, FakeRuntime())  # type: ignore[arg-type]
         self._subject = kind.read(reader(subject, settings), context)
         self._router = FILTERS[ROUTER].read(reader(ROUTER, {}), context)

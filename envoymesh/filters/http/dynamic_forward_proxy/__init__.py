@@ -1,0 +1,1 @@
+"""The dynamic forward proxy filter: the host that a request names is resolved before the request goes there."""

@@ -1,0 +1,1 @@
+"""Listener filters, one folder each; `registry.py` lists them."""

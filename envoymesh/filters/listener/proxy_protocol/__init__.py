@@ -1,0 +1,1 @@
+"""The proxy_protocol listener filter: the addresses of the client behind another proxy."""
