@@ -236,6 +236,10 @@ class ResponseEncoder(StreamEncoder):
     def encode_headers(self, headers: ResponseHeaders, end_stream: bool) -> None:
         """The final response headers. The codec decides the framing (content-length, chunked, close)."""
 
+    @abstractmethod
+    def give_up_flush(self) -> None:
+        """Reset a complete response that waits for the client's windows (`StreamCallbacks.on_response_held`)."""
+
 
 @trait
 class RequestEncoder(StreamEncoder):
@@ -359,7 +363,8 @@ class Codec:
 
     @abstractmethod
     def reset_stalled_streams(self) -> None:
-        """Reset HTTP/2 streams whose last bytes have waited for the peer's window since the last call."""
+        """Of HTTP/2 streams that have no callbacks any more, reset those whose last bytes have waited for the peer's
+        window since the last call."""
 
 
 @trait

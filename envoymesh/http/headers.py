@@ -3,7 +3,7 @@
 Rules of this module:
 - Names are lower-case bytes, values are bytes without surrounding white space; codecs see to both.
 - Pseudo-headers are attributes (`RequestHeaders.path`), never entries of `fields`.
-- Order is kept, duplicates are kept: what a peer sent is what the next one gets.
+- Order is kept, duplicates are kept: what a peer sent is what the next one gets (but for `inline_headers.py`).
 
 It must not know of any protocol version, socket or setting.
 """

@@ -156,6 +156,19 @@ class UpstreamInfo:
         self.first_upstream_rx = 0.0
         self.last_upstream_rx = 0.0
 
+    def take_upstream(self, other: UpstreamInfo) -> None:
+        """Take over all that another one has learnt."""
+        self.upstream_host = other.upstream_host
+        self.upstream_host_name = other.upstream_host_name
+        self.upstream_connection = other.upstream_connection
+        self.upstream_protocol = other.upstream_protocol
+        self.upstream_failure_reason = other.upstream_failure_reason
+        self.upstream_meter = other.upstream_meter
+        self.first_upstream_tx = other.first_upstream_tx
+        self.last_upstream_tx = other.last_upstream_tx
+        self.first_upstream_rx = other.first_upstream_rx
+        self.last_upstream_rx = other.last_upstream_rx
+
 
 class StreamInfo(UpstreamInfo):
     """One request's facts, or a connection's, whose protocol may be unknown.
@@ -269,6 +282,12 @@ class StreamInfo(UpstreamInfo):
         self.upstream_connection = None
         self.upstream_protocol = None
         self.upstream_failure_reason = ""
+
+    def return_to_try(self, own: UpstreamInfo) -> None:
+        """The upstream's facts are those of an earlier try again; bytes of both count."""
+        meters = [each for each in self.upstream_meters if each is not own.upstream_meter]
+        self.take_upstream(own)
+        self.earlier_tries = meters or None
 
     @property
     def upstream_meters(self) -> list[BytesMeter]:

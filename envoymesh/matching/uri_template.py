@@ -12,16 +12,16 @@ from typing import Final
 MOST_VARIABLES: Final = 5
 LONGEST_NAME: Final = 16
 
-_LITERAL_CHARACTERS: Final = r"a-zA-Z0-9\-._~%!$&'()*+,;:=@"
+LITERAL_CHARACTERS: Final = r"a-zA-Z0-9\-._~%!$&'()*+,;:=@"
 """RFC 3986's `pchar`."""
-_LITERAL: Final = re.compile(f"[{_LITERAL_CHARACTERS}]+")
+_LITERAL: Final = re.compile(f"[{LITERAL_CHARACTERS}]+")
 _PRINTABLE: Final = re.compile(r"/[\x21-\x7e]*")
 _NAME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 # As in Envoy a star within a literal is not escaped: in the regex it repeats the character before it.
 _SPECIAL: Final = re.compile(r"([$()+.])")
-SEGMENT: Final = f"[{_LITERAL_CHARACTERS}]+"
+SEGMENT: Final = f"[{LITERAL_CHARACTERS}]+"
 """The regex of ``*``."""
-ANYTHING: Final = f"[{_LITERAL_CHARACTERS}/]*"
+ANYTHING: Final = f"[{LITERAL_CHARACTERS}/]*"
 """The regex of ``**``."""
 
 

@@ -168,6 +168,10 @@ class ConnectionHandler:
     def on_eof(self) -> None:
         """The peer sent FIN (half-close). The handler closes the connection, now or when it has answered."""
 
+    def on_write_failed(self) -> None:
+        """Of a connection that was made from here: nothing can be written any more, and a CLOSE event is next. What the
+        peer had sent before comes in between."""
+
     @abstractmethod
     def on_event(self, event: ConnectionEvent) -> None:
         """CONNECTED at most once and first (for accepted connections it has happened already);

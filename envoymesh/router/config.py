@@ -18,10 +18,18 @@ from envoymesh.matching.tree.config import (
     read_match_tree,
 )
 from envoymesh.matching.tree.match_tree import MatchTree
-from envoymesh.router.actions.config import read_action, read_mirror_policies, read_rate_limits, read_retry_policy
+from envoymesh.router.actions.config import (
+    read_action,
+    read_cluster_specifiers,
+    read_hedge_policy,
+    read_mirror_policies,
+    read_rate_limits,
+    read_retry_policy,
+)
 from envoymesh.router.levels.config import (
     MAX_DIRECT_RESPONSE_BODY,
     RouteFactoryContext,
+    read_body_limits,
     read_cors,
     read_cors_policy,
     read_filter_configs,
@@ -51,8 +59,10 @@ __all__ = [
 
 def read_route_table(reader: Reader, context: RouteFactoryContext, place: str = "route_config") -> RouteTable:
     """Read a RouteConfiguration; `place` is its field in the connection manager. Errors: ConfigError."""
+    reader.accept("metadata")  # nothing that is built into Envoy asks for a table's
     max_body = reader.integer("max_direct_response_body_size_bytes", MAX_DIRECT_RESPONSE_BODY)
-    context = replace(context, max_body=max_body, chance=context.random())
+    specifiers = read_cluster_specifiers(reader)
+    context = replace(context, max_body=max_body, chance=context.random(), cluster_specifiers=specifiers)
     hosts = reader.each("virtual_hosts", lambda host: read_virtual_host(host, context))
     try:
         return RouteTable(
@@ -119,7 +129,9 @@ def _read_fragment(parent: Reader) -> FragmentBuilder:
 def read_virtual_host(reader: Reader, context: RouteFactoryContext) -> VirtualHost:
     """Read one virtual host."""
     name = reader.string("name")
-    context = replace(context, stats_prefix=f"vhost.{name}.")
+    context = replace(context, stats_prefix=f"vhost.{name}.", hedges=read_hedge_policy(reader, False))
+    context = replace(context, body_limits=read_body_limits(reader))
+    reader.accept("retry_policy_typed_config")  # as in a route
     tree = _read_matcher(reader, context)
     return VirtualHost(
         name=name,
@@ -195,12 +207,15 @@ def _read_virtual_cluster(reader: Reader, context: RouteFactoryContext) -> Virtu
 
 def read_route(reader: Reader, context: RouteFactoryContext) -> Route:
     """Read one route."""
+    # Of traces, which a connection manager without `tracing` does not make; that is refused.
+    reader.accept("decorator")
+    reader.accept("tracing")
     match = read_route_match(reader.required("match"), context.runtime, context.chance)
     prefix = reader.string("stat_prefix")
     return Route(
         name=reader.string("name"),
         path=match.path,
-        action=read_action(reader, context),
+        action=read_action(reader, context, match.path),
         headers=match.headers,
         query_parameters=match.query_parameters,
         grpc=match.grpc,
@@ -209,4 +224,5 @@ def read_route(reader: Reader, context: RouteFactoryContext) -> Route:
         header_parsers=read_header_parsers(reader),
         own_filter_configs=read_filter_configs(reader, context),
         metadata=reader.metadata("ROUTE"),
+        body_limit=read_body_limits(reader, context.body_limits).limit,
     )

@@ -34,7 +34,7 @@ KNOWN_CONDITIONS: Final = frozenset(
         "http3-post-connect-failure",  # never happens: there is no HTTP/3
     }
 )
-"""Values of `retry_on` that this table decides (others are refused where they are read)."""
+"""Values of `retry_on`; others mean nothing."""
 
 _WISHES: Final = frozenset(
     (
@@ -43,7 +43,6 @@ _WISHES: Final = frozenset(
         b"x-envoy-retriable-status-codes",
         b"x-envoy-retry-grpc-on",
         b"x-envoy-retriable-header-names",
-        b"x-envoy-hedge-on-per-try-timeout",
     )
 )
 

@@ -15,6 +15,7 @@ from envoymesh.http.headers import RequestHeaders, is_grpc
 from envoymesh.http.stream_info import StreamInfo
 from envoymesh.matching.headers import HeaderMatcher, all_match, request_header_values
 from envoymesh.matching.queries import QueryParameterMatcher, parse_query
+from envoymesh.matching.tree.data import MatchingData
 from envoymesh.matching.tree.match_tree import MatchTree
 from envoymesh.metadata import Metadata, joined, merged_criteria
 from envoymesh.router.actions.answers import DIRECT_RESPONSE, DirectResponseAction, RedirectAction
@@ -65,6 +66,7 @@ class Route:
         counts: what is counted of its requests alone (`stat_prefix`).
         header_parsers: this level's header mutations.
         metadata: the route's, and then its virtual host's with it, by kind; None is none.
+        body_limit: bytes of a body that are kept for another try; None is the listener's limit.
         request_parsers, response_parsers: those of all levels, in the order in which they are applied.
         cors: the policy that the deprecated `cors` fields of action and virtual host give together.
         mirrors: who gets copies of requests, of the most specific level that says so.
@@ -88,6 +90,7 @@ class Route:
     header_parsers: HeaderParsers = NO_HEADER_PARSERS
     own_filter_configs: FilterConfigs = field(default_factory=lambda: NO_FILTER_CONFIGS)
     metadata: Metadata | None = None
+    body_limit: int | None = None
     request_parsers: Sequence[HeaderParser] = field(default=(), repr=False, compare=False)
     response_parsers: Sequence[HeaderParser] = field(default=(), repr=False, compare=False)
     cors: CorsPolicy | None = field(default=None, repr=False, compare=False)
@@ -103,7 +106,8 @@ class Route:
     def __post_init__(self) -> None:
         action = self.action
         if isinstance(action, ClusterAction):
-            self.chooses_cluster = action.weighted is not None or bool(action.cluster_header)
+            by_request = action.weighted is not None or action.cluster_matcher is not None
+            self.chooses_cluster = by_request or bool(action.cluster_header)
 
     def with_cluster(self, headers: RequestHeaders, info: StreamInfo) -> Route | None:
         """This route as it is for a request that decides on the cluster; None where no weighted cluster has weight."""
@@ -116,6 +120,10 @@ class Route:
         if action.cluster_header:
             name = headers.get(action.cluster_header) or b""
             return _variant(self, replace(action, cluster=name.decode("latin-1"), cluster_header=b""), self.entry)
+        if action.cluster_matcher is not None:
+            found = action.cluster_matcher.match(MatchingData(info, headers))
+            cluster = found if isinstance(found, str) else ""
+            return _variant(self, replace(action, cluster=cluster, cluster_matcher=None), self.entry)
         return self
 
     @property
@@ -327,6 +335,7 @@ def _variant(route: Route, action: ClusterAction, entry: WeightedEntry | None) -
     made.cors, made.mirrors = route.cors, route.mirrors
     made.changes_requests = route.changes_requests
     made.counts = route.counts
+    made.body_limit = route.body_limit
     return made
 
 

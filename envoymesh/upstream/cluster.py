@@ -19,7 +19,7 @@ from envoymesh.upstream.api import Cancellable, LoadBalancerContext, PoolCallbac
 from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.discovery.api import Discovery, set_priority
 from envoymesh.upstream.health.api import ClusterHealth
-from envoymesh.upstream.host import Host
+from envoymesh.upstream.host import FAILED_ACTIVE_HC, Host
 from envoymesh.upstream.host_set import Hosts, PrioritySet, PrioritySetObserver
 from envoymesh.upstream.lb.api import LbParams, LoadBalancer, Random
 from envoymesh.upstream.lb.factory import make_load_balancer, zone_of
@@ -179,6 +179,11 @@ class Cluster(PrioritySetObserver):
         stats.membership_healthy.set(sum(len(each.healthy_hosts) for each in sets))
         stats.membership_degraded.set(sum(len(each.degraded_hosts) for each in sets))
         stats.membership_excluded.set(sum(len(each.excluded_hosts) for each in sets))
+
+    def on_host_health_success(self, host: Host) -> None:
+        """An active check of the host has passed. Where no check has failed it, it is no outlier any more."""
+        if self.outlier_detector is not None and not host.health_flag_get(FAILED_ACTIVE_HC):
+            self.outlier_detector.on_successful_health_check(host)
 
     def on_host_health_failure(self, host: Host) -> None:
         """A check found a host unhealthy that was not: connections to it take no more requests."""

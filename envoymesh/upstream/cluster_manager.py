@@ -122,6 +122,7 @@ class StaticClusterManager:
                 cluster.health = told_health(cluster) or make_health_checker(
                     each.health_check, info, cluster.priority_set, connector, dispatcher, random, runtime,
                     partial(_make_tls_below, make_tls, own), cluster.on_host_health_failure,
+                    cluster.on_host_health_success,
                 )  # fmt: skip
             made[each.name] = cluster
             if each.dns_cache is not None:

@@ -131,13 +131,21 @@ def read_cluster(
         outlier_detection=read_outlier_detection(reader.message_("outlier_detection")),
         metadata=reader.metadata("CLUSTER"),
     )
+    settings = _read_hosts(reader, settings, health_checks)
+    check_hashing(reader, settings)
+    return settings
+
+
+def _read_hosts(
+    reader: Reader, settings: ClusterSettings, health_checks: HealthCheckFactoryContext | None
+) -> ClusterSettings:
+    """Read where a cluster's hosts come from, and how they are checked."""
     settings = read_discovery(reader, settings)
     if health_checks is not None:
         checks = read_health_checks(reader, settings.protocol, settings.discovery_type, health_checks)
         settings = replace(settings, health_check=checks)
     if settings.discovery_type == "DYNAMIC_FORWARD_PROXY":
         settings = _read_dynamic_forward_proxy(reader, settings)
-    check_hashing(reader, settings)
     return settings
 
 

@@ -272,3 +272,9 @@ class ClusterSettings:
     high_thresholds: ThresholdSettings = field(default_factory=ThresholdSettings)
     outlier_detection: OutlierDetectionSettings | None = None
     metadata: Metadata | None = None
+
+    @property
+    def checks_uneject(self) -> bool:
+        """Whether an active check that passes brings a host back that was ejected as an outlier."""
+        outliers = self.outlier_detection
+        return outliers is not None and outliers.successful_active_health_check_uneject_host

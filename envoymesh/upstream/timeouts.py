@@ -15,12 +15,14 @@ class Timeouts:
     Args:
         tells_grpc: the upstream is told in grpc-timeout, too.
         per_try_idle: without progress of one try.
+        hedges: a try whose time is over goes on beside the next one, so that it has the whole time.
     """
 
     overall: float
     per_try: float
     tells_grpc: bool = False
     per_try_idle: float = 0.0
+    hedges: bool = False
 
 
 def set_expected_timeout(headers: RequestHeaders, timeouts: Timeouts, elapsed: float = 0.0) -> None:
@@ -28,7 +30,8 @@ def set_expected_timeout(headers: RequestHeaders, timeouts: Timeouts, elapsed: f
 
     `elapsed` is how many seconds of the overall timeout are over: earlier tries have used them.
     """
-    expected = expected_timeout(timeouts.overall, timeouts.per_try, int(elapsed * 1000))
+    per_try = 0.0 if timeouts.hedges else timeouts.per_try
+    expected = expected_timeout(timeouts.overall, per_try, int(elapsed * 1000))
     if expected:
         headers.set(b"x-envoy-expected-rq-timeout-ms", expected)
 

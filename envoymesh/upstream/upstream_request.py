@@ -15,6 +15,7 @@ from mypy_extensions import trait
 
 from envoymesh.http.codec import HttpProtocol, RequestEncoder, ResponseDecoder, StreamCallbacks, StreamResetReason
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders, is_grpc
+from envoymesh.http.inline_headers import INLINE_RESPONSE_HEADERS, join_inline
 from envoymesh.http.stream_info import UpstreamInfo
 from envoymesh.network.api import Connection, Dispatcher, ExceptionHandler, Timer
 from envoymesh.upstream.api import Cancellable, PoolCallbacks, PoolFailureReason
@@ -331,6 +332,8 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         if self.done:
             return
         self.response_started = True
+        if len(headers.index) != len(headers.fields):
+            join_inline(headers, INLINE_RESPONSE_HEADERS)
         self._info.first_upstream_rx = self._dispatcher.now()
         if self._per_try_timer is not None:
             self._per_try_timer.disable()

@@ -456,6 +456,10 @@ class RecordingHandler(stands_for(ConnectionHandler)):
         self.eof = 0
         self.events: list[ConnectionEvent] = []
         self.watermarks: list[str] = []
+        self.write_failed_at: list[int] = []  # bytes that had come by then
+
+    def on_write_failed(self) -> None:
+        self.write_failed_at.append(len(self.data))
 
     def on_data(self, data: bytes) -> int:
         assert data

@@ -56,6 +56,7 @@ class Checks:
             self.runtime,
             lambda tls: tls,
             self.failed.append,
+            self.cluster.on_host_health_success,
         )
 
     def host(self, number: int = 1, **endpoint: Any) -> Host:

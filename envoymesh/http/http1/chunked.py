@@ -137,6 +137,8 @@ class ChunkedDecoder:
 
     def _on_trailer_line(self, line: bytes) -> None:
         if line != b"\r\n":
+            if line[-2:] != b"\r\n":
+                raise CodecProtocolError(CODEC_ERROR)
             self._max_trailers -= len(line)
             if (
                 len(self._trailer_lines) <= self._max_count

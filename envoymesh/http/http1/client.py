@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import httptools
-
 from envoymesh.errors import CodecProtocolError
 from envoymesh.http.codec import (
     ClientCodec,
@@ -34,6 +32,7 @@ from envoymesh.http.http1.connection import (
     require_chunked,
 )
 from envoymesh.http.http1.head import CODEC_ERROR, HeadParser
+from envoymesh.http.http1.response_head import ResponseHeadParser
 from envoymesh.http.http1.settings import Http1Settings, Http1Stats
 from envoymesh.http.http1.stream import (
     CHUNKED_FIELD,
@@ -117,9 +116,7 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
         self, connection: CodecConnection, callbacks: ClientCodecCallbacks, settings: Http1Settings, stats: Http1Stats
     ) -> None:
         limit = settings.max_response_headers_kb * 1024
-        head = HeadParser(
-            httptools.HttpResponseParser, limit, settings.max_headers_count, settings.allow_chunked_length
-        )
+        head = ResponseHeadParser(limit, settings.max_headers_count, settings.allow_chunked_length)
         super().__init__(connection, settings, head, limit)
         self._callbacks = callbacks
         self._reusable = True

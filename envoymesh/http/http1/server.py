@@ -48,10 +48,10 @@ from envoymesh.http.http1.stream import (
 )
 from envoymesh.http.http1.target import is_valid_authority, parse_target
 
-# llhttp knows more methods than Envoy lets in.
+# llhttp knows more methods than Envoy lets in (M-SEARCH is one of them).
 _METHODS: Final = frozenset(
-    b"ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE M-SEARCH "
-    b"NOTIFY OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND "
+    b"ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE "
+    b"NOTIFY OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND "
     b"UNLINK UNLOCK UNSUBSCRIBE".split()
 )
 
@@ -119,6 +119,9 @@ class Http1ResponseEncoder(Http1Stream, ResponseEncoder):
             return fields
         self._chunked = not self.is_head
         return [*fields, CHUNKED_FIELD]
+
+    def give_up_flush(self) -> None:
+        """Nothing waits here."""
 
     def _end_local(self) -> None:
         super()._end_local()

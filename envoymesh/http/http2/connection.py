@@ -119,15 +119,11 @@ class Http2Codec(Session, Codec):
         return not self.streams
 
     def reset_stalled_streams(self) -> None:
-        """Reset streams whose complete message waits for a window that has not opened since the last call.
-
-        The owner calls this each `stream_idle_timeout`: nobody above such a stream is left to give it up.
-        """
+        """Reset streams whose complete message waits for a window that has not opened since the last call, and which
+        nobody above is left to give up."""
         for stream in list(self.streams.values()):
-            if stream.is_stalled():
-                self.stats.tx_flush_timeout.inc()
-                self.send_reset(stream, ErrorCode.INTERNAL_ERROR)
-                stream.tell_reset(StreamResetReason.LOCAL_RESET, "http2.tx_flush_timeout")
+            if not stream.has_callbacks and stream.is_stalled():
+                stream.give_up_flush()
 
     # What streams ask for
 

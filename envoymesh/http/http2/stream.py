@@ -240,6 +240,18 @@ class Http2Stream(StreamMeter, StreamEncoder, Sender):
         """Whether something waits for a window."""
         return bool(self._pending)
 
+    @property
+    def has_callbacks(self) -> bool:
+        """Whether anybody hears what becomes of it."""
+        return self._callbacks is not None
+
+    def give_up_flush(self) -> None:
+        """Reset a complete message that waits for windows."""
+        if not self.gone:
+            self.codec.stats.tx_flush_timeout.inc()
+            self.codec.send_reset(self, ErrorCode.INTERNAL_ERROR)
+            self.tell_reset(StreamResetReason.LOCAL_RESET, "http2.tx_flush_timeout")
+
     def is_stalled(self) -> bool:
         """Whether the message is complete, and nothing of it has gone out since this was asked last."""
         if not self._ended or self.state & LOCAL_CLOSED:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -48,6 +49,9 @@ READ_SHARE: Final = 131072
 again in the same turn, 32 times."""
 
 DELAYED_CLOSE_TIMEOUT: Final = 1.0
+
+LAST_LOOKS: Final = 32
+"""Reads of READ_SHARE bytes, or shares of a handler, that a connection gets at most after a write has failed."""
 
 _NO_LIMIT: Final = (1 << 31) - 1
 """uvloop's watermarks are C ints."""
@@ -337,9 +341,30 @@ class TcpConnection(Connection, Flushable):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
+        if exc is not None and not self.start_time and self._reading():
+            self._read_what_is_left()
         local = self._closing is not None and exc is None
         self.reset_by_peer = isinstance(exc, ConnectionResetError)
         self._finish(ConnectionEvent.LOCAL_CLOSE if local else ConnectionEvent.REMOTE_CLOSE)
+
+    def _read_what_is_left(self) -> None:
+        """The peer does not take what is written: but it may have said why, before it closed. A server that refuses a
+        request by its head does so while the body is on its way. The transport is still there, and its socket open."""
+        transport = cast(asyncio.Transport, self._transport)
+        self._tell("on_write_failed")
+        for _ in range(LAST_LOOKS):
+            if not self._reading() or self._read_disabled:
+                return
+            try:
+                data = os.read(transport.get_extra_info("socket").fileno(), READ_SHARE)
+            except OSError:
+                data = b""
+            if data:
+                self.data_received(data)
+            elif self._suspended:
+                self._take_turn()
+            else:
+                return
 
     def pause_writing(self) -> None:
         """The transport's buffer is above the high watermark."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from envoymesh.matching.tree.match_tree import MatchTree
 from envoymesh.metadata import MatchCriteria
 from envoymesh.router.actions.durations import GrpcTimeout, StreamDuration
 from envoymesh.router.actions.hash_policy import HashPolicy
@@ -22,15 +23,18 @@ class ClusterAction:
     """`route`: send the request to a cluster. What is None is not configured.
 
     Args:
-        cluster: its name; empty where the request decides, and then `cluster_header` or `weighted` says how.
+        cluster: its name; empty where the request decides: `cluster_header`, `weighted` or `cluster_matcher` says how.
         timeout: seconds for the whole response; 0 is no limit (`RouteAction.timeout`, default 15 s).
         idle_timeout: seconds without progress, replaces the connection manager's; None leaves that in force.
+        flush_timeout: seconds that a complete response waits for an HTTP/2 client to take it; None as well.
         cluster_not_found_status: answer when the cluster does not exist.
         cluster_header: the header (in lower case) that names the cluster.
+        cluster_matcher: a tree whose actions are clusters' names (the cluster specifier `matcher`).
         metadata_match: what a host's metadata should have, where the cluster has subsets.
         grpc_timeout: the deprecated `max_grpc_timeout` and `grpc_timeout_offset`.
         high_priority: whose circuit breakers count, and so with whom connections are shared.
         include_virtual_host_rate_limits: those of the virtual host count too, where the route has its own.
+        hedges: a try that takes too long goes on beside the next one (`hedge_on_per_try_timeout`).
     """
 
     cluster: str
@@ -51,6 +55,9 @@ class ClusterAction:
     rate_limits: Sequence[RateLimit] = ()
     include_virtual_host_rate_limits: bool = False
     high_priority: bool = False
+    hedges: bool = False
+    flush_timeout: float | None = None
+    cluster_matcher: MatchTree | None = None
 
     @property
     def named_clusters(self) -> list[tuple[str, str]]:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from envoymesh.config.reader import Reader
 from envoymesh.formatter.config import compile_text, read_body_format
 from envoymesh.matching.config import read_header_matcher, read_query_parameter, read_string_matcher
+from envoymesh.matching.tree.config import MatchTreeFactoryContext, read_match_tree
+from envoymesh.matching.tree.match_tree import MatchTree
 from envoymesh.metadata import MatchCriteria, match_criteria
 from envoymesh.router.actions import rate_limits
 from envoymesh.router.actions.durations import GrpcTimeout, StreamDuration
@@ -38,6 +40,7 @@ from envoymesh.router.actions.rewrites import (
     RegexRewrite,
     RegexSubstitution,
     Rewrites,
+    TemplateRewrite,
 )
 from envoymesh.router.actions.weighted import WeightedClusters, WeightedEntry
 from envoymesh.router.header_parser import HeaderParser
@@ -51,6 +54,7 @@ from envoymesh.router.levels.config import (
     read_runtime_share,
 )
 from envoymesh.router.mirror import MirrorPolicy, RemoveOnMatch
+from envoymesh.router.paths import PathMatcher, TemplatePath
 from envoymesh.router.retry import KNOWN_CONDITIONS, HostPredicates, RateLimitedBackOff, ResetHeader, RetryPolicy
 from envoymesh.router.table import Action, ClusterAction, DirectResponseAction, RedirectAction
 from envoymesh.runtime import RuntimeNumber
@@ -73,14 +77,20 @@ HOST_PREDICATES = {
     "envoy.retry_host_predicates.omit_host_metadata": "omit_host_metadata",
 }
 """By the type of their configuration, or, without any, by their name."""
+_CLUSTER_SPECIFIER = "envoy.extensions.router.cluster_specifiers.matcher.v3."
+CLUSTER_MATCHER = _CLUSTER_SPECIFIER + "MatcherClusterSpecifier"
+CLUSTER_ACTION = _CLUSTER_SPECIFIER + "ClusterAction"
+TEMPLATE_REWRITE = "envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig"
+REWRITER = "envoy.path.rewrite.uri_template.uri_template_rewriter"
+MATCHER = "envoy.path.match.uri_template.uri_template_matcher"
 PREVIOUS_PRIORITIES = "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
 
 
-def read_action(reader: Reader, context: RouteFactoryContext) -> Action:
-    """Read what a route does. Errors: ConfigError with the field's path."""
+def read_action(reader: Reader, context: RouteFactoryContext, path: PathMatcher | None = None) -> Action:
+    """Read what a route does; `path` is what it wants of a request's. Errors: ConfigError with the field's path."""
     kind = reader.which("action")
     if kind == "route":
-        return _read_cluster_action(reader.required("route"), context, reader.string("name"))
+        return _read_cluster_action(reader.required("route"), context, reader.string("name"), path)
     if kind == "redirect":
         return _read_redirect(reader.required("redirect"))
     if kind == "direct_response":
@@ -92,17 +102,24 @@ def read_action(reader: Reader, context: RouteFactoryContext) -> Action:
     raise reader.error(kind or "action", "route action is not supported by envoymesh")
 
 
-def _read_cluster_action(reader: Reader, context: RouteFactoryContext, route_name: str) -> ClusterAction:
-    _refuse_what_is_not_there(reader)
+def _read_cluster_action(
+    reader: Reader, context: RouteFactoryContext, route_name: str, path: PathMatcher | None
+) -> ClusterAction:
+    # Envoy asks it only of connections with early data of their own, which TCP's are not here.
+    reader.accept("early_data_policy")
+    # Envoy's API has it, and nothing of Envoy reads it.
+    reader.accept("retry_policy_typed_config")
     action = ClusterAction(
         cluster=reader.string("cluster"),
         timeout=reader.duration("timeout", 15.0) or 0.0,
         idle_timeout=reader.duration("idle_timeout"),
+        flush_timeout=reader.duration("flush_timeout"),
+        cluster_matcher=_read_cluster_matcher(reader, context),
         cluster_not_found_status=CLUSTER_NOT_FOUND_STATUS[reader.enum("cluster_not_found_response_code")],
         retry=read_retry_policy(reader),
         cors=read_cors(reader, context),
         cluster_header=reader.string("cluster_header").lower().encode(),
-        rewrites=_read_rewrites(reader),
+        rewrites=_read_rewrites(reader, path),
         stream_duration=_read_stream_duration(reader),
         grpc_timeout=_read_grpc_timeout(reader),
         internal_redirect=_read_internal_redirect(reader, route_name),
@@ -112,6 +129,7 @@ def _read_cluster_action(reader: Reader, context: RouteFactoryContext, route_nam
         rate_limits=read_rate_limits(reader, context),
         high_priority=reader.enum("priority") == "HIGH",
         include_virtual_host_rate_limits=reader.boolean("include_vh_rate_limits"),
+        hedges=read_hedge_policy(reader, context.hedges),
     )
     weighted = reader.message_("weighted_clusters")
     return (
@@ -119,12 +137,38 @@ def _read_cluster_action(reader: Reader, context: RouteFactoryContext, route_nam
     )
 
 
-def _refuse_what_is_not_there(reader: Reader) -> None:
-    for field in ("cluster_specifier_plugin", "inline_cluster_specifier_plugin"):
-        reader.refuse(field, "is not supported by envoymesh: there are no cluster specifier plugins")
-    reader.refuse(
-        "flush_timeout", "is not supported by envoymesh: what a client does not read ends with its connection"
-    )
+def read_cluster_specifiers(reader: Reader) -> Mapping[str, MatchTree]:
+    """Read `cluster_specifier_plugins` of a route configuration, by their names. Errors: ConfigError."""
+    read = [_read_cluster_specifier(each) for each in reader.repeated("cluster_specifier_plugins")]
+    return dict(read)
+
+
+def _read_cluster_specifier(reader: Reader) -> tuple[str, MatchTree]:
+    reader.accept("is_optional")  # of plugins that nobody knows, which are refused all the same
+    extension = reader.required("extension")
+    config, name = extension.any_("typed_config"), extension.string("name")
+    if config is None or config.type_name != CLUSTER_MATCHER:
+        kind = name if config is None else config.type_name
+        raise reader.error("extension", f"cluster specifier plugin {kind} is not supported by envoymesh")
+    return name, read_match_tree(config.required("cluster_matcher"), MatchTreeFactoryContext(_read_cluster_name))
+
+
+def _read_cluster_name(reader: Reader) -> str:
+    if reader.type_name != CLUSTER_ACTION:
+        raise reader.error("", f"Action in cluster matcher should be ClusterAction, not {reader.type_name}")
+    return reader.string("cluster")
+
+
+def _read_cluster_matcher(reader: Reader, context: RouteFactoryContext) -> MatchTree | None:
+    """The matcher of a route's cluster specifier plugin, of its own or by name."""
+    inline, name = reader.message_("inline_cluster_specifier_plugin"), reader.string("cluster_specifier_plugin")
+    if inline is not None:
+        return _read_cluster_specifier(inline)[1]
+    if name and name not in context.cluster_specifiers:
+        raise reader.error(
+            "cluster_specifier_plugin", f"Unknown cluster specifier plugin name: {name} is used in the route"
+        )
+    return context.cluster_specifiers.get(name)
 
 
 def _read_weighted(
@@ -143,7 +187,7 @@ def _read_weighted(
         raise reader.error("clusters", "Sum of weights in the weighted_cluster must be greater than 0.")
     return WeightedClusters(
         entries=entries,
-        random=context.random,
+        start=context.random(),
         header_name=reader.string("header_name").lower().encode(),
         hash_policy=action.hash_policy if reader.boolean("use_hash_policy") else None,
     )
@@ -171,9 +215,9 @@ def _read_weighted_entry(reader: Reader, context: RouteFactoryContext, prefix: s
 # Rewrites
 
 
-def _read_rewrites(reader: Reader) -> Rewrites | None:
+def _read_rewrites(reader: Reader, path: PathMatcher | None) -> Rewrites | None:
     made = Rewrites(
-        path=_read_path_rewrite(reader),
+        path=_read_path_rewrite(reader, path),
         host=_read_host_rewrite(reader),
         auto_host=reader.boolean("auto_host_rewrite"),
         append_x_forwarded_host=reader.boolean("append_x_forwarded_host"),
@@ -181,7 +225,7 @@ def _read_rewrites(reader: Reader) -> Rewrites | None:
     return made if made.path is not None or made.host is not None or made.auto_host else None
 
 
-def _read_path_rewrite(reader: Reader) -> PathRewrite | None:
+def _read_path_rewrite(reader: Reader, path: PathMatcher | None) -> PathRewrite | None:
     fields = ("prefix_rewrite", "regex_rewrite", "path_rewrite_policy", "path_rewrite")
     chosen = [field for field in fields if reader.has(field)]
     if len(chosen) > 1:
@@ -195,7 +239,26 @@ def _read_path_rewrite(reader: Reader) -> PathRewrite | None:
         return RegexRewrite(_read_substitution(reader.required("regex_rewrite")))
     if chosen[0] == "path_rewrite":
         return FormatPathRewrite(compile_text(reader, "path_rewrite", reader.string("path_rewrite"), True))
-    raise reader.error("path_rewrite_policy", "path rewrite policies are not supported by envoymesh")
+    return _read_rewrite_policy(reader, path)
+
+
+def _read_rewrite_policy(reader: Reader, path: PathMatcher | None) -> PathRewrite:
+    """Read `path_rewrite_policy`. Errors: ConfigError, in Envoy's words."""
+    policy = reader.any_("path_rewrite_policy")
+    if policy is None or policy.type_name != TEMPLATE_REWRITE:
+        raise reader.error("path_rewrite_policy", "path rewrite policy is not supported by envoymesh")
+    if not isinstance(path, TemplatePath):
+        raise reader.error("path_rewrite_policy", f"unable to use {REWRITER} extension without {MATCHER} extension")
+    text = policy.string("path_template_rewrite")
+    try:
+        return TemplateRewrite(path.template, text)
+    except KeyError:
+        names = f"path_match_policy {path.template.template} and path_rewrite_policy {text}"
+        raise policy.error("path_template_rewrite", f"mismatch between variables in {names}") from None
+    except ValueError:
+        raise policy.error(
+            "path_template_rewrite", f"path_rewrite_policy.path_template_rewrite {text} is invalid"
+        ) from None
 
 
 def _read_host_rewrite(reader: Reader) -> HostRewrite | None:
@@ -246,15 +309,24 @@ def _read_grpc_timeout(reader: Reader) -> GrpcTimeout | None:
 # Retries
 
 
+def read_hedge_policy(parent: Reader, otherwise: bool) -> bool:
+    """Read `hedge_on_per_try_timeout` of a `hedge_policy`; `otherwise` is the level's above, where there is none."""
+    reader = parent.message_("hedge_policy")
+    if reader is None:
+        return otherwise
+    # Envoy reads and checks these two, and nothing of it uses them.
+    reader.accept("initial_requests")
+    reader.accept("additional_request_chance")
+    return reader.boolean("hedge_on_per_try_timeout")
+
+
 def read_retry_policy(parent: Reader) -> RetryPolicy | None:
-    """Read `retry_policy` of a route action or a virtual host. Errors: ConfigError, unknown conditions included."""
+    """Read `retry_policy` of a route action or a virtual host. Errors: ConfigError."""
     reader = parent.message_("retry_policy")
     if reader is None:
         return None
-    conditions = frozenset(item.strip() for item in reader.string("retry_on").split(",") if item.strip())
-    unknown = sorted(conditions - KNOWN_CONDITIONS)
-    if unknown:
-        raise reader.error("retry_on", f"retry condition is not supported by envoymesh: {unknown[0]}")
+    # As in Envoy a word that nobody knows asks for nothing.
+    conditions = frozenset(item.strip() for item in reader.string("retry_on").split(",")) & KNOWN_CONDITIONS
     base, longest = _read_back_off(reader)
     return RetryPolicy(
         retry_on=conditions,

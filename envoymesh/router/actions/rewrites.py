@@ -6,6 +6,7 @@ takes place; the router filter does.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +18,15 @@ from mypy_extensions import trait
 from envoymesh.formatter import Formatter, FormatterContext
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.matching.headers import request_header_values
+from envoymesh.matching.uri_template import LITERAL_CHARACTERS, UriTemplate
 from envoymesh.router.paths import PathMatcher
 
 ORIGINAL_PATH: Final = b"x-envoy-original-path"
 ORIGINAL_HOST: Final = b"x-envoy-original-host"
 FORWARDED_HOST: Final = b"x-forwarded-host"
+
+_VARIABLE: Final = re.compile(r"\{([a-zA-Z][a-zA-Z0-9_]*)\}")
+_REWRITE_LITERAL: Final = re.compile(f"[{LITERAL_CHARACTERS}/]+")
 
 
 def split_path(path: bytes) -> tuple[bytes, bytes]:
@@ -159,6 +164,56 @@ class FormatPathRewrite(PathRewrite):
     def rewritten(self, bare: bytes, matcher: PathMatcher | None, context: FormatterContext) -> bytes:
         """The new path."""
         return self.formatter.format(context)
+
+
+class TemplateRewrite(PathRewrite):
+    """`path_rewrite_policy` with a URI template: literals, and what the match's variables stand for.
+
+    Args:
+        template: what the route's path must be.
+    Errors: ValueError where the rewrite is malformed; KeyError for a variable that the template does not have.
+    """
+
+    __slots__ = ("_fullmatch", "_parts", "_rewrite", "_template")
+
+    def __init__(self, template: UriTemplate, rewrite: str) -> None:
+        self._rewrite, self._template = rewrite, template
+        parts: list[bytes | int] = []
+        for place, part in enumerate(parse_rewrite(rewrite)):
+            if place % 2 and part not in template.variables:
+                raise KeyError(part)
+            parts.append(template.variables.index(part) + 1 if place % 2 else part.encode())
+        self._parts: Sequence[bytes | int] = parts
+        self._fullmatch: Any = compile_template(template)
+
+    def __repr__(self) -> str:
+        return f"TemplateRewrite({self._template!r}, {self._rewrite!r})"
+
+    def rewritten(self, bare: bytes, matcher: PathMatcher | None, context: FormatterContext) -> bytes:
+        """The new path; none where the path does not fit, for filters may have changed it since it was matched."""
+        found = self._fullmatch(bare)
+        if found is None:
+            return b""
+        return b"".join([part if isinstance(part, bytes) else found.group(part) for part in self._parts])
+
+
+def compile_template(template: UriTemplate) -> Any:
+    """What matches a whole path and tells its variables; None for any path where RE2 refuses the template."""
+    options = re2.Options()
+    options.log_errors = False
+    options.encoding = re2.Options.Encoding.LATIN1
+    try:
+        return re2.compile(template.regex.encode(), options).fullmatch
+    except re2.error:
+        return lambda path: None
+
+
+def parse_rewrite(rewrite: str) -> list[str]:
+    """Literals (at even places, maybe empty) and names of variables, in turn. Errors: ValueError."""
+    literals = _VARIABLE.sub("", rewrite)
+    if not rewrite.startswith("/") or "//" in rewrite or _REWRITE_LITERAL.fullmatch(literals) is None:
+        raise ValueError(rewrite)
+    return _VARIABLE.split(rewrite)
 
 
 @trait

@@ -5,7 +5,7 @@ Each function reads one message through a `Reader`; a field that is not read her
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from envoymesh.config.reader import Reader
 from envoymesh.formatter import Formatter
 from envoymesh.matching.config import read_string_matcher
+from envoymesh.matching.tree.match_tree import MatchTree
 from envoymesh.router.cors import CorsPolicy
 from envoymesh.router.filter_configs import NO_FILTER_CONFIGS, FilterConfig, FilterConfigs
 from envoymesh.router.header_parser import NO_HEADER_PARSERS, HeaderParser, HeaderParsers, HeaderToAdd
@@ -28,6 +29,22 @@ MAX_DIRECT_RESPONSE_BODY = 4096
 
 
 @dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """`request_body_buffer_limit` and `per_request_buffer_limit_bytes` of a level and those above; None is unset."""
+
+    newer: int | None = None
+    older: int | None = None
+
+    @property
+    def limit(self) -> int | None:
+        """The newer one, of whatever level; None leaves it to the listener."""
+        return self.older if self.newer is None else self.newer
+
+
+NO_BODY_LIMITS = BodyLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class RouteFactoryContext:
     """What routes need from above.
 
@@ -39,6 +56,9 @@ class RouteFactoryContext:
         max_body: bytes of a direct response.
         scope: where virtual clusters and routes are counted.
         stats_prefix: the virtual host's names there.
+        hedges: the virtual host's `hedge_on_per_try_timeout`.
+        body_limits: the virtual host's.
+        cluster_specifiers: `cluster_specifier_plugins` of the table, by their names.
         chance: where the numbers begin that decide on shares of requests (`RuntimeFraction.start`), from 0 to 1.
     """
 
@@ -49,6 +69,9 @@ class RouteFactoryContext:
     scope: Scope = field(default_factory=lambda: Store().scope(""))
     stats_prefix: str = ""
     chance: float = 0.0
+    hedges: bool = False
+    cluster_specifiers: Mapping[str, MatchTree] = field(default_factory=dict)
+    body_limits: BodyLimits = NO_BODY_LIMITS
 
     def counts(self, name: str) -> RequestCounts:
         """What is counted below a name, such as ``vcluster.a.``. As in Envoy colons stay as they are."""
@@ -78,6 +101,16 @@ def _read_filter_config(name: str, context: RouteFactoryContext, reader: Reader)
         return FilterConfig()
     message = reader.any_("config")
     return FilterConfig(None if message is None else context.read_filter_config(name, message, optional))
+
+
+def read_body_limits(reader: Reader, above: BodyLimits = NO_BODY_LIMITS) -> BodyLimits:
+    """Read how many bytes of a request's body a route or a virtual host lets be kept for another try."""
+    newer = reader.integer("request_body_buffer_limit")
+    older = reader.integer("per_request_buffer_limit_bytes")
+    return BodyLimits(
+        newer if reader.has("request_body_buffer_limit") else above.newer,
+        older if reader.has("per_request_buffer_limit_bytes") else above.older,
+    )
 
 
 def read_cors_policy(reader: Reader, context: RouteFactoryContext) -> CorsPolicy:

@@ -38,10 +38,10 @@ class FleetHealth:
                 self._last[name] = {}
                 cluster.health.callbacks.append(partial(self._on_checked, name))
 
-    def _on_checked(self, cluster: str, host: Host, _transition: HealthTransition, _healthy: bool) -> None:
+    def _on_checked(self, cluster: str, host: Host, _transition: HealthTransition, healthy: bool) -> None:
         checker, last = self._checkers[cluster], self._last[cluster]
         key, flags = key_of(host, checker.info), host.health_flags & ACTIVE_HC_FLAGS
-        if last.get(key) == flags:
+        if last.get(key) == flags and not (healthy and checker.info.settings.checks_uneject):
             return
         if len(last) > 2 * len(checker.hosts()) + SPARE:
             last.clear()  # most are of hosts that are no more; what is told twice does no harm

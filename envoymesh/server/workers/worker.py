@@ -142,8 +142,9 @@ class Worker(Server):
 
     def _told_health(self, cluster: Cluster) -> ToldHealth:
         health = self._health[cluster.name] = ToldHealth(
-            cluster.info, cluster.priority_set, self.dispatcher, cluster.on_host_health_failure, self._report_failure
-        )
+            cluster.info, cluster.priority_set, self.dispatcher,
+            cluster.on_host_health_failure, cluster.on_host_health_success, self._report_failure,
+        )  # fmt: skip
         return health
 
     def _take_health(self, cluster: str, hosts: Mapping[HostKey, HostHealth]) -> None:

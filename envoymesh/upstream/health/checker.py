@@ -263,6 +263,7 @@ class HealthChecker(PrioritySetObserver, ClusterHealth, HealthCheckHostMonitor):
         random: uniform in [0, 1).
         make_session: gives the session of a host, by the protocol of the check.
         on_host_failure: hears of each host that was healthy and is found unhealthy, after the sets are right.
+        on_host_success: hears of each check that has passed, after the sets are right.
 
     Attributes:
         has_traffic: the cluster has been used, also where this process cannot see that itself; until then checks are as
@@ -277,6 +278,7 @@ class HealthChecker(PrioritySetObserver, ClusterHealth, HealthCheckHostMonitor):
         "_max_interval",
         "_min_interval",
         "_on_host_failure",
+        "_on_host_success",
         "_posted",
         "_sessions",
         "_waiting",
@@ -303,6 +305,7 @@ class HealthChecker(PrioritySetObserver, ClusterHealth, HealthCheckHostMonitor):
         make_session: SessionFactory,
         event_log: HealthEventLog | None,
         on_host_failure: Callable[[Host], None],
+        on_host_success: Callable[[Host], None],
     ) -> None:
         self.settings = settings
         self.dispatcher = dispatcher
@@ -318,6 +321,7 @@ class HealthChecker(PrioritySetObserver, ClusterHealth, HealthCheckHostMonitor):
         self._hosts = hosts
         self.random = random
         self._on_host_failure = on_host_failure
+        self._on_host_success = on_host_success
         self._sessions: dict[Host, CheckSession] = {}
         self._changed: dict[Host, None] = {}
         self._posted = False
@@ -378,6 +382,8 @@ class HealthChecker(PrioritySetObserver, ClusterHealth, HealthCheckHostMonitor):
             self._show(host)
         if changed and host.health_flag_get(FAILED_ACTIVE_HC):
             self._on_host_failure(host)
+        if healthy:
+            self._on_host_success(host)
         for callback in self.callbacks:
             callback(host, transition, healthy)
         if self._initialised is not None:

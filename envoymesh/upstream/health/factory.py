@@ -32,6 +32,7 @@ def make_health_checker(
     runtime: RuntimeReader,
     make_tls: Callable[[UpstreamTlsSettings], ClientTls],
     on_host_failure: Callable[[Host], None],
+    on_host_success: Callable[[Host], None],
 ) -> HealthChecker:
     """A checker of a cluster's hosts, which begins with the first of them."""
     network = CheckNetwork(info, connector, dispatcher, settings.timeout, CheckTls(info, settings, make_tls))
@@ -49,7 +50,9 @@ def make_health_checker(
     if settings.log_event is not None:
         has_metadata = info.settings.discovery_type in _HAVE_METADATA
         log = HealthEventLog(kind, info.name, dispatcher, settings.log_event, has_metadata)
-    return HealthChecker(settings, info, hosts, dispatcher, random, runtime, make_session, log, on_host_failure)
+    return HealthChecker(
+        settings, info, hosts, dispatcher, random, runtime, make_session, log, on_host_failure, on_host_success
+    )
 
 
 def _kind(settings: HealthCheckSettings) -> str:

@@ -66,10 +66,21 @@ class ToldHealth(PrioritySetObserver, ClusterHealth, HealthCheckHostMonitor):
 
     Args:
         on_host_failure: hears of each host that was healthy and is told to be unhealthy.
+        on_host_success: hears of each host that is told of and healthy.
         report: takes what a response has said against a host, for whoever checks it.
     """
 
-    __slots__ = ("_by_key", "_dispatcher", "_hosts", "_info", "_on_host_failure", "_report", "_told", "_used_told")
+    __slots__ = (
+        "_by_key",
+        "_dispatcher",
+        "_hosts",
+        "_info",
+        "_on_host_failure",
+        "_on_host_success",
+        "_report",
+        "_told",
+        "_used_told",
+    )
 
     def __init__(
         self,
@@ -77,12 +88,14 @@ class ToldHealth(PrioritySetObserver, ClusterHealth, HealthCheckHostMonitor):
         hosts: PrioritySet,
         dispatcher: Dispatcher,
         on_host_failure: Callable[[Host], None],
+        on_host_success: Callable[[Host], None],
         report: Callable[[str, HostKey], None],
     ) -> None:
         self._info = info
         self._hosts = hosts
         self._dispatcher = dispatcher
         self._on_host_failure = on_host_failure
+        self._on_host_success = on_host_success
         self._report = report
         self._told: dict[HostKey, HostHealth] = {}
         self._by_key: dict[HostKey, list[Host]] = {}
@@ -99,6 +112,10 @@ class ToldHealth(PrioritySetObserver, ClusterHealth, HealthCheckHostMonitor):
             self._told[key] = health
             changed += [host for host in self._by_key.get(key, ()) if self._apply(host, health)]
         self._show(changed)
+        for key, health in told.items():
+            if not health.flags & FAILED_ACTIVE_HC:
+                for host in self._by_key.get(key, ()):
+                    self._on_host_success(host)
         self._forget()
 
     def _apply(self, host: Host, health: HostHealth) -> bool:

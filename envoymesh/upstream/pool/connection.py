@@ -207,6 +207,11 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
             self._on_protocol_error()
         self.close()
 
+    def on_write_failed(self) -> None:
+        """The peer has closed: no request is to begin on what is left."""
+        if self.active_streams:
+            self._pool.drain_connection(self)
+
     def _on_protocol_error(self) -> None:
         self._count_protocol_error()
         self.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 from envoymesh.http.config import HTTP2_INTEGERS
 from tests.unit.fields.everything_hosts import bind_config, host_clusters
-from tests.unit.fields.routing import match_routes, matched_hosts, scoped_routes, virtual_clusters
+from tests.unit.fields.routing import cluster_specifier, match_routes, matched_hosts, scoped_routes, virtual_clusters
 
 EXT = "type.googleapis.com/envoy.extensions."
 TLS = EXT + "transport_sockets.tls.v3."
@@ -271,7 +271,9 @@ def _routes() -> dict[str, Any]:
     routes += match_routes()
     host = {"name": "v", "domains": ["*"], "routes": routes, "retry_policy": retry, "cors": policy, **changes}
     host["virtual_clusters"] = virtual_clusters()
-    return {"name": "r", "virtual_hosts": [host, *matched_hosts()], "max_direct_response_body_size_bytes": 100_000}
+    plugins = {"cluster_specifier_plugins": [cluster_specifier()]}
+    hosts = [host, *matched_hosts()]
+    return {"name": "r", "virtual_hosts": hosts, "max_direct_response_body_size_bytes": 100_000, **plugins}
 
 
 def _mirrors() -> list[dict[str, Any]]:

@@ -63,6 +63,21 @@ def noting_places() -> Iterator[set[Place]]:
 
 
 @contextmanager
+def noting_types() -> Iterator[set[str]]:
+    """The types of the messages in Anys."""
+    found: set[str] = set()
+    unpack = reader_module.unpack_any
+
+    def note(value: Any, path: str, source: Source) -> Message:
+        found.add(value.type_url.rpartition("/")[2])
+        return unpack(value, path, source)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader_module, "unpack_any", note)
+        yield found
+
+
+@contextmanager
 def masked(field: str) -> Iterator[None]:
     """Readers do not see this field, ``type.field``."""
     kind, _, name = field.rpartition(".")

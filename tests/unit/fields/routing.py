@@ -30,9 +30,20 @@ def match_routes() -> list[Json]:
         "prefix": "/", "runtime_fraction": {"default_value": {"numerator": 1}}, "dynamic_metadata": [metadata],
         "tls_context": {"presented": True, "validated": True}, "filter_state": states,
     }  # fmt: skip
+    rewrite = "envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig"
+    rewritten = {"cluster": "c", "path_rewrite_policy": typed(rewrite, path_template_rewrite="/{a}")}
     return [
-        {"match": match, **DIRECT} for match in ({"connect_matcher": EMPTY}, {"path_match_policy": template}, state)
+        *({"match": match, **DIRECT} for match in ({"connect_matcher": EMPTY}, {"path_match_policy": template}, state)),
+        {"match": {"path_match_policy": template}, "route": {**rewritten, "hedge_policy": EMPTY}},
+        {"match": {"prefix": "/"}, "route": {"inline_cluster_specifier_plugin": cluster_specifier()}},
     ]
+
+
+def cluster_specifier() -> Json:
+    """A ClusterSpecifierPlugin."""
+    kind = "envoy.extensions.router.cluster_specifiers.matcher.v3."
+    tree = {"on_no_match": {"action": typed(kind + "ClusterAction", cluster="c")}}
+    return {"extension": typed(kind + "MatcherClusterSpecifier", cluster_matcher=tree)}
 
 
 def matched_hosts() -> list[Json]:

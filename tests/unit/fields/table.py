@@ -21,7 +21,7 @@ from envoymesh.matching.tree.config import INPUTS, MatchTreeFactoryContext, read
 from envoymesh.options import Options
 from envoymesh.server.server import Server
 from tests.unit.fields.everything import bootstrap
-from tests.unit.fields.masking import Place, noting, noting_places
+from tests.unit.fields.masking import Place, noting, noting_places, noting_types
 from tests.unit.fields.routing import whole_tree
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -80,6 +80,11 @@ def places() -> frozenset[Place]:
     return _reading()[1]
 
 
+def extensions_read() -> frozenset[str]:
+    """The types that they found in Anys."""
+    return _reading()[2]
+
+
 def _read_tree() -> None:
     """What a matcher tree may hold, wherever it stands."""
     for name in INPUTS:
@@ -90,7 +95,7 @@ def _read_tree() -> None:
 
 
 @functools.cache
-def _reading() -> tuple[frozenset[str], frozenset[Place]]:
+def _reading() -> tuple[frozenset[str], frozenset[Place], frozenset[str]]:
     authority = trustme.CA()
     certificate = authority.issue_cert("a.example.com")
     chain, key = certificate.cert_chain_pems[0].bytes().decode(), certificate.private_key_pem.bytes().decode()
@@ -100,10 +105,11 @@ def _reading() -> tuple[frozenset[str], frozenset[Place]]:
         tempfile.TemporaryDirectory() as folder,
         noting() as seen,
         noting_places() as places,
+        noting_types() as types,
     ):
         authority.cert_pem.write_to_path(f"{folder}/ca.pem")
         file = Path(folder, "everything.json")
         file.write_text(json.dumps(bootstrap(chain, key, f"{folder}/ca.pem")))
         Server(Options(), load_bootstrap(str(file)), no_log, loop)
         _read_tree()
-    return frozenset(seen), frozenset(places)
+    return frozenset(seen), frozenset(places), frozenset(types)

@@ -92,6 +92,7 @@ def log(**fields: Any) -> dict[str, Any]:
         ({"strip_any_host_port": True}, "strip_port", "any"),
         ({"strip_trailing_host_dot": True}, "strip_trailing_host_dot", True),
         ({"stream_idle_timeout": "7s"}, "stream_idle_timeout", 7.0),
+        ({"stream_flush_timeout": "6s"}, "stream_flush_timeout", 6.0),
         ({"request_timeout": "7s"}, "request_timeout", 7.0),
         ({"request_headers_timeout": "7s"}, "request_headers_timeout", 7.0),
         ({"drain_timeout": "7s"}, "drain_timeout", 7.0),

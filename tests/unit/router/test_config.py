@@ -124,8 +124,6 @@ ROUTE = "route_config.virtual_hosts[0].routes[0]"
             "@type": "type.googleapis.com/google.protobuf.StringValue", "value": "/a"}}}, **DIRECT},
          f"{ROUTE}.match.path_match_policy"),
         ({"match": {"safe_regex": {"regex": "a("}}, **DIRECT}, f"{ROUTE}.match.safe_regex.regex"),
-        ({"match": {"prefix": "/"}, "route": {"cluster": "a", "retry_policy": {"retry_on": "luck"}}},
-         f"{ROUTE}.route.retry_policy.retry_on"),
     ],
 )  # fmt: skip
 def test_refused(route: dict[str, Any], path: str) -> None:

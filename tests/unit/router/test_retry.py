@@ -108,7 +108,6 @@ def test_wishes_come_on_top_and_are_consumed() -> None:
         x_envoy_retry_on="5xx, connect-failure,nonsense",
         x_envoy_max_retries="7",
         x_envoy_retriable_status_codes="409, 410,x",
-        x_envoy_hedge_on_per_try_timeout="true",
         other="1",
     )
     wished = effective_policy(policy("reset", retriable_status_codes=frozenset({418})), headers)

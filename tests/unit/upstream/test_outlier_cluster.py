@@ -11,6 +11,7 @@ from envoymesh.network.api import ClientTls
 from envoymesh.stats import Store
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.cluster_manager import StaticClusterManager
+from envoymesh.upstream.host import FAILED_ACTIVE_HC, FAILED_OUTLIER_CHECK
 from envoymesh.upstream.lb.settings import LbSettings, RandomSettings, RoundRobinSettings
 from envoymesh.upstream.outlier.settings import OutlierDetectionSettings
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings
@@ -108,3 +109,16 @@ def test_it_ends_with_its_cluster() -> None:
     assert world.dispatcher.timers
     world.manager.shutdown()
     assert not world.dispatcher.timers
+
+
+def test_a_check_that_passes_brings_a_host_back() -> None:
+    world = World()
+    host = world.cluster.hosts[0]
+    world.fail(0)
+    host.health_flag_set(FAILED_ACTIVE_HC)
+    world.cluster.on_host_health_success(host)
+    assert host.health_flag_get(FAILED_OUTLIER_CHECK), "one of the last checks has failed it"
+    host.health_flag_clear(FAILED_ACTIVE_HC)
+    world.cluster.on_host_health_success(host)
+    assert not host.health_flag_get(FAILED_OUTLIER_CHECK)
+    assert world.stat("cluster.c.outlier_detection.ejections_active") == 0

@@ -4,7 +4,8 @@ It decides with the route's settings, sends through `UpstreamRequest`, one try a
 response on. Retry decisions are `router.retry`'s, their bookkeeping is in `retry_state.py`.
 
 Rules of this module:
-- `_request` is the current try, as long as something is to come of it; events of any other are not for us.
+- `_request` is the current try, as long as something is to come of it; events of any other are not for us. Where tries
+  are hedged it is the newest, `_hedge` has all of them, and the first good answer makes its try the only one (`_win`).
 - A call into the pool, the chain or the codec may destroy this stream: what belongs together is done before it.
 - Every end (answer, failure, destruction) goes through `_clean_up`: no timer and no retry outlives it.
 """
@@ -16,6 +17,7 @@ from functools import partial
 from envoymesh.filters.http.router.balancer_context import BalancedRequest, RequestContext
 from envoymesh.filters.http.router.direct import answer_directly, answer_no_route
 from envoymesh.filters.http.router.headers import finalize_request_headers, finalize_response_headers
+from envoymesh.filters.http.router.hedging import Hedge, HedgedTry, HedgingOwner
 from envoymesh.filters.http.router.redirect_follower import RedirectFollower
 from envoymesh.filters.http.router.retry_state import RetryState
 from envoymesh.filters.http.router.settings import RouterFilterConfig
@@ -31,7 +33,7 @@ from envoymesh.http.filter import (
     WatermarkCallbacks,
 )
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders, is_grpc
-from envoymesh.http.stream_info import ResponseFlag
+from envoymesh.http.stream_info import ResponseFlag, StreamInfo
 from envoymesh.metadata import MatchCriteria
 from envoymesh.network.api import Dispatcher, Timer
 from envoymesh.router.actions.hash_policy import CookieHash, new_cookie_value
@@ -44,10 +46,10 @@ from envoymesh.upstream.failures import UpstreamFailure
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.pool.options import HIGH_PRIORITY, PoolOptions
 from envoymesh.upstream.timeouts import Timeouts, set_expected_timeout
-from envoymesh.upstream.upstream_request import UpstreamRequest, UpstreamRequestOwner
+from envoymesh.upstream.upstream_request import UpstreamRequest
 
 
-class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, BalancedRequest):
+class RouterFilter(StreamFilter, WatermarkCallbacks, HedgingOwner, BalancedRequest):
     """One request on its way to an upstream.
 
     Attributes:
@@ -63,6 +65,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         "_end_stream",
         "_follower",
         "_headers",
+        "_hedge",
         "_is_grpc",
         "_pool_options",
         "_request",
@@ -90,6 +93,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
     def __init__(self, config: RouterFilterConfig) -> None:
         self.config = config
         self._request: UpstreamRequest | None = None
+        self._hedge: Hedge | None = None
         self._retry: RetryState | None = None
         self._context: RequestContext | None = None
         self._follower: RedirectFollower | None = None
@@ -177,16 +181,15 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
                 self.config,
                 cluster,
                 self.decoder_callbacks,
-                self.buffer_limit,
+                self._body_limit(route),
                 self.counts,
                 cluster.resource_manager("HIGH" if action.high_priority else "DEFAULT").retries,
             )
         if policy is not None or cluster.wants_request or self.info.upstream_override_host is not None:
             self._context = RequestContext(self)
         if action.internal_redirect is not None:
-            self._follower = RedirectFollower(
-                action.internal_redirect, self.buffer_limit, self.config, self.decoder_callbacks
-            )
+            limit = self._body_limit(route)
+            self._follower = RedirectFollower(action.internal_redirect, limit, self.config, self.decoder_callbacks)
         self._end_stream = end_stream
         self._try()
         if route.mirrors:
@@ -203,6 +206,15 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         elif action.high_priority:
             self._pool_options = HIGH_PRIORITY
 
+    def _body_limit(self, route: Route) -> int:
+        """Bytes of the body that are kept for another try or a redirect: 0 is any number, less is none."""
+        limit = route.body_limit
+        if limit is None:
+            return self.buffer_limit
+        if self.buffer_limit:
+            self.buffer_limit = max(self.buffer_limit, limit)
+        return limit or -1
+
     def _drops(self, share: float) -> bool:
         """Refuse a share of the requests (`policy.drop_overloads`), and say whether this was one of them."""
         if share < 1.0 and self.config.random() >= share:
@@ -214,17 +226,9 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         """Pick a host and send what there is of the request."""
         info, headers = self.info, self._headers
         info.attempt_count += 1
-        if not self.config.suppress_envoy_headers:
-            set_expected_timeout(headers, self.timeouts, self._elapsed())
-        if self.timeouts.tells_grpc:
-            tell_grpc_timeout(headers, self.timeouts, self._elapsed())
-        if self._route.virtual_host.include_request_attempt_count:
-            headers.set(b"x-envoy-attempt-count", b"%d" % info.attempt_count)
-        if info.attempt_count == 1:
-            if self._route.changes_requests:
-                keep_original = not self.config.suppress_envoy_headers
-                finalize_request_headers(self._route, headers, info, self.dispatcher.now(), keep_original)
-            self._separate()
+        if self._hedge is not None:
+            self._hedge.step_aside()
+        self._prepare_headers(info, headers)
         host = self.cluster.choose_host(self._context)
         if host is None:
             self._fail(failures.NO_HEALTHY_UPSTREAM, None)
@@ -238,20 +242,34 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         info.host_metadata = host.endpoint.metadata
         if self._route.changes_requests:
             self._rewrite_host_to(host)
-        request = self._request = UpstreamRequest(
-            self,
-            self.cluster,
-            host,
-            info,
-            self.dispatcher,
-            headers,
-            self._end_stream,
-            self.timeouts.per_try,
-            self.timeouts.per_try_idle,
-        )
+        timeouts = self.timeouts
+        per_try, idle = timeouts.per_try, timeouts.per_try_idle
+        cluster, dispatcher, ends = self.cluster, self.dispatcher, self._end_stream
+        if timeouts.hedges:
+            hedged = HedgedTry(self, cluster, host, info, dispatcher, headers, ends, per_try, idle)
+            hedge = self._hedge = self._hedge or Hedge()
+            hedge.tries.append(hedged)
+            request: UpstreamRequest = hedged
+        else:
+            request = UpstreamRequest(self, cluster, host, info, dispatcher, headers, ends, per_try, idle)
+        self._request = request
         if self._retry is not None:
             self._retry.replay(request, host, self._end_stream, self._trailers)
         request.start(host, info.protocol, self._pool_options)
+
+    def _prepare_headers(self, info: StreamInfo, headers: RequestHeaders) -> None:
+        """What each try's host is told; before the first also what the route changes."""
+        if not self.config.suppress_envoy_headers:
+            set_expected_timeout(headers, self.timeouts, self._elapsed())
+        if self.timeouts.tells_grpc:
+            tell_grpc_timeout(headers, self.timeouts, self._elapsed())
+        if self._route.virtual_host.include_request_attempt_count:
+            headers.set(b"x-envoy-attempt-count", b"%d" % info.attempt_count)
+        if info.attempt_count == 1:
+            if self._route.changes_requests:
+                keep_original = not self.config.suppress_envoy_headers
+                finalize_request_headers(self._route, headers, info, self.dispatcher.now(), keep_original)
+            self._separate()
 
     def _mirror(self, route: Route, end_stream: bool) -> None:
         """Send copies of the request to the clusters of `request_mirror_policies`, unless it has failed already."""
@@ -371,7 +389,10 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
     def on_upstream_headers(self, request: UpstreamRequest, headers: ResponseHeaders, end_stream: bool) -> None:
         """The response begins: retry it, or pass it on."""
         retry = self._retry
-        if retry is not None and retry.wants_response(headers):
+        if self._hedge is not None:
+            if self._passes_over(request, headers):
+                return
+        elif retry is not None and retry.wants_response(headers):
             self._retry_instead_of(request, headers.status, retry)
             return
         follower = self._follower
@@ -400,7 +421,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         self._timed_out = False
         self.cluster.code_stats.charge_retried(status)
         request.count_error()
-        self._request = None
+        self._forget(request)
         retry.schedule(self._try)
         request.reset()
 
@@ -450,6 +471,60 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         self._clean_up()
         request.reset()
 
+    # Hedging: several tries under way
+
+    def on_soft_timeout(self, request: HedgedTry) -> None:
+        """Try again beside a try that takes too long, if the policy has any left; that one goes on in any case."""
+        retry = self._retry
+        if retry is not None and not self._response_started and retry.wants_hedge():
+            request.retried = self._timed_out = True
+            retry.schedule(self._try)
+
+    def on_hedge_wins(self, request: HedgedTry) -> None:
+        """An interim response: the client has seen something of this try."""
+        self._win(request)
+
+    def _passes_over(self, request: UpstreamRequest, headers: ResponseHeaders) -> bool:
+        """Whether a response is dropped: it is tried again, or it is one that would be, and others may do better."""
+        retry, unwanted = self._retry, False
+        if retry is not None:
+            if isinstance(request, HedgedTry) and request.retried:
+                unwanted = retry.would_retry(headers)
+            elif retry.wants_response(headers):
+                self._retry_instead_of(request, headers.status, retry)
+                return True
+            else:
+                unwanted = retry.refused
+        if unwanted and self._awaits_another(request):
+            request.count_error()
+            self._forget(request)
+            request.reset()
+            return True
+        self._win(request)
+        return False
+
+    def _awaits_another(self, request: UpstreamRequest | None) -> bool:
+        """Whether a response may come of another try than this one."""
+        if self._retry is not None and self._retry.is_waiting:
+            return True
+        return self._hedge is not None and any(each is not request for each in self._hedge.tries)
+
+    def _win(self, request: UpstreamRequest) -> None:
+        """The answer is this try's: the others are reset, and none is begun."""
+        self._cancel_retry()
+        self._request = request
+        if self._hedge is not None and isinstance(request, HedgedTry):
+            others = self._hedge.take_others(request)
+            request.come_back(self.info)
+            if request.host is not None:
+                self.info.host_metadata = request.host.endpoint.metadata
+            for other in others:
+                other.reset()
+
+    def _forget(self, request: UpstreamRequest) -> None:
+        """Nothing comes of this try any more."""
+        self._request = None if self._hedge is None else self._hedge.forget(request)
+
     # Failures
 
     def on_upstream_reset(
@@ -457,7 +532,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
     ) -> None:
         """The try failed: retry it, or tell the client."""
         self._timed_out = False
-        self._request = None
+        self._forget(request)
         started = self._response_started
         if not started and self._retry_after(request, reason, request_started):
             return
@@ -465,18 +540,23 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         failure = failures.failure_of_reset(reason, transport_reason, started=started, retried=retried)
         if started:
             self._cut(failure, request)
+        elif self._hedge is not None and self._awaits_another(None):
+            self._charge(failure.status, request.host)
         else:
             self._fail(failure, request.host)
 
     def on_no_pool(self, request: UpstreamRequest) -> None:
         """As if there were no host."""
-        self._request = None
-        self._fail(failures.NO_HEALTHY_UPSTREAM, None)
+        self._forget(request)
+        if not self._awaits_another(None):
+            self._fail(failures.NO_HEALTHY_UPSTREAM, None)
 
     def _retry_after(self, request: UpstreamRequest, reason: StreamResetReason, request_started: bool) -> bool:
         """Schedule the next try after one without a response, if the policy has any left."""
         retry = self._retry
-        if retry is None or not retry.wants_reset(reason, request_started):
+        if retry is None or (isinstance(request, HedgedTry) and request.retried):
+            return False
+        if not retry.wants_reset(reason, request_started):
             return False
         request.count_error()
         retry.schedule(self._try)
@@ -521,12 +601,24 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         if request is None:
             self._fail(failures.RESPONSE_TIMEOUT, None, charge=False)
             return
+        if self._hedge is not None:
+            self._time_out_others(self._hedge, request)
         request.count_timeout()
         request.reset()
         if self._response_started:
             self._cut(failures.RESPONSE_TIMEOUT, request)
         else:
             self._fail(failures.RESPONSE_TIMEOUT, request.host)
+
+    def _time_out_others(self, hedge: Hedge, request: UpstreamRequest) -> None:
+        """As in Envoy each try that is under way counts."""
+        for other in hedge.take_others(request):
+            self.cluster.stats.upstream_rq_timeout.inc()
+            for each in self.counts:
+                each.stats.upstream_rq_timeout.inc()
+            other.count_timeout()
+            other.reset()
+            self._charge(failures.RESPONSE_TIMEOUT.status, other.host)
 
     def on_per_try_timeout(self, request: UpstreamRequest) -> None:
         """A try took too long: the next one, if the policy has any left."""
@@ -551,7 +643,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
     def on_max_stream_duration(self, request: UpstreamRequest) -> None:
         """A try took longer than its cluster allows: the next one, or the end."""
         self._timed_out = False
-        self._request = None
+        self._forget(request)
         if not self._response_started and self._retry_after(
             request, StreamResetReason.LOCAL_RESET, request_started=True
         ):
@@ -584,6 +676,9 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, UpstreamRequestOwner, Balan
         request, self._request = self._request, None
         if request is not None:
             request.reset()
+        if self._hedge is not None:
+            for other in self._hedge.take_others(request):
+                other.reset()
         shadows, self._shadows = self._shadows, None
         if shadows is not None:
             for shadow in shadows:

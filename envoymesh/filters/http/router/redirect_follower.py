@@ -25,7 +25,7 @@ class RedirectFollower:
         body: what has come of the request's body; empty where the new request is to have none.
 
     Args:
-        limit: bytes of the body that may be kept, 0 for any number; a request with more follows no redirect.
+        limit: bytes of the body that may be kept, 0 for any number, less for none. One with more follows none.
     """
 
     __slots__ = ("_body", "_callbacks", "_config", "_limit", "_overflowed", "_policy", "body")
@@ -49,7 +49,7 @@ class RedirectFollower:
         """Remember body bytes; False, once, when they are too many."""
         if self._overflowed:
             return True
-        if 0 < self._limit < len(self._body) + len(data):
+        if self._limit and self._limit < len(self._body) + len(data):
             self._overflowed = True
             self._body.clear()
             return False

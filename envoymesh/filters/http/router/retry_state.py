@@ -39,9 +39,11 @@ class RetryState:
 
     Args:
         config: the share of retries that are allowed, and random numbers for the back-off.
-        buffer_limit: body bytes kept for the next try, 0 for any number; a larger body is not tried again.
+        buffer_limit: body bytes kept for the next try, 0 for any number, less for none. A larger one is not sent again.
         counts: who counts retries beside the cluster.
         limit: of retries under way; the default priority's where it is None.
+    Attributes:
+        refused: a retry was wanted, and there was none left, or too many at once.
     """
 
     __slots__ = (
@@ -59,6 +61,7 @@ class RetryState:
         "_retries",
         "_timer",
         "_tried",
+        "refused",
     )
 
     def __init__(
@@ -86,6 +89,7 @@ class RetryState:
         self._timer: Timer | None = None
         self._holds_resource = False
         self._asked_interval: float | None = None
+        self.refused = False
 
     def __repr__(self) -> str:
         return f"<RetryState {self._retries}/{self._policy.num_retries} waiting={self.is_waiting}>"
@@ -119,7 +123,7 @@ class RetryState:
         body = self._body
         if body is None:
             body = self._body = bytearray()
-        if 0 < self._buffer_limit < len(body) + len(data):
+        if self._buffer_limit and self._buffer_limit < len(body) + len(data):
             return False
         body += data
         return True
@@ -154,6 +158,14 @@ class RetryState:
         )
         return self._decide(wanted)
 
+    def wants_hedge(self) -> bool:
+        """Whether to try again beside a try that takes too long: always, as long as there are retries left."""
+        return self._decide(True)
+
+    def would_retry(self, headers: ResponseHeaders) -> bool:
+        """Whether this response is one that would be tried again."""
+        return self._policy.wants_response(headers)
+
     def _decide(self, wanted: bool) -> bool:
         """Whether there is to be a retry; a refusal sets its response flag (`RetryStateImpl::shouldRetry`)."""
         stats, info = self._cluster.stats, self._callbacks.stream_info
@@ -161,21 +173,25 @@ class RetryState:
             stats.upstream_rq_retry_success.inc()
             for each in self._counts:
                 each.stats.upstream_rq_retry_success.inc()
-        self._release()
         if not wanted:
+            self._release()
             return False
         if self._retries >= self._policy.num_retries:
             stats.upstream_rq_retry_limit_exceeded.inc()
             for each in self._counts:
                 each.stats.upstream_rq_retry_limit_exceeded.inc()
             info.flags |= ResponseFlag.UPSTREAM_RETRY_LIMIT_EXCEEDED
+            self.refused = True
             return False
+        # Not before: the try that was begun last may still be a success, beside the one that is asked about.
+        self._release()
         self._retries += 1
         if not self._limit.can_create():
             stats.upstream_rq_retry_overflow.inc()
             for each in self._counts:
                 each.stats.upstream_rq_retry_overflow.inc()
             info.flags |= ResponseFlag.UPSTREAM_OVERFLOW
+            self.refused = True
             return False
         if not self._config.use_retry.holds(self._config.random):
             return False

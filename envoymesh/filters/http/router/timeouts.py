@@ -16,6 +16,7 @@ _OVERRIDES: Final = frozenset(
         b"x-envoy-expected-rq-timeout-ms",
         b"x-envoy-upstream-rq-timeout-ms",
         b"x-envoy-upstream-rq-per-try-timeout-ms",
+        b"x-envoy-hedge-on-per-try-timeout",
     }
 )
 
@@ -35,11 +36,22 @@ def final_timeouts(
         # As in Envoy: `max_stream_duration` takes the place of the timeout, also where it sets no limit itself.
         overall = 0.0
     per_try, per_try_idle = (0.0, 0.0) if policy is None else (policy.per_try_timeout, policy.per_try_idle_timeout)
+    hedges = action.hedges
     if not _OVERRIDES.isdisjoint(index):
+        hedges = _hedges(headers, hedges)
         overall, per_try = _overridden(headers, overall, per_try, respect_expected)
     if overall and per_try >= overall:
         per_try = 0.0
-    return _timeouts(overall, per_try, of_grpc, per_try_idle)
+    return _timeouts(overall, per_try, of_grpc, per_try_idle, hedges)
+
+
+def _hedges(headers: RequestHeaders, configured: bool) -> bool:
+    """The route's `hedge_on_per_try_timeout`, or what the request says instead."""
+    wish = headers.get(b"x-envoy-hedge-on-per-try-timeout")
+    if wish is None:
+        return configured
+    headers.remove(b"x-envoy-hedge-on-per-try-timeout")
+    return wish == b"true" or (configured and wish != b"false")
 
 
 def _overridden(headers: RequestHeaders, overall: float, per_try: float, respect_expected: bool) -> tuple[float, float]:
@@ -65,6 +77,7 @@ def _milliseconds(text: bytes | None, otherwise: float) -> float:
 
 def tell_grpc_timeout(headers: RequestHeaders, timeouts: Timeouts, elapsed: float = 0.0) -> None:
     """Tell a gRPC upstream in grpc-timeout how long the proxy waits; `elapsed` is how many seconds of it are over."""
-    expected = expected_timeout(timeouts.overall, timeouts.per_try, int(elapsed * 1000))
+    per_try = 0.0 if timeouts.hedges else timeouts.per_try
+    expected = expected_timeout(timeouts.overall, per_try, int(elapsed * 1000))
     if expected:
         set_grpc_timeout(headers, int(expected) / 1000)

@@ -32,6 +32,7 @@ from envoymesh.http.filter import WatermarkCallbacks
 from envoymesh.http.filter_manager.filter_chain import FilterChain
 from envoymesh.http.filter_manager.filter_handle import FilterChainStream
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.http.inline_headers import INLINE_REQUEST_HEADERS, join_inline
 from envoymesh.http.stream_info import ResponseFlag, StreamInfo
 from envoymesh.network.api import Address, Timer
 from envoymesh.router.table import ClusterAction, Route
@@ -143,6 +144,8 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
             self._request_timers.on_headers()
         if end_stream:
             self._on_request_complete()
+        if len(headers.index) != len(headers.fields):
+            join_inline(headers, INLINE_REQUEST_HEADERS)
         manager, settings = self.manager, self.manager.settings
         local = self.connection.local_address
         refusal = check_request(headers, self.encoder.protocol, settings, manager.stats, local)
@@ -268,9 +271,8 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
             return
         if self.destroyed == HELD:
             if reason is StreamResetReason.LOCAL_RESET:
-                self.manager.end_stream(
-                    self, reset=False
-                )  # as in Envoy the log does not mention that the client was too slow
+                # The client was too slow: as in Envoy the log does not mention that, but it was no answer.
+                self.manager.end_stream(self, reset=False, sent=False)
                 return
             self.local_complete = False
         if reason in (StreamResetReason.REMOTE_RESET, StreamResetReason.REMOTE_REFUSED_STREAM_RESET):
@@ -329,6 +331,22 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
             self.destroyed = HELD
             self.disable_timers()
             self.destroy_filters()
+            self._begin_flush()
+
+    def _begin_flush(self) -> None:
+        """Limit how long the response may wait; as in Envoy it wins no time by progress. The idle timer is over."""
+        seconds = self._flush_timeout()
+        if seconds:
+            self._idle_timer = self.dispatcher.create_timer(self.encoder.give_up_flush, self)
+            self._idle_timer.enable(seconds)
+
+    def _flush_timeout(self) -> float:
+        """The route's `flush_timeout`, else the connection manager's, else what limits the stream's idle time."""
+        route, configured = self._route, self.manager.settings.stream_flush_timeout
+        if isinstance(route, Route) and isinstance(route.action, ClusterAction):
+            own = route.action.flush_timeout
+            configured = configured if own is None else own
+        return self._idle_timeout if configured is None else configured
 
     def on_response_sent(self) -> None:
         """All of the response is out. Where nothing was held back, `write_data` and the others end the stream."""

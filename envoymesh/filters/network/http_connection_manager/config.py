@@ -133,6 +133,7 @@ def read_connection_manager(reader: Reader, context: ConnectionManagerFactoryCon
         strip_port=_read_strip_port(reader),
         strip_trailing_host_dot=reader.boolean("strip_trailing_host_dot"),
         stream_idle_timeout=_seconds(reader, "stream_idle_timeout", 300.0),
+        stream_flush_timeout=reader.duration("stream_flush_timeout"),
         request_timeout=_seconds(reader, "request_timeout", 0.0),
         request_headers_timeout=_seconds(reader, "request_headers_timeout", 0.0),
         idle_timeout=_seconds(common, "idle_timeout", 3600.0),

@@ -345,8 +345,9 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
             counter.inc()
             context.listener_classes[group].inc()  # type: ignore[union-attr]  # both tuples have None in the same places
 
-    def end_stream(self, stream: ActiveStream, reset: bool = True) -> None:
-        """Both directions are done, or the stream is given up; `reset`: send the peer a reset, where it needs one."""
+    def end_stream(self, stream: ActiveStream, reset: bool = True, sent: bool = True) -> None:
+        """Both directions are done, or the stream is given up; `reset`: send the peer a reset, where it needs one;
+        `sent` is False for a complete response that the peer did not take in time."""
         if stream.destroyed == ENDED:
             return
         stream.destroyed = ENDED
@@ -355,14 +356,14 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
             self.stats.downstream_rq_rx_reset.inc()
             if reset:
                 stream.encoder.reset_stream(stream.reset_reason)
-        self._finish(stream)
+        self._finish(stream, sent)
         if self._resets_too_often(stream):
             return
         self.check_for_deferred_close(skip_delay=stream.asked_to_close and stream.remote_complete)
         if not self._streams and self.settings.idle_timeout and not self.connection.closed:
             self._idle_timer.enable(self.settings.idle_timeout)
 
-    def _finish(self, stream: ActiveStream) -> None:
+    def _finish(self, stream: ActiveStream, sent: bool = True) -> None:
         info = stream.info
         info.end_time = self.idle_since = self.dispatcher.now()
         stream.disable_timers()
@@ -370,7 +371,7 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
         self._streams.discard(stream)
         self.stats.downstream_rq_active.dec()
         # As in Envoy an answer counts when its codec has written it; HTTP/2 forgets one whose request is reset.
-        if stream.local_complete and (stream.remote_complete or not self.multiplexed):
+        if sent and stream.local_complete and (stream.remote_complete or not self.multiplexed):
             self.stats.downstream_rq_time.record(int((info.end_time - info.start_time) * 1000))
         if stream.local_complete:
             info.last_downstream_tx = info.end_time

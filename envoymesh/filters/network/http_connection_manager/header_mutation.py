@@ -36,7 +36,10 @@ EDGE_HEADERS: Final = frozenset(
 )
 """Removed as well from external requests at the edge, where `use_remote_address` is set."""
 
-_REQUEST_SPECIAL = HOP_BY_HOP | INTERNAL_HEADERS | {b"te"}
+_CLIENT_CERT: Final = b"x-forwarded-client-cert"
+"""Says who a client is; nobody is believed here (`forward_client_cert_details`, SANITIZE)."""
+
+_REQUEST_SPECIAL = HOP_BY_HOP | INTERNAL_HEADERS | {b"te", _CLIENT_CERT}
 _RESPONSE_SPECIAL: Final = tuple(sorted(HOP_BY_HOP))
 _SCHEMES: Final = (b"http", b"https")
 
@@ -180,6 +183,7 @@ def _sanitise(
         gone |= EDGE_HEADERS
         gone.update(settings.route_table.table_of(headers).internal_only_headers)
     gone |= HOP_BY_HOP
+    gone.add(_CLIENT_CERT)
     if keep_upgrade:
         gone -= {b"connection", b"upgrade"}
     nominated = headers.joined(b"connection")

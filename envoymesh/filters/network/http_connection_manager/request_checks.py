@@ -49,6 +49,7 @@ BAD_NOMINATION: Final = Refusal(400, b"Bad Request", "http1.connection_header_re
 MISSING_HOST: Final = Refusal(400, b"", "missing_host_header")
 MISSING_PATH: Final = Refusal(404, b"", "missing_path_rejected", close=False)
 ABSOLUTE_PATH: Final = Refusal(404, b"", "absolute_path_rejected", close=False)
+QUERY_WITHOUT_TYPE: Final = Refusal(400, b"", "query_missing_content_type")
 BAD_PATH: Final = Refusal(400, b"", "path_normalization_failed")
 
 
@@ -62,18 +63,15 @@ def check_request(
     """Check a request and normalise its path and authority as the settings ask."""
     if protocol is HttpProtocol.HTTP10 and not settings.http1.accept_http_10:
         return LOW_VERSION
+    if b"connection" in headers.index and not _take_nominated(headers):
+        return BAD_NOMINATION
     authority = headers.authority
-    if b"connection" in headers.index:
-        nominated = list_tokens(headers.joined(b"connection") or b"")
-        if not may_nominate(nominated):
-            return BAD_NOMINATION
-        if b"host" in nominated:
-            headers.authority = authority = None
-        if b"expect" in nominated:
-            headers.remove(b"expect")  # before it is looked at, as in Envoy
     if authority is None:
         return MISSING_HOST
-    if headers.method == b"CONNECT" and headers.protocol is None:
+    method = headers.method
+    if method == b"QUERY" and headers.get(b"content-type") is None:
+        return QUERY_WITHOUT_TYPE  # RFC 10008 section 2
+    if method == b"CONNECT" and headers.protocol is None:
         headers.authority = normal_host(authority, settings, local)
         return None
     path = headers.path
@@ -89,6 +87,18 @@ def check_request(
     if refusal is None:
         headers.authority = normal_host(authority, settings, local)
     return refusal
+
+
+def _take_nominated(headers: RequestHeaders) -> bool:
+    """Take out what Connection names and would be looked at before the others go; False where it may not name that."""
+    nominated = list_tokens(headers.joined(b"connection") or b"")
+    if not may_nominate(nominated):
+        return False
+    if b"host" in nominated:
+        headers.authority = None
+    if b"expect" in nominated:
+        headers.remove(b"expect")  # before it is looked at, as in Envoy
+    return True
 
 
 def may_nominate(tokens: list[bytes]) -> bool:

@@ -59,6 +59,7 @@ class HttpConnectionManagerSettings:
     strip_port: str = ""
     strip_trailing_host_dot: bool = False
     stream_idle_timeout: float = 300.0
+    stream_flush_timeout: float | None = None
     request_timeout: float = 0.0
     request_headers_timeout: float = 0.0
     idle_timeout: float = 3600.0

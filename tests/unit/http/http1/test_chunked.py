@@ -60,6 +60,12 @@ def test_trailers_have_a_limit_also_while_they_come(trailers: bytes) -> None:
     assert (caught.value.status, caught.value.details) == (431, "http1.headers_too_large")
 
 
+@pytest.mark.parametrize("end", [b"\n", b"t: v\n\r\n", b"t: v\r\n\n"])
+def test_lines_of_trailers_end_with_crlf(end: bytes) -> None:
+    with pytest.raises(CodecProtocolError):
+        decode([b"0\r\n" + end])
+
+
 def test_what_frames_and_routes_is_no_trailer() -> None:
     lines = b"Host: b\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\nx: y\r\n"
     assert decode([b"0\r\n" + lines + b"\r\n"])[1].trailers == [(b"x", b"y")]

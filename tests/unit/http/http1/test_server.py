@@ -246,7 +246,7 @@ ACCEPTED = {
     "a head of 60 KiB": head(b"GET / HTTP/1.1", b"x: " + b"a" * (61440 - len(GET) - 5)),
     "empty host": b"GET / HTTP/1.1\r\nHost:\r\n\r\n",
     "no host": b"GET / HTTP/1.1\r\n\r\n",
-    "M-SEARCH": head(b"M-SEARCH / HTTP/1.1"),
+    "PROPFIND": head(b"PROPFIND / HTTP/1.1"),
     "OPTIONS *": head(b"OPTIONS * HTTP/1.1"),
 }
 

@@ -379,21 +379,34 @@ def test_head_of_a_pile_is_not_sent_after_a_reset() -> None:
 
 def test_a_complete_response_that_nobody_reads_is_given_up() -> None:
     peer, request = answered(10, b"x" * 30)
+    peer.server.codec.reset_stalled_streams()  # which is about those that nobody hears of
+    peer.server.codec.reset_stalled_streams()
+    peer.send(window_update(1, 5))
+    assert request.reset is None
+    request.encoder.give_up_flush()
+    request.encoder.give_up_flush()
+    assert request.reset == (StreamResetReason.LOCAL_RESET, "http2.tx_flush_timeout")
+    assert peer.server.stats.used == {"tx_flush_timeout": 1, "tx_reset": 1}
+
+
+def test_one_whose_stream_was_given_up_is_given_up_too() -> None:
+    peer, request = answered(10, b"x" * 30)
+    request.encoder.set_callbacks(None)
     codec = peer.server.codec
     codec.reset_stalled_streams()
     peer.send(window_update(1, 5))
     codec.reset_stalled_streams()
-    assert request.reset is None
+    assert "tx_flush_timeout" not in peer.server.stats.used
     codec.reset_stalled_streams()
-    assert request.reset == (StreamResetReason.LOCAL_RESET, "http2.tx_flush_timeout")
     assert peer.server.stats.used == {"tx_flush_timeout": 1, "tx_reset": 1}
 
 
 def test_a_response_under_way_is_not_stalled() -> None:
     peer, request = answered(10, b"x" * 30, end=False)
+    request.encoder.set_callbacks(None)
     for _ in range(3):
         peer.server.codec.reset_stalled_streams()
-    assert request.reset is None
+    assert "tx_flush_timeout" not in peer.server.stats.used
 
 
 @pytest.mark.parametrize(("complete", "code"), [(True, 0), (False, 2)])

@@ -429,6 +429,53 @@ def test_a_reset_by_the_peer_is_a_remote_close(run: Run, pair: Any) -> None:
     run(main)
 
 
+async def _unread_reset(client: Any, server: Any, answer: bytes) -> None:
+    """The server has answered and gone; the client has seen nothing of it, for its loop was busy."""
+    await asyncio.sleep(0.06)  # what the handshake has sent is acknowledged, so that nothing waits for that
+    client._transport.pause_reading()
+    server.write(answer)
+    server.flush()
+    server.close(CloseType.ABORT_RESET)
+    await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("size", [6, 100_000])
+def test_what_came_before_a_write_failed_is_read(run: Run, pair: Any, size: int) -> None:
+    async def main(net: Net) -> None:
+        client, at_client, server, _ = await pair(net)
+        await _unread_reset(client, server, b"a" * size)
+        client.write(b"body")
+        await at_client.until(lambda: at_client.events[-1] is REMOTE)
+        assert at_client.data == b"a" * size
+        assert at_client.write_failed_at == [0]
+
+    run(main)
+
+
+def test_a_client_that_is_gone_is_not_read_on(run: Run, pair: Any) -> None:
+    async def main(net: Net) -> None:
+        client, _, server, at_server = await pair(net)
+        await _unread_reset(server, client, b"GET /more")
+        server.write(b"answer")
+        await at_server.until(lambda: at_server.events == [REMOTE])
+        assert not at_server.data
+        assert not at_server.write_failed_at
+
+    run(main)
+
+
+def test_who_reads_nothing_gets_nothing_when_a_write_fails(run: Run, pair: Any) -> None:
+    async def main(net: Net) -> None:
+        client, at_client, server, _ = await pair(net)
+        await _unread_reset(client, server, b"answer")
+        client.read_disable(True)
+        client.write(b"body")
+        await at_client.until(lambda: at_client.events[-1] is REMOTE)
+        assert not at_client.data
+
+    run(main)
+
+
 def test_an_idle_connection_leaves_nothing_behind(run: Run, pair: Any) -> None:
     async def main(net: Net) -> None:
         client, at_client, server, at_server = await pair(net)

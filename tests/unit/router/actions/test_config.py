@@ -37,6 +37,7 @@ from envoymesh.router.actions.rewrites import (
     RegexRewrite,
     RegexSubstitution,
     Rewrites,
+    TemplateRewrite,
 )
 from envoymesh.router.config import RouteFactoryContext, read_route_table
 from envoymesh.router.retry import RateLimitedBackOff, ResetHeader, RetryPolicy
@@ -47,6 +48,7 @@ from tests.support.logged import full
 Json = dict[str, Any]
 SUBSTITUTION = {"pattern": {"regex": "a+"}, "substitution": "b"}
 SPECIFIERS = {"weighted_clusters", "cluster_header", "cluster_specifier_plugin", "inline_cluster_specifier_plugin"}
+REWRITE = "envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig"
 REDIRECTS = "envoy.extensions.internal_redirect."
 
 
@@ -101,6 +103,149 @@ def test_rewrites_by_formats() -> None:
     assert made.host.rewritten(RequestHeaders(b"GET", b"/"), context) == b"-."
 
 
+def by_header(name: str, action_type: str = "ClusterAction") -> Json:
+    """A ClusterSpecifierPlugin: x-to's value is the cluster's name for two values of it."""
+    kind = "envoy.extensions.router.cluster_specifiers.matcher.v3."
+    to = {each: {"action": typed(kind + action_type, cluster=each)} for each in ("one", "two")}
+    source = typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput", header_name="x-to")
+    tree = {"matcher_tree": {"input": source, "exact_match_map": {"map": to}}}
+    return {
+        "extension": {**typed(kind + "MatcherClusterSpecifier", cluster_matcher=tree), "name": name},
+        "is_optional": True,
+    }
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_clusters_by_a_matcher(named: bool) -> None:
+    chosen = {"cluster_specifier_plugin": "p"} if named else {"inline_cluster_specifier_plugin": by_header("x")}
+    route = {"match": {"prefix": "/"}, "route": chosen, NEWER: 7}
+    settings = {
+        "virtual_hosts": [{"name": "v", "domains": ["*"], "routes": [route]}],
+        "cluster_specifier_plugins": [by_header("p")],
+    }
+    reader = Reader(json_format.ParseDict(settings, message_class("envoy.config.route.v3.RouteConfiguration")()))
+    made = read_route_table(reader, RouteFactoryContext(lambda *arguments: None, FakeRuntime(), lambda: 0.5))
+    reader.finish()
+    assert made.routes()[0].chooses_cluster
+    for value, cluster in ((b"one", "one"), (b"two", "two"), (b"three", "")):
+        headers = RequestHeaders(b"GET", b"/", b"a", fields=[(b"x-to", value)])
+        found = made.route(headers)
+        assert found is not None
+        variant = found.with_cluster(headers, full().info)
+        assert variant is not None
+        assert isinstance(variant.action, ClusterAction)
+        assert (variant.action.cluster, variant.body_limit) == (cluster, 7)
+
+
+def test_a_matcher_leads_to_clusters_only() -> None:
+    plugin = by_header("x")
+    tree = plugin["extension"]["typed_config"]["cluster_matcher"]
+    tree["matcher_tree"]["exact_match_map"]["map"]["one"] = {"action": typed("google.protobuf.Empty")}
+    with pytest.raises(ConfigError, match="Action in cluster matcher should be ClusterAction, not google"):
+        action(inline_cluster_specifier_plugin=plugin)
+
+
+ON = {"hedge_policy": {"hedge_on_per_try_timeout": True}}
+OFF = {"hedge_policy": {"hedge_on_per_try_timeout": False}}
+
+
+@pytest.mark.parametrize(
+    ("route", "host", "hedges"),
+    [
+        ({}, {}, False),
+        (ON, {}, True),
+        ({}, ON, True),
+        (OFF, ON, False),
+        (ON, OFF, True),
+        ({"hedge_policy": {}}, ON, False),
+    ],
+)
+def test_hedging_is_the_routes_before_the_virtual_hosts(route: Json, host: Json, hedges: bool) -> None:
+    made = read({"route": {"cluster": "c", **route}}, **host).action
+    assert isinstance(made, ClusterAction)
+    assert made.hedges == hedges
+
+
+def test_what_envoy_does_not_look_at_is_taken() -> None:
+    policy = {"initial_requests": 2, "additional_request_chance": {"numerator": 50}}
+    assert action(hedge_policy=policy) == action(
+        retry_policy_typed_config=typed("google.protobuf.Empty")["typed_config"]
+    )
+    early = typed("envoy.extensions.early_data.v3.DefaultEarlyDataPolicy")
+    assert action(early_data_policy=early) == action()
+    traces = {"decorator": {"operation": "o"}, "tracing": {"client_sampling": {"numerator": 1}}}
+    table = {"virtual_hosts": [], "metadata": {"filter_metadata": {"a": {"b": "c"}}}}
+    reader = Reader(json_format.ParseDict(table, message_class("envoy.config.route.v3.RouteConfiguration")()))
+    read_route_table(reader, RouteFactoryContext(lambda *arguments: None, FakeRuntime(), lambda: 0.5))
+    reader.finish()
+    host = {"retry_policy_typed_config": typed("google.protobuf.Empty")["typed_config"]}
+    assert read({"route": {"cluster": "c"}, **traces}, **host) == read({"route": {"cluster": "c"}})
+
+
+NEWER, OLDER = "request_body_buffer_limit", "per_request_buffer_limit_bytes"
+
+
+@pytest.mark.parametrize(
+    ("route", "host", "limit"),
+    [
+        ({}, {}, None),
+        ({NEWER: 0}, {NEWER: 1, OLDER: 2}, 0),
+        ({OLDER: 3}, {OLDER: 4}, 3),
+        ({OLDER: 3}, {NEWER: 4}, 4),
+        ({}, {OLDER: 0}, 0),
+        ({NEWER: 5, OLDER: 6}, {}, 5),
+    ],
+)
+def test_limits_of_bodies(route: Json, host: Json, limit: int | None) -> None:
+    assert read({"route": {"cluster": "c"}, **route}, **host).body_limit == limit
+
+
+def test_the_time_for_a_flush() -> None:
+    assert (action(flush_timeout="2s").flush_timeout, action().flush_timeout) == (2.0, None)
+
+
+TEMPLATE = typed("envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig", path_template="/a/{b}/{c=**}")
+
+
+def rewritten(template: str) -> Route:
+    policy = typed(REWRITE, path_template_rewrite=template)
+    return read({"match": {"path_match_policy": TEMPLATE}, "route": {"cluster": "c", "path_rewrite_policy": policy}})
+
+
+@pytest.mark.parametrize(
+    ("template", "path"),
+    [("/{c}/{b}", b"/y/z/x"), ("/l/{b}-{b}", b"/l/x-x"), ("/", b"/"), ("/(*)", b"/(*)"), ("/.{c}", b"/.y/z")],
+)
+def test_a_path_by_a_template(template: str, path: bytes) -> None:
+    made = rewritten(template).action
+    assert isinstance(made, ClusterAction)
+    assert made.rewrites is not None
+    assert isinstance(made.rewrites.path, TemplateRewrite)
+    assert made.rewrites.path.rewritten(b"/a/x/y/z", None, full()) == path
+    assert made.rewrites.path.rewritten(b"/other", None, full()) == b""
+
+
+@pytest.mark.parametrize(
+    ("template", "cause"),
+    [
+        ("/{d}", r"mismatch between variables in path_match_policy /a/\{b\}/\{c=\*\*\} and path_rewrite_policy /\{d\}"),
+        *(
+            (text, "path_template_rewrite .* is invalid")
+            for text in ("b", "//", "/{b", "/b}", "/{1}", "/{}", "/#", "/{b=*}")
+        ),
+    ],
+)
+def test_templates_that_are_refused(template: str, cause: str) -> None:
+    with pytest.raises(ConfigError, match=cause):
+        rewritten(template)
+
+
+def test_a_retry_condition_that_nobody_knows_asks_for_nothing() -> None:
+    retry = action(retry_policy={"retry_on": "5xx, foo,, connect-failure ,5XX"}).retry
+    assert retry is not None
+    assert retry.retry_on == {"5xx", "connect-failure"}
+
+
 @pytest.mark.parametrize(
     ("fields", "cause"),
     [
@@ -108,10 +253,13 @@ def test_rewrites_by_formats() -> None:
         ({"prefix_rewrite": "/a", "path_rewrite": "/b"}, "Specify only one of prefix_rewrite"),
         ({"path_rewrite": "%FOO%"}, "Not supported field"),
         ({"regex_rewrite": {"pattern": {"regex": "("}, "substitution": ""}}, "regex_rewrite.pattern.regex"),
-        ({"path_rewrite_policy": {"name": "x"}}, "path rewrite policies are not supported"),
-        ({"flush_timeout": "1s"}, "flush_timeout: field is not supported by envoymesh: what a client does not read"),
-        ({"inline_cluster_specifier_plugin": {"extension": {"name": "x"}}}, "there are no cluster specifier plugins"),
-        ({"cluster_specifier_plugin": "x"}, "there are no cluster specifier plugins"),
+        ({"path_rewrite_policy": typed("google.protobuf.Empty")}, "path rewrite policy is not supported"),
+        ({"path_rewrite_policy": typed(REWRITE, path_template_rewrite="/a")}, "unable to use .* extension without"),
+        (
+            {"inline_cluster_specifier_plugin": {"extension": typed("google.protobuf.Empty")}},
+            "specifier plugin google.prot",
+        ),
+        ({"cluster_specifier_plugin": "x"}, "Unknown cluster specifier plugin name: x is used in the route"),
         ({"weighted_clusters": {"clusters": [{"name": "a", "cluster_header": "b", "weight": 1}]}}, "Only one of name"),
         ({"weighted_clusters": {"clusters": [{"weight": 1}]}}, "At least one of name or cluster_header"),
         ({"weighted_clusters": {"clusters": [{"name": "a"}]}}, "'weight' is missing"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from envoymesh.http.codec import HttpProtocol
@@ -34,15 +32,22 @@ def request(*fields: tuple[bytes, bytes]) -> RequestHeaders:
     return RequestHeaders(b"GET", b"/", b"a", fields=list(fields))
 
 
-def clusters(*weights: int, random: Callable[[], float] = lambda: 0.0, **more: object) -> WeightedClusters:
+def clusters(*weights: int, start: float = 0.0, **more: object) -> WeightedClusters:
     entries = [entry(str(place), weight) for place, weight in enumerate(weights)]
-    return WeightedClusters(entries, random, **more)  # type: ignore[arg-type]
+    return WeightedClusters(entries, start, **more)  # type: ignore[arg-type]
 
 
 def test_chance_is_shared_out_by_weight() -> None:
-    picked = [clusters(1, 0, 3, random=lambda part=part: part / 4).pick(request(), INFO) for part in range(4)]
-    assert picked == [0, 2, 2, 2]
-    assert clusters(1, 1, random=lambda: 0.999999).pick(request(), INFO) == 1
+    made = clusters(1, 0, 3, start=0.3)
+    picked = [made.pick(request(), StreamInfo(FakeConnection(), HttpProtocol.HTTP11, 0.0, 0.0, n)) for n in range(4000)]
+    assert [abs(picked.count(place) - wanted) < 5 for place, wanted in enumerate((1000, 0, 3000))] == [True] * 3
+    # Not one after the other.
+    assert picked[:12] == [2, 2, 0, 2, 2, 2, 2, 0, 2, 0, 2, 2]
+
+
+def test_a_request_that_is_matched_again_goes_the_same_way() -> None:
+    made = clusters(1, 1, 1, 1, 1, start=0.9)
+    assert len({made.pick(request(), INFO) for _ in range(20)}) == 1
 
 
 @pytest.mark.parametrize(
@@ -50,12 +55,12 @@ def test_chance_is_shared_out_by_weight() -> None:
     [([b"0"], 0), ([b"2"], 1), ([b"3"], 0), ([b"1", b"1"], 0), ([b"x"], 0), ([b"-1"], 0), ([], 0), ([b" 5 "], 1)],
 )
 def test_a_header_may_decide(fields: list[bytes], place: int) -> None:
-    made = clusters(1, 2, header_name=b"x-n")
+    made = clusters(1, 2, start=0.6, header_name=b"x-n")
     assert made.pick(request(*((b"x-n", value) for value in fields)), INFO) == place
 
 
 def test_the_hash_policy_may_decide() -> None:
-    made = clusters(*[1] * 16, hash_policy=HashPolicy([HashStep(HeaderHash(b"x-k"))]), random=lambda: 0.5)
+    made = clusters(*[1] * 16, hash_policy=HashPolicy([HashStep(HeaderHash(b"x-k"))]), start=0.5 - 2**0.5 + 1)
     assert made.pick(request((b"x-k", b"a")), INFO) == hash_bytes(b"a") % 16
     assert made.pick(request(), INFO) == 8
 
@@ -90,7 +95,7 @@ def routed(action: ClusterAction, **more: object) -> Route:
 def test_an_entry_has_a_route_of_its_own() -> None:
     parsers = HeaderParsers(adds(b"request"), adds(b"response"))
     first = entry("one", header_parsers=parsers, filter_configs={"f": FilterConfig("entry")}, host_rewrite=b"h")
-    weighted = WeightedClusters([first, entry("two")], lambda: 0.0)
+    weighted = WeightedClusters([first, entry("two")], 0.0)
     route = routed(
         ClusterAction("", 3.0, weighted=weighted),
         header_parsers=HeaderParsers(adds(b"route"), adds(b"route")),
@@ -107,7 +112,7 @@ def test_an_entry_has_a_route_of_its_own() -> None:
 
 
 def test_the_filters_of_entries_are_known() -> None:
-    weighted = WeightedClusters([entry("one", filter_configs={"f": FilterConfig(disabled=True)})], lambda: 0.0)
+    weighted = WeightedClusters([entry("one", filter_configs={"f": FilterConfig(disabled=True)})], 0.0)
     table = RouteTable("t", [VirtualHost("v", [b"*"], [Route("r", None, ClusterAction("", weighted=weighted))])])
     assert table.chooses_filters
     assert table.configured_filters == {"f"}
@@ -127,7 +132,7 @@ def test_the_request_names_its_cluster() -> None:
 
 
 def test_an_entry_may_be_named_by_the_request() -> None:
-    route = routed(ClusterAction("", weighted=WeightedClusters([entry("", cluster_header=b"x-c")], lambda: 0.0)))
+    route = routed(ClusterAction("", weighted=WeightedClusters([entry("", cluster_header=b"x-c")], 0.0)))
     made = route.with_cluster(request((b"x-c", b"one")), INFO)
     assert made is not None
     assert isinstance(made.action, ClusterAction)
@@ -142,7 +147,7 @@ def test_without_any_weight_there_is_no_route() -> None:
 def test_the_clusters_that_are_named() -> None:
     assert ClusterAction("a").named_clusters == [("a", "cluster")]
     assert ClusterAction("", cluster_header=b"x").named_clusters == []
-    weighted = WeightedClusters([entry("b"), entry("", cluster_header=b"x")], lambda: 0.0)
+    weighted = WeightedClusters([entry("b"), entry("", cluster_header=b"x")], 0.0)
     assert ClusterAction("", weighted=weighted).named_clusters == [("b", "weighted cluster")]
 
 

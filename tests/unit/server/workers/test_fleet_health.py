@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from envoymesh.server.workers.fleet_health import FleetHealth
 from envoymesh.upstream.health.told import HostHealth, HostKey, key_of
 from envoymesh.upstream.host import EXCLUDED_VIA_IMMEDIATE_HC_FAIL, FAILED_ACTIVE_HC
+from envoymesh.upstream.outlier.settings import OutlierDetectionSettings
 from tests.support.health import WRONG, Checks
 
 FAILED = HostHealth(FAILED_ACTIVE_HC, -1.0)
@@ -15,8 +16,8 @@ FAILED = HostHealth(FAILED_ACTIVE_HC, -1.0)
 class Parent:
     """A cluster that a parent checks, and what it tells."""
 
-    def __init__(self) -> None:
-        self.checks = Checks()
+    def __init__(self, **cluster: object) -> None:
+        self.checks = Checks(cluster=dict(cluster))
         self.checks.cluster.health = self.checks.checker
         self.told: list[tuple[str, Mapping[HostKey, HostHealth]]] = []
         self.fleet = FleetHealth(
@@ -33,6 +34,17 @@ def test_the_parent_tells_of_what_changes() -> None:
     assert len(parent.told) == 1, "nothing new"
     parent.checks.check(WRONG)
     assert parent.told[1:] == [("c", {key_of(host, parent.checks.info): HostHealth(FAILED_ACTIVE_HC, 10.0)})]
+
+
+def test_each_check_that_passes_is_told_where_it_brings_an_outlier_back() -> None:
+    for uneject, told in ((True, 3), (False, 1)):
+        outliers = OutlierDetectionSettings(successful_active_health_check_uneject_host=uneject)
+        parent = Parent(outlier_detection=outliers)
+        parent.checks.begin()
+        parent.checks.answer()
+        parent.checks.check()
+        parent.checks.check()
+        assert len(parent.told) == told
 
 
 def test_the_parent_tells_once_a_turn() -> None:

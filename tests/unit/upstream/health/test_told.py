@@ -36,9 +36,11 @@ class Worker:
         self.hosts = PrioritySet()
         self.failed: list[Host] = []
         self.reported: list[tuple[str, HostKey]] = []
+        self.passed: list[Host] = []
         self.told = ToldHealth(
-            self.info, self.hosts, self.dispatcher, self.failed.append, lambda *event: self.reported.append(event)
-        )
+            self.info, self.hosts, self.dispatcher, self.failed.append, self.passed.append,
+            lambda *event: self.reported.append(event),
+        )  # fmt: skip
 
     def host(self, number: int = 1, **endpoint: object) -> Host:
         settings = EndpointSettings("h", 80, **endpoint)  # type: ignore[arg-type]
@@ -152,3 +154,15 @@ def test_a_cluster_is_ready_at_once_and_stops() -> None:
     host = worker.host()
     worker.hosts.update_hosts(0, [host])
     assert host.health_checker is None
+
+
+def test_a_check_that_passed_is_passed_on() -> None:
+    worker = Worker()
+    host = worker.host()
+    worker.hosts.update_hosts(0, [host])
+    key = key_of(host, worker.info)
+    worker.told.take({key: HEALTHY})
+    worker.told.take({key: HEALTHY})
+    assert worker.passed == [host, host]
+    worker.told.take({key: FAILED})
+    assert worker.passed == [host, host]

@@ -29,7 +29,7 @@ class World:
             "c", protocol="DOWNSTREAM", idle_timeout=1.0, default_thresholds=ThresholdSettings(**thresholds)
         )
         self.info = ClusterInfo(settings, self.store.scope(""), FakeRuntime())
-        self.pools = ConnectionPools(self.info, self.connector, self.dispatcher)
+        self.pools = ConnectionPools(self.info, self.connector, self.dispatcher, lambda: 0.5)
         self.hosts = [Host(Address(f"10.0.0.{n}", 80), EndpointSettings(f"10.0.0.{n}", 80)) for n in (1, 2)]
 
     def ask(self, host: int = 0, protocol: HttpProtocol = HTTP1, options: PoolOptions | None = None) -> Asker:

@@ -52,7 +52,7 @@ class World:
         self.info = ClusterInfo(
             ClusterSettings("c", default_thresholds=thresholds), Store().scope("cluster.c."), FakeRuntime()
         )
-        self.pools = ConnectionPools(self.info, self.connector, self.dispatcher)
+        self.pools = ConnectionPools(self.info, self.connector, self.dispatcher, lambda: 0.5)
         self.hosts = [Host(Address(f"10.0.0.{n}", 80), EndpointSettings(f"10.0.0.{n}", 80)) for n in (1, 2)]
         self.waits: list[object] = []
 

@@ -626,9 +626,10 @@ def test_a_client_that_resets_a_response_that_waits() -> None:
 
 def test_a_response_that_waits_too_long_is_given_up() -> None:
     edge, _ = held()
-    edge.manager._codec.reset_stalled_streams()
-    edge.manager._codec.reset_stalled_streams()
-    assert edge.lines == [b"/ 200 - via_upstream 0 2 0\n"]
+    edge.dispatcher.advance(299.0)
+    assert not edge.lines
+    edge.dispatcher.advance(1.5)
+    assert edge.lines == [b"/ 200 - via_upstream 0 2 300000\n"]
     assert edge.stats.downstream_rq_rx_reset.value == 0
 
 

@@ -147,6 +147,13 @@ def test_request_ids(options: dict[str, Any], given_id: bytes | None, expected: 
     assert HeaderMap(fields).get(b"x-request-id") == expected
 
 
+@pytest.mark.parametrize("options", [{}, {"use_remote_address": True, "internal_networks": INTERNAL_NETWORKS}])
+def test_nobody_is_believed_to_have_seen_a_certificate(options: dict[str, Any]) -> None:
+    fields, _ = mutate([(b"x-forwarded-client-cert", b"Hash=1"), (b"a", b"b")], remote="10.1.1.1", **options)
+    assert HeaderMap(fields).get(b"x-forwarded-client-cert") is None
+    assert (b"a", b"b") in fields
+
+
 ENVOYS_OWN = frozenset(
     f"x-envoy-{name}".encode()
     for name in (
