@@ -48,6 +48,7 @@ def make_parser() -> Parser:
     add_compile(commands)
     add_check(commands)
     add_why(commands)
+    add_explain(commands)
     add_mesh(commands)
     return parser
 
@@ -160,6 +161,10 @@ def add_check(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     parser = commands.add_parser("check", help=text, description=text, epilog=more)
     parser.add_argument("-c", "--config-path", required=True, help="the configuration, YAML or JSON")
+    text = "route tests in YAML, in the shape of Envoy's router check tool (docs/explain.md)"
+    parser.add_argument("-t", "--tests", metavar="FILE", default="", help=text)
+    text = "percent of routes, virtual hosts and conditions that route tests must reach"
+    parser.add_argument("--fail-under", metavar="PERCENT", type=percent, default=None, help=text)
     parser.add_argument("--format", choices=("text", "json", "github", "sarif"), default="text", help="default: text")
     parser.set_defaults(run=run_check)
 
@@ -169,7 +174,30 @@ def run_check(given: argparse.Namespace) -> int:
     from envoymesh.lint.command import run
     from envoymesh.server.main import refusals
 
-    return run(given.config_path, given.format, refusals)
+    if not given.tests:
+        if given.fail_under is not None:
+            print("--fail-under needs --tests", file=sys.stderr)
+            return 1
+        return run(given.config_path, given.format, refusals)
+    from envoymesh.server.explaining import test_routes
+
+    return run(
+        given.config_path,
+        given.format,
+        refusals,
+        lambda: test_routes(given.config_path, given.tests, given.fail_under),
+    )
+
+
+def percent(text: str) -> float:
+    """A number from 0 to 100. Errors: argparse.ArgumentTypeError."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number <= 100.0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 100")
+    return number
 
 
 def add_why(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -190,6 +218,58 @@ def run_why(given: argparse.Namespace) -> int:
     text, code = answer(given.words, iter(sys.stdin))
     print(text, end="", file=sys.stderr if code and not text.count("\n") > 1 else sys.stdout)
     return code
+
+
+def add_explain(commands: argparse._SubParsersAction[Parser]) -> None:
+    """`envoymesh explain`."""
+    text = "Say what the proxy would do with a request, without sending anything."
+    more = "Nothing is connected to, resolved or written: an upstream is taken to answer 200."
+    parser = commands.add_parser("explain", help=text, description=text, epilog=more)
+    parser.add_argument("-c", "--config-path", required=True, help="the configuration, YAML or JSON")
+    parser.add_argument("-X", "--method", default="", help="default: GET, or POST with -d")
+    parser.add_argument("-H", "--header", metavar="NAME: VALUE", action="append", default=[], help="a request header")
+    parser.add_argument("-d", "--data", metavar="BODY", default=None, help="the request's body")
+    parser.add_argument("--from", dest="source", metavar="ADDRESS", default="", help="the client's address: 127.0.0.1")
+    parser.add_argument("--sni", metavar="NAME", default="", help="the name in the TLS handshake: the URL's host")
+    parser.add_argument("--listener", metavar="NAME", default="", help="where the URL's port does not say which")
+    text = "what is drawn where something is left to chance, such as a weighted cluster, from 0 to 1: 0.5"
+    parser.add_argument("--chance", metavar="NUMBER", type=share, default=0.5, help=text)
+    parser.add_argument("--json", action="store_true", help="as data; docs/explain.md is its schema")
+    parser.add_argument("url", metavar="URL", help="such as http://localhost:8080/service/1")
+    parser.set_defaults(run=run_explain)
+
+
+def share(text: str) -> float:
+    """A number from 0 to less than 1. Errors: argparse.ArgumentTypeError."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number < 1.0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to less than 1")
+    return number
+
+
+def run_explain(given: argparse.Namespace) -> int:
+    """Explain a request."""
+    from envoymesh.explain.question import QuestionError, read_question
+    from envoymesh.server.explaining import run
+
+    try:
+        question = read_question(
+            given.url,
+            given.method,
+            given.header,
+            given.data,
+            given.source,
+            given.sni,
+            given.listener,
+            given.chance,
+        )
+    except QuestionError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return run(given.config_path, question, given.json)
 
 
 # The mesh as local processes.

@@ -44,6 +44,10 @@ class ClusterFacts(Protocol):
         """What it was made from."""
 
     @property
+    def hosts_changed(self) -> float:
+        """When hosts or their health changed last, UNIX seconds."""
+
+    @property
     def hosts(self) -> Sequence[Host]:
         """Its hosts now."""
 
@@ -70,6 +74,7 @@ def cluster_status(cluster: ClusterFacts) -> ClusterStatus:
         # As in Envoy, where a host without metadata shows empty ones if DNS found it, and none else.
         hosts=_Hosts(tuple(cluster.hosts), settings.discovery_type in ("STRICT_DNS", "LOGICAL_DNS")),
         outlier=None if cluster.outlier_detector is None else _outlier(cluster.outlier_detector),
+        hosts_changed=cluster.hosts_changed,
         overprovisioning_factor=settings.overprovisioning_factor,
         locality_weights={
             (priority, *locality): weight

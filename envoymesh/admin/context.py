@@ -15,6 +15,8 @@ from envoymesh.admin.views import (
     RuntimeSnapshot,
     ServerState,
 )
+from envoymesh.explain.question import Question
+from envoymesh.http.failed_requests import FailedRequest
 from envoymesh.stats import Store
 
 
@@ -81,6 +83,16 @@ class CpuProfiler(Protocol):
         """End, and write the profile; does nothing where it has not begun."""
 
 
+class LiveExplainer(Protocol):
+    """Says what the proxy would do with a request now."""
+
+    def when_ready(self, then: Callable[[], None]) -> None:
+        """Get ready, then call back: at once, or later."""
+
+    def explain(self, question: Question, context: "AdminParts", /) -> dict[str, Any]:
+        """The explanation (docs/explain.md). Errors: EnvoymeshError, where it cannot be asked."""
+
+
 @dataclass(frozen=True)
 class AdminParts:
     """Everything that handlers use.
@@ -97,6 +109,8 @@ class AdminParts:
         endpoint_dump: makes the one that `include_eds` adds.
         unready_targets: what the server waits for, by init manager.
         allows: whether a request target may be asked for (`admin.allow_paths`).
+        explainer: what /explain asks.
+        failures: the requests that failed lately, the oldest first.
     """
 
     store: Store
@@ -116,3 +130,5 @@ class AdminParts:
     unready_targets: Callable[[], Mapping[str, Sequence[str]]]
     cpu_profiler: CpuProfiler
     allows: Callable[[str], bool]
+    explainer: LiveExplainer
+    failures: Callable[[], Sequence[FailedRequest]]

@@ -41,6 +41,8 @@ class Endpoint:
     """A path, its help, its handler, and whether it changes something (then it wants POST).
 
     `shows_counts` says that it shows what workers count, which must be gathered first where they are other processes.
+    `hidden` endpoints are not Envoy's, and stand in no list: what reads /help finds what it knows. `prepare` gets ready
+    what the handler needs, then calls back, at once or later; None where nothing has to be.
     """
 
     path: str
@@ -49,6 +51,8 @@ class Endpoint:
     mutates: bool = False
     parameters: Sequence[Parameter] = ()
     shows_counts: bool = False
+    hidden: bool = False
+    prepare: Callable[[AdminParts, Callable[[], None]], None] | None = None
 
     def help_lines(self) -> str:
         """The endpoint's lines in /help."""

@@ -77,6 +77,8 @@ class AdminFilter(StreamFilter):
         self._headers = None
         if refused := self._admin.refused(request):
             self._write(request, refused)
+        elif self._admin.prepare(request, lambda: self._gather(lambda: self._write(request, None))):
+            pass  # it calls back
         elif self._admin.shows_counts(request):
             self._gather(lambda: self._write(request, None))
         elif self._admin.changes(request):
@@ -99,7 +101,11 @@ class AdminFilter(StreamFilter):
         if self._destroyed:
             return
         if answer is None:
-            answer = self._admin.handle(request)
+            try:
+                answer = self._admin.handle(request)
+            except Exception as error:  # noqa: BLE001 who gathers or prepares calls back from elsewhere
+                self.decoder_callbacks.on_exception("an admin answer", error)
+                return
         if isinstance(answer, Response) and isinstance(answer.body, str):
             write_whole(self.decoder_callbacks, answer, answer.body)
         else:

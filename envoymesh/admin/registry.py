@@ -1,6 +1,6 @@
 """The one list of endpoints, and the way from a request to an answer. It must not know a filter or a socket."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 from envoymesh.admin.context import AdminParts
@@ -9,6 +9,7 @@ from envoymesh.admin.guard import refusal
 from envoymesh.admin.handlers import (
     clusters,
     config_dump,
+    explain,
     listeners,
     logs,
     pages,
@@ -19,15 +20,15 @@ from envoymesh.admin.handlers import (
 )
 from envoymesh.admin.messages import Preparation, Request, Response
 
-_SUBJECTS = (clusters, config_dump, listeners, logs, profiling, runtime, server, stats)
+_SUBJECTS = (clusters, config_dump, explain, listeners, logs, profiling, runtime, server, stats)
 
 
 def all_endpoints() -> list[Endpoint]:
-    """Every endpoint, by path. The home page and help show this list, themselves included."""
-    endpoints: list[Endpoint] = [endpoint for subject in _SUBJECTS for endpoint in subject.ENDPOINTS]
-    endpoints += (pages.home_endpoint(endpoints), pages.help_endpoint(endpoints))
-    endpoints.sort(key=lambda endpoint: endpoint.path)
-    return endpoints
+    """Every endpoint, by path. The home page and help show those that are not hidden, themselves included."""
+    every: list[Endpoint] = [endpoint for subject in _SUBJECTS for endpoint in subject.ENDPOINTS]
+    listed = [endpoint for endpoint in every if not endpoint.hidden]
+    listed += (pages.home_endpoint(listed), pages.help_endpoint(listed))
+    return sorted([*listed, *(each for each in every if each.hidden)], key=lambda endpoint: endpoint.path)
 
 
 class Admin:
@@ -42,6 +43,14 @@ class Admin:
         """Whether the answer shows what workers count."""
         endpoint = self._by_path.get(request.path)
         return endpoint is not None and endpoint.shows_counts
+
+    def prepare(self, request: Request, then: Callable[[], None]) -> bool:
+        """Get ready what the answer needs, then call back; False where nothing has to be, and nobody is called."""
+        endpoint = self._by_path.get(request.path)
+        if endpoint is None or endpoint.prepare is None or not self._context.allows(request.target or request.path):
+            return False
+        endpoint.prepare(self._context, then)
+        return True
 
     def changes(self, request: Request) -> bool:
         """Whether the request changes something."""
@@ -59,7 +68,8 @@ class Admin:
             return Response(f"request to path {request.target} not allowed", HTTPStatus.FORBIDDEN)
         endpoint = self._by_path.get(request.path)
         if endpoint is None:
-            return Response(f"invalid path. {pages.help_text(self._endpoints)}", HTTPStatus.NOT_FOUND)
+            listed = [each for each in self._endpoints if not each.hidden]
+            return Response(f"invalid path. {pages.help_text(listed)}", HTTPStatus.NOT_FOUND)
         if endpoint.mutates and request.method != "POST":
             return Response(f"Method {request.method} not allowed, POST required.", HTTPStatus.METHOD_NOT_ALLOWED)
         return endpoint.handler(self._context, request)

@@ -118,6 +118,7 @@ class ClusterStatus:
     added_via_api: bool = False
     eds_service_name: str = ""
     outlier: OutlierThresholds | None = None
+    hosts_changed: float = 0.0
     overprovisioning_factor: int = 140
     locality_weights: Mapping[tuple[int, str, str, str], int] = field(default_factory=dict)
 

@@ -71,7 +71,7 @@ def load_bootstrap(
     unknown = 0
     if path:
         base = read_document(path)
-        source = Source(path, base.lines)
+        source = Source(path, base.lines, aliases=base.aliases)
         unknown += _parse(bootstrap, base, source, allow_unknown_static_fields, warnings)
     if config_yaml:
         over = load_yaml(config_yaml, CONFIG_YAML)

@@ -147,6 +147,14 @@ class Reader:
         """Give a reader for each element of a repeated message field."""
         return [self._child(field, f"[{index}]", value) for index, value in enumerate(self._take(field))]
 
+    def element(self, field: str, index: int) -> Reader:
+        """Give a reader of one element of a repeated message field.
+
+        Raises:
+            IndexError: there is no such element.
+        """
+        return self._child(field, f"[{index}]", self._take(field)[index])
+
     def each(self, field: str, read: Callable[[Reader], T]) -> list[T]:
         """Give what `read` makes of each element of a repeated message field; refused ones are left out (`attempt`)."""
         made = [element.attempt(read) for element in self.repeated(field)]

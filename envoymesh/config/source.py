@@ -45,13 +45,14 @@ class Source:
             paths already those of the merged message.
         contents: what DataSources are known to hold; a reader asks the
             system for what is not among it, and adds it.
+        aliases: for the path of each YAML alias that of its anchor, below which the lines are.
 
     Attributes:
         refused: the problems that readers went on after, to find more of them (`Reader.gather`); None where the first
             one ends the reading.
     """
 
-    __slots__ = ("contents", "file", "lines", "override", "refused")
+    __slots__ = ("aliases", "contents", "file", "lines", "override", "refused")
 
     def __init__(
         self,
@@ -59,10 +60,12 @@ class Source:
         lines: Mapping[Key, int] | None = None,
         override: Source | None = None,
         contents: Contents | None = None,
+        aliases: Mapping[Key, Key] | None = None,
     ) -> None:
         self.file = file
         self.lines: Mapping[Key, int] = lines or {}
         self.override = override
+        self.aliases: Mapping[Key, Key] = aliases or {}
         self.contents: Contents = {} if contents is None else contents
         self.refused: list[ConfigError] | None = None
 
@@ -77,17 +80,20 @@ class Source:
         return self.file, own_line
 
     def _nearest(self, key: Key) -> tuple[int, int | None]:
+        """How many parts of a path are written, and the line of the last of them."""
         written: Key = ()
-        line = self.lines.get(written)
+        found, line = 0, None
         for part in key:
             for spelling in spellings(part):
                 if (*written, spelling) in self.lines:
                     written = (*written, spelling)
                     line = self.lines[written]
+                    found += 1
                     break
             else:
                 break
-        return len(written), line if written else None
+            written = self.aliases.get(written, written)
+        return found, line
 
     def __repr__(self) -> str:
         return f"Source({self.file!r}, {len(self.lines)} lines)"

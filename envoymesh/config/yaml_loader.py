@@ -38,11 +38,13 @@ class Document:
     Attributes:
         value: the root: a dict, list, str, int, float, bool or None.
         lines: 1-based line numbers by path.
+        aliases: for the path of each alias that of its anchor, below which its lines are.
         warnings: what is suspicious but taken, such as a duplicate key; a line of text each.
     """
 
     value: Any = None
     lines: dict[Key, int] = field(default_factory=dict)
+    aliases: dict[Key, Key] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -95,7 +97,7 @@ def load_json(text: str, file: str = "") -> Document:
         raise ConfigError(f"nested more than {MAX_DEPTH} deep", "", file) from None
     try:
         as_yaml = load_yaml(text, file)
-        found.lines, found.warnings = as_yaml.lines, as_yaml.warnings
+        found.lines, found.warnings = as_yaml.lines, as_yaml.warnings  # JSON has no aliases
     except ConfigError:
         # JSON that isn't YAML (a tab, a surrogate pair): its errors come without lines.
         found.lines = {}
@@ -122,6 +124,7 @@ class _Composer:
         self._next = loader.get_event
         self._file = file
         self._anchors: dict[str, Any] = {}
+        self._places: dict[str, Key] = {}
         self._found = Document()
 
     def document(self) -> Document:
@@ -147,6 +150,7 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
                 raise self._error(f"the anchor is not defined (value: *{event.anchor})", event)
+            self._found.aliases[key] = self._places[event.anchor]
             return self._anchors[event.anchor]
         value: Any
         if isinstance(event, yaml.ScalarEvent):
@@ -156,7 +160,7 @@ class _Composer:
         else:
             value = self._mapping(key)
         if event.anchor is not None:
-            self._anchors[event.anchor] = value
+            self._anchors[event.anchor], self._places[event.anchor] = value, key
         return value
 
     def _sequence(self, key: Key) -> list[Any]:
@@ -185,7 +189,10 @@ class _Composer:
     def _name(self, event: Any) -> str:
         if isinstance(event, yaml.ScalarEvent):
             if event.anchor is not None:
-                self._anchors[event.anchor] = scalar(event.value, event.tag, event.style)
+                self._anchors[event.anchor], self._places[event.anchor] = (
+                    scalar(event.value, event.tag, event.style),
+                    (),
+                )
             return str(event.value)
         name = self._anchors.get(event.anchor or "") if isinstance(event, yaml.AliasEvent) else None
         if isinstance(name, str):

@@ -37,7 +37,8 @@ DOUBTFUL: Final = 2
 def descriptions() -> dict[str, str]:
     """What each rule looks for."""
     found = {name: (rule.__doc__ or "").partition(": ")[2].splitlines()[0] for name, rule in RULES.items()}
-    return {INVALID: "the proxy refuses this configuration", **found}
+    tests = {"route-test": "a route test expects something else", "route-coverage": "too little is tested"}
+    return {INVALID: "the proxy refuses this configuration", **found, **tests}
 
 
 def check(path: str, refusals: Callable[[str], Sequence[ConfigError]]) -> list[Finding]:
@@ -60,10 +61,25 @@ def _refusal(error: ConfigError) -> Finding:
     return Finding(INVALID, ERROR, error.message, error.path, error.source, error.line)
 
 
-def run(path: str, output: str, refusals: Callable[[str], Sequence[ConfigError]]) -> int:
-    """Check and print: 0 where there is nothing to say, 1 where the proxy refuses the file, 2 for doubts alone."""
-    findings = check(path, refusals)
+def run(
+    path: str,
+    output: str,
+    refusals: Callable[[str], Sequence[ConfigError]],
+    route_tests: Callable[[], tuple[list[Finding], str]] | None = None,
+) -> int:
+    """Check and print: 0 where there is nothing to say, 1 for errors, 2 for doubts alone.
+
+    Args:
+        route_tests: runs them: what is wrong, and a summary; None where there are none.
+    """
+    findings, summary = check(path, refusals), ""
+    if route_tests is not None:
+        failed, summary = route_tests()
+        # What the proxy refuses has been said.
+        findings += [each for each in failed if not any(each.message == known.message for known in findings)]
     sys.stdout.write(FORMATS[output](findings, descriptions()))
+    if output == "text":
+        sys.stdout.write(summary)
     if any(each.severity == ERROR for each in findings):
         return REFUSED
     return DOUBTFUL if any(each.severity == WARNING for each in findings) else CLEAN

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from envoymesh.http.headers import PSEUDO_HEADERS, RequestHeaders
-from envoymesh.matching.strings import BytesMatcher
+from envoymesh.matching.strings import BytesMatcher, quoted
 
 
 def request_header_value(headers: RequestHeaders, name: bytes) -> bytes | None:
@@ -51,6 +51,16 @@ class HeaderMatcher:
             return (bool(values) == self.present) != self.invert
         # As in Envoy (HeaderUtility) each value is compared by itself; an absent header never fits, inverted or not.
         return bool(values) and any(map(self.value.matches, values)) != self.invert
+
+    def why_not(self, headers: RequestHeaders) -> str:
+        """Why the headers do not fit, for people; empty where they do."""
+        if self.matches(headers):
+            return ""
+        name, values = self.name.decode("latin-1"), request_header_values(headers, self.name)
+        shown = f"{name} is {', '.join(map(quoted, values))}" if values else f"there is no {name}"
+        if self.value is None:
+            return shown if values else f"{shown}, which must be present"
+        return f"{shown}, and the route wants {'anything but ' if self.invert else ''}{self.value.describe()}"
 
 
 def all_match(matchers: Sequence[HeaderMatcher], headers: RequestHeaders) -> bool:

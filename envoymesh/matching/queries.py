@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from envoymesh.matching.strings import BytesMatcher
+from envoymesh.matching.strings import BytesMatcher, quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,14 @@ class QueryParameterMatcher:
         if self.value is None:
             return (found is not None) == self.present
         return found is not None and self.value.matches(found)
+
+    def why_not(self, parameters: dict[bytes, bytes]) -> str:
+        """Why the parameters do not fit, for people; empty where they do."""
+        if self.matches(parameters):
+            return ""
+        name, found = self.name.decode("latin-1"), parameters.get(self.name)
+        shown = f"there is no query parameter {name}" if found is None else f"the query has {name}={quoted(found)}"
+        return shown if self.value is None else f"{shown}, and the route wants {self.value.describe()}"
 
 
 def parse_query(path: bytes) -> dict[bytes, bytes]:

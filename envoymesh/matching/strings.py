@@ -33,6 +33,15 @@ class BytesMatcher:
     def matches(self, value: bytes) -> bool:
         """Whether the value fits."""
 
+    def describe(self) -> str:
+        """What it wants, for people."""
+        return repr(self)
+
+
+def quoted(value: bytes) -> str:
+    """A value for people, in quotes."""
+    return repr(value.decode("latin-1"))
+
 
 @dataclass(frozen=True, slots=True)
 class StringMatcher(BytesMatcher):
@@ -58,6 +67,10 @@ class StringMatcher(BytesMatcher):
         if self.kind == "suffix":
             return value.endswith(self.pattern)
         return self.pattern in value
+
+    def describe(self) -> str:
+        """The message's field and text."""
+        return f"{self.kind} {quoted(self.pattern)}{' in any case' if self.ignore_case else ''}"
 
 
 def _regex_options(patterns: int) -> re2.Options:
@@ -127,6 +140,10 @@ class RegexMatcher(BytesMatcher):
         found = self._set.find(value)
         return self._fullmatch(value) is not None if found is None else bool(found)
 
+    def describe(self) -> str:
+        """The pattern."""
+        return f"safe_regex {self.pattern!r}"
+
     def __repr__(self) -> str:
         return f"RegexMatcher({self.pattern!r})"
 
@@ -145,3 +162,7 @@ class RangeMatcher(BytesMatcher):
         if not digits.isdigit() or len(digits) > _MOST_DIGITS:
             return False
         return self.start <= int(value) < self.end
+
+    def describe(self) -> str:
+        """The range."""
+        return f"a number from {self.start} to less than {self.end}"

@@ -29,13 +29,14 @@ _ROOMS = (
     "filters",
     "native",
 )
-ROOMS = ("errors.py", "metadata.py", "runtime.py", *(f"{room}/**/*.py" for room in _ROOMS))
+ROOMS = ("errors.py", "explain/wire.py", "metadata.py", "runtime.py", *(f"{room}/**/*.py" for room in _ROOMS))
 """Where compiled modules are, and all that they may import (ARCHITECTURE.md)."""
 
 GROUP = "envoymesh"
 """What the one library of all modules is called, as `envoymesh__mypyc`."""
 
 MODULES = (
+    "explain.wire",
     "filters.http.router.balancer_context",
     "filters.http.router.direct",
     "filters.http.router.filter",
@@ -69,6 +70,7 @@ MODULES = (
     "filters.network.tcp_proxy.proxy_config",
     "filters.network.tcp_proxy.settings",
     "http.codec",
+    "http.failed_requests",
     "http.filter",
     "http.filter_manager.filter_chain",
     "http.filter_manager.filter_handle",

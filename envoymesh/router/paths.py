@@ -8,10 +8,14 @@ from typing import Final
 
 from mypy_extensions import trait
 
-from envoymesh.matching.strings import RegexMatcher
+from envoymesh.matching.strings import RegexMatcher, quoted
 from envoymesh.matching.uri_template import UriTemplate
 
 _NEVER: Final = "[^\\x00-\\xff]"
+
+
+def _text(value: bytes, ignore_case: bool) -> str:
+    return f"{quoted(value)} in any case" if ignore_case else quoted(value)
 
 
 @trait
@@ -27,6 +31,10 @@ class PathMatcher:
     @abstractmethod
     def rewritten(self, path: bytes, replacement: bytes) -> bytes:
         """The path with its matched part replaced."""
+
+    @abstractmethod
+    def describe(self) -> tuple[str, str]:
+        """What it wants, for people: the field of RouteMatch, and its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,10 @@ class PrefixPath(PathMatcher):
         """The path with the prefix replaced."""
         return replacement + path[len(self.prefix) :]
 
+    def describe(self) -> tuple[str, str]:
+        """The prefix."""
+        return "path_separated_prefix" if self.separated else "prefix", _text(self.prefix, self.ignore_case)
+
 
 @dataclass(frozen=True, slots=True)
 class ExactPath(PathMatcher):
@@ -64,6 +76,10 @@ class ExactPath(PathMatcher):
         """The replacement alone."""
         return replacement
 
+    def describe(self) -> tuple[str, str]:
+        """The path."""
+        return "path", _text(self.path, self.ignore_case)
+
 
 @dataclass(frozen=True, slots=True)
 class RegexPath(PathMatcher):
@@ -78,6 +94,10 @@ class RegexPath(PathMatcher):
     def rewritten(self, path: bytes, replacement: bytes) -> bytes:
         """The replacement alone (a regex matches the whole path)."""
         return replacement
+
+    def describe(self) -> tuple[str, str]:
+        """The pattern, which the whole path must match."""
+        return "safe_regex", repr(self.regex.pattern)
 
 
 class TemplatePath(PathMatcher):
@@ -100,6 +120,10 @@ class TemplatePath(PathMatcher):
         """The replacement alone (a template matches the whole path)."""
         return replacement
 
+    def describe(self) -> tuple[str, str]:
+        """The template."""
+        return "path_match_policy", repr(self.template)
+
     def __repr__(self) -> str:
         return f"TemplatePath({self.template!r})"
 
@@ -115,3 +139,7 @@ class ConnectPath(PathMatcher):
     def rewritten(self, path: bytes, replacement: bytes) -> bytes:
         """As a prefix that is the whole path."""
         return replacement
+
+    def describe(self) -> tuple[str, str]:
+        """No path in particular."""
+        return "connect_matcher", "a CONNECT request"

@@ -10,6 +10,7 @@ from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.stream_info import StreamInfo
 from envoymesh.matching.tree.data import MatchingData
 from envoymesh.matching.tree.match_tree import MatchTree
+from envoymesh.router.match.mismatch import Mismatch
 from envoymesh.router.path_index import Run, runs_of
 from envoymesh.router.paths import ConnectPath, TemplatePath
 
@@ -56,6 +57,22 @@ class RouteList:
             if route.matches(headers, path if isinstance(route.path, TemplatePath) else bare, info):
                 return route
         return None
+
+    def considered(
+        self, headers: RequestHeaders, path: bytes, info: StreamInfo | None, ignore_parameters: bool
+    ) -> list[tuple[Route, Mismatch | None]]:
+        """For people: every route that is asked, up to the one that fits, and why the others do not."""
+        ignores = ignore_parameters and path.find(b";") >= 0
+        found: list[tuple[Route, Mismatch | None]] = []
+        for route in self.routes:
+            seen = _PARAMETERS.sub(b"", path) if ignores and not isinstance(route.path, TemplatePath) else path
+            mismatch = route.why_not(headers, seen, info)
+            if mismatch is None and not path and route not in self._pathless:
+                mismatch = Mismatch("connect_matcher", "the request has no path, which only a connect_matcher takes")
+            found.append((route, mismatch))
+            if mismatch is None:
+                break
+        return found
 
 
 def route_list_of(tree: MatchTree, headers: RequestHeaders, info: StreamInfo | None) -> RouteList | None:

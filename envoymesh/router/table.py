@@ -15,6 +15,7 @@ from envoymesh.http.headers import RequestHeaders, is_grpc
 from envoymesh.http.stream_info import StreamInfo
 from envoymesh.matching.headers import HeaderMatcher, all_match, request_header_values
 from envoymesh.matching.queries import QueryParameterMatcher, parse_query
+from envoymesh.matching.strings import quoted
 from envoymesh.matching.tree.data import MatchingData
 from envoymesh.matching.tree.match_tree import MatchTree
 from envoymesh.metadata import Metadata, joined, merged_criteria
@@ -33,6 +34,7 @@ from envoymesh.router.filter_configs import (
 )
 from envoymesh.router.header_parser import NO_HEADER_PARSERS, HeaderParser, HeaderParsers
 from envoymesh.router.match.conditions import RouteCondition
+from envoymesh.router.match.mismatch import Mismatch
 from envoymesh.router.mirror import MirrorPolicy
 from envoymesh.router.paths import PathMatcher
 from envoymesh.router.request_counts import Counts, RequestCounts, VirtualCluster
@@ -49,6 +51,7 @@ __all__ = [
     "Action",
     "ClusterAction",
     "DirectResponseAction",
+    "Mismatch",
     "RedirectAction",
     "Route",
     "RouteTable",
@@ -151,6 +154,26 @@ class Route:
                 return False
         return not self.conditions or all(condition.holds(headers, info) for condition in self.conditions)
 
+    def why_not(self, headers: RequestHeaders, path: bytes, info: StreamInfo | None = None) -> Mismatch | None:
+        """The first thing that keeps a request from this route, in the order of `matches`; None where nothing does."""
+        if self.path is not None and not self.path.matches(path):
+            field, wanted = self.path.describe()
+            return Mismatch(field, f"the path {quoted(path)} does not fit {field} {wanted}")
+        for place, header in enumerate(self.headers):
+            if not header.matches(headers):
+                return Mismatch(f"headers[{place}]", header.why_not(headers))
+        if self.grpc and not is_grpc(headers):
+            return Mismatch("grpc", "the content-type does not say gRPC")
+        parameters = parse_query(headers.path)
+        for place, parameter in enumerate(self.query_parameters):
+            if not parameter.matches(parameters):
+                return Mismatch(f"query_parameters[{place}]", parameter.why_not(parameters))
+        failed = next((each for each in self.conditions if not each.holds(headers, info)), None)
+        if failed is None:
+            return None
+        field, wanted = failed.describe()
+        return Mismatch(field, f"the request is not what the route wants: {wanted}")
+
 
 def counts_of(route: Route, headers: RequestHeaders) -> Counts:
     """Who counts a request of a route: its virtual cluster, and the route itself."""
@@ -220,12 +243,25 @@ class VirtualHost:
             return routes.find_ignoring_parameters(headers, path, info)
         return routes.find(headers, path, info)
 
+    def considered(
+        self, headers: RequestHeaders, info: StreamInfo | None = None
+    ) -> Sequence[tuple[Route, Mismatch | None]]:
+        """For people: the routes that `route` asks, up to the one that matches, and why the others do not."""
+        routes = self._list if self.matcher is None else route_list_of(self.matcher, headers, info)
+        path = headers.path.partition(b"?")[0].partition(b"#")[0]
+        return () if routes is None else routes.considered(headers, path, info, self.ignore_path_parameters)
+
     def request_counts(self, headers: RequestHeaders) -> RequestCounts | None:
         """The counts of the first virtual cluster that a request belongs to; None where there are none."""
         for cluster in self.virtual_clusters:
             if all_match(cluster.headers, headers):
                 return cluster.counts
         return None
+
+    def virtual_cluster(self, headers: RequestHeaders) -> str:
+        """For people: the name of that virtual cluster; empty where there is none."""
+        counts = self.request_counts(headers)
+        return next((each.name for each in self.virtual_clusters if each.counts is counts), "")
 
     def _needs_tls(self, headers: RequestHeaders) -> bool:
         if headers.get(b"x-forwarded-proto") == b"https":
@@ -298,6 +334,18 @@ class RouteTable:
         else:
             host = self.virtual_host(headers.authority or b"")
         return None if host is None else host.route(headers, info)
+
+    def named_host(self, headers: RequestHeaders) -> tuple[bytes, bytes, VirtualHost] | None:
+        """For people: the name that `route` looks up, the domain that it belongs to, and the virtual host."""
+        name: bytes | None = headers.authority or b""
+        if self.host_header and not self._domains.only_default:
+            name = next(iter(request_header_values(headers, self.host_header)), None)
+        host = None if name is None else self.virtual_host(name)
+        if name is None or host is None:
+            return None
+        looked_up = without_port(name) if self.ignore_port and not self._domains.only_default else name
+        domains = Domains(self.name, [((domain,), domain) for each in self.virtual_hosts for domain in each.domains])
+        return looked_up, domains.find(looked_up) or b"*", host
 
     def table_of(self, headers: RequestHeaders) -> RouteTable:
         """The table that decides on a request: this one, unless there are several."""

@@ -22,6 +22,7 @@ from envoymesh.admin.views import CertificateEntry, ClusterStatus, ListenerStatu
 from envoymesh.network.api import Address
 from envoymesh.network.listener.tcp_listener import TcpListener
 from envoymesh.network.tls.tls_context import TlsContext
+from envoymesh.server.live_explainer import LiveExplainer
 from envoymesh.server.version import version_text
 from envoymesh.upstream.cluster import Cluster
 
@@ -56,6 +57,8 @@ def make_admin_context(server: Server, admin: AdminSettings) -> AdminParts:
         unready_targets=dict,
         cpu_profiler=server.cpu_profiler,
         allows=admin.allows,
+        explainer=LiveExplainer(server),
+        failures=server.failures,
     )
 
 

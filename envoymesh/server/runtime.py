@@ -160,6 +160,11 @@ class Runtime:
                 layer.pop(key, None)
         self.load()
 
+    def take_over(self, other: Runtime) -> None:
+        """Take another runtime's values, whose layers are the same."""
+        self._values = [dict(values) for values in other._values]
+        self.load()
+
     def snapshot(self) -> RuntimeSnapshot:
         """Layers and values, for ``/runtime``."""
         keys = sorted({key for values in self._values for key in values})

@@ -10,13 +10,14 @@ import asyncio
 import logging
 import random
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from envoymesh.access_loggers.config import AccessLogFactoryContext, read_access_log
+from envoymesh.access_loggers.logger import AccessLogFile
 from envoymesh.admin.filter import admin_filter_factory
 from envoymesh.admin.registry import Admin
 from envoymesh.admin.views import ServerState
@@ -29,15 +30,17 @@ from envoymesh.filters.network.http_connection_manager.factory import Connection
 from envoymesh.filters.network.http_connection_manager.manager_configs import ConnectionManagerConfigs
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.filters.network.registry import CONNECTION_MANAGER
+from envoymesh.http.failed_requests import FailedRequest, FailedRequests
 from envoymesh.http.filter import FilterFactory
-from envoymesh.http.filter_manager.filter_plan import FilterChainFactory
+from envoymesh.http.filter_manager.filter_plan import FilterChainFactory, NamedFilter
+from envoymesh.network.api import ClientTls, Connector, DnsResolver
 from envoymesh.network.connection.connector import LoopConnector
 from envoymesh.network.dns.resolver import CaresResolver, cares_options
 from envoymesh.network.listener.tcp_listener import TcpListener
 from envoymesh.network.loop.dispatcher import LoopDispatcher
 from envoymesh.network.loop.shortage import Shortage
 from envoymesh.network.loop.slices import Slices
-from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings
+from envoymesh.network.settings import FilterChainMatch, FilterChainSettings, ListenerSettings, UpstreamTlsSettings
 from envoymesh.network.stats import DnsStats, SslStats
 from envoymesh.network.tls.tls_context import upstream_context
 from envoymesh.options import Options
@@ -67,13 +70,14 @@ from envoymesh.server.listeners import (
 from envoymesh.server.log import ProcessLog
 from envoymesh.server.process_stats import ProcessStats
 from envoymesh.server.runtime import Runtime
-from envoymesh.stats import Store
+from envoymesh.stats import Scope, Store
 from envoymesh.stats.server import FilesystemStats, RuntimeStats
 from envoymesh.upstream.client import AsyncClient
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.cluster_manager import StaticClusterManager
 from envoymesh.upstream.health.api import ClusterHealth
 from envoymesh.upstream.outlier.event_log import OutlierEventLog
+from envoymesh.upstream.settings import DnsSettings
 
 _log = logging.getLogger("envoymesh.main")
 
@@ -92,6 +96,10 @@ class Server:
 
     log_level_of_steps = logging.INFO
     """How loudly it tells of each step of its life."""
+
+    chance: Callable[[], float] = staticmethod(random.random)
+    next_stream_id: Callable[[], int] | None = None
+    """What decides where something is left to chance: uniform in [0, 1)."""
 
     def __init__(
         self,
@@ -119,7 +127,7 @@ class Server:
         self._access_logs = AccessLogFiles(
             self.dispatcher, flush_interval, FilesystemStats.create(root.scope("filesystem.")), open_logs
         )
-        self._drain = DrainManager(self.dispatcher, options.drain_time_s, options.drain_strategy, random.random)
+        self._drain = DrainManager(self.dispatcher, options.drain_time_s, options.drain_strategy, self.chance)
         self._inbound_only = False
         self._stopping = False
         self._deadline = 0.0
@@ -137,7 +145,7 @@ class Server:
         """Make everything that the bootstrap asks for. Errors: ConfigError; `reader` may have noted others."""
         options = self.options
         self.runtime.set_layers(read_runtime_layers(reader))
-        self._log_context = AccessLogFactoryContext(self._access_logs.open, self.runtime.reader, random.random)
+        self._log_context = AccessLogFactoryContext(self._open_log, self.runtime.reader, self.chance)
         health_checks = health_check_context(self._log_context, self.dispatcher)
         self.settings: BootstrapSettings = read_bootstrap(reader, options, self._log_context, health_checks)
         self._shortage = Shortage(self.dispatcher)
@@ -153,7 +161,7 @@ class Server:
 
     def _kill_after(self) -> float:
         """Seconds for which the loop may stand still before the process ends itself; 0 is for ever."""
-        return self.settings.watchdogs.kill_after(random.random)
+        return self.settings.watchdogs.kill_after(self.chance)
 
     def _make_clusters(self) -> StaticClusterManager:
         # As in Envoy the resolver's stats exist only where a cluster needs a resolver.
@@ -162,16 +170,12 @@ class Server:
         return StaticClusterManager(
             self.settings.clusters,
             self.store.scope(""),
-            LoopConnector(self.dispatcher, self._shortage),
-            lambda dns: CaresResolver(
-                self.dispatcher,
-                dns_stats,
-                **cares_options(dns.resolvers, dns.use_tcp_for_dns_lookups, dns.no_default_search_domain),
-            ),
+            self._make_connector(),
+            lambda dns: self._make_resolver(dns, dns_stats),
             self.dispatcher,
-            random.random,
+            self.chance,
             self.runtime.reader,
-            lambda tls, scope: upstream_context(tls, SslStats(scope)),
+            self._upstream_tls,
             self.settings.locality,
             self.settings.local_cluster,
             self._outlier_log(),
@@ -180,34 +184,52 @@ class Server:
 
     def _outlier_log(self) -> OutlierEventLog | None:
         path = self.settings.outlier_event_log_path
-        return OutlierEventLog(self._access_logs.open(path), self.dispatcher) if path else None
+        return OutlierEventLog(self._open_log(path), self.dispatcher) if path else None
 
     def _told_health(self, cluster: Cluster) -> ClusterHealth | None:
         """Who is told of the health of a cluster's hosts by another process; None: they are checked in this one."""
         return None
 
+    # What touches the world outside; a dry run (`dry_run.py`) touches nothing
+
+    def _open_log(self, path: str) -> AccessLogFile:
+        return self._access_logs.open(path)
+
+    def _make_connector(self) -> Connector:
+        return LoopConnector(self.dispatcher, self._shortage)
+
+    def _make_resolver(self, dns: DnsSettings, stats: DnsStats) -> DnsResolver:
+        options = cares_options(dns.resolvers, dns.use_tcp_for_dns_lookups, dns.no_default_search_domain)
+        return CaresResolver(self.dispatcher, stats, **options)
+
+    def _upstream_tls(self, tls: UpstreamTlsSettings, scope: Scope) -> ClientTls:
+        return upstream_context(tls, SslStats(scope))
+
+    def _http_filters(self, readers: Sequence[Reader], stat_prefix: str) -> Sequence[NamedFilter]:
+        return read_http_filters(readers, filter_context(stat_prefix, self._parts))
+
     def _listener_parts(self) -> ListenerParts:
         address = local_address(self.options.local_address_ip_version)
         config = ConnectionManagerFactoryContext(
-            read_filters=lambda readers, prefix: read_http_filters(readers, filter_context(prefix, self._parts)),
+            read_filters=self._http_filters,
             access_logs=self._log_context,
-            routes=route_context(self.runtime.reader, random.random, self.store),
+            routes=route_context(self.runtime.reader, self.chance, self.store),
             local_address=address,
             service_cluster=self.settings.node.cluster,
             service_node=self.settings.node.id,
             runtime=self.runtime.reader,
-            random=random.random,
+            random=self.chance,
         )
         return ListenerParts(
             self.dispatcher,
             self.store,
             self.runtime.reader,
             self.clusters,
-            ConnectionManagerConfigs(self.store, self.dispatcher, self.runtime.reader),
-            AsyncClient(self.dispatcher, self._stats.async_client, random.random, address.encode()),
+            ConnectionManagerConfigs(self.store, self.dispatcher, self.runtime.reader, self.next_stream_id),
+            AsyncClient(self.dispatcher, self._stats.async_client, self.chance, address.encode()),
             config,
             self._drain,
-            random.random,
+            self.chance,
             self._shortage,
             self._all_connections,
             [],
@@ -245,6 +267,7 @@ class Server:
         )
         context = network_filter_context(settings, self._parts, ADMIN_STAT_NAME)
         http = context.http.make(self._admin_http(admin), context.listener_scope, context.drain_close)
+        http.failed = FailedRequests()  # /failures is about others
         terminal = ConnectionManagerFactory(http, context.buffer_limit)
         factory = NetworkFilterChainFactory(terminal, (), self.dispatcher, context.buffer_limit)
         chain = FilterChainSettings("", FilterChainMatch(), (), factory=factory)
@@ -416,6 +439,10 @@ class Server:
 
     def _all_connections(self) -> int:
         return sum(each.active_connections for each in (*self.listeners, *filter(None, [self._admin])))
+
+    def failures(self) -> Sequence[FailedRequest]:
+        """The requests that failed lately, the oldest first."""
+        return tuple(self._parts.http.failed.kept)
 
     def _open_connections(self) -> int:
         return sum(listener.active_connections for listener in self.listeners)

@@ -59,6 +59,7 @@ class Cluster(PrioritySetObserver):
         max_stream_duration: seconds a try may take from its beginning to the response's end; 0 is no limit.
         predicts: whether connections are made to hosts that are likely to be picked next.
         separator: says which requests may share connections; None where all may.
+        hosts_changed: when hosts or their health changed last, UNIX seconds.
         wants_request: whether the balancer wants to know the request that it picks for.
         outlier_detector: who watches its hosts for outliers; None where nobody does.
         owners: whose connections are used, where the hosts are those of other clusters; else None.
@@ -90,6 +91,8 @@ class Cluster(PrioritySetObserver):
         self.separator = info.separator
         self.predicts = info.settings.predictive_preconnect_ratio > 1.0
         self.max_stream_duration = info.settings.max_stream_duration
+        self.hosts_changed = 0.0
+        self._dispatcher = dispatcher
         self.wants_request = False
         self.priority_set = PrioritySet(local_locality)
         self.pools = ConnectionPools(info, connector, dispatcher, random)
@@ -174,6 +177,7 @@ class Cluster(PrioritySetObserver):
         self._show_membership()
 
     def _show_membership(self) -> None:
+        self.hosts_changed = self._dispatcher.wall_time()
         stats, sets = self.stats, self.priority_set.host_sets
         stats.membership_total.set(sum(len(each.hosts) for each in sets))
         stats.membership_healthy.set(sum(len(each.healthy_hosts) for each in sets))

@@ -84,11 +84,7 @@ def read_cluster(
         bind: the bootstrap's `cluster_manager.upstream_bind_config`.
     """
     protocol = _read_protocol(reader, runtime)
-    tls, proxy_protocol = _read_socket(reader.message_("transport_socket"))
-    if protocol.kind == "ALPN" and tls is None:
-        raise reader.error(
-            "typed_extension_protocol_options", "auto_config needs a TLS transport_socket, which agrees on a protocol"
-        )
+    tls, proxy_protocol = _read_own_socket(reader, protocol.kind)
     matches = tuple(_read_socket_match(each, protocol.kind) for each in reader.repeated("transport_socket_matches"))
     ratios = reader.message_("preconnect_policy")
     balancing = _read_common_lb(reader)
@@ -147,6 +143,16 @@ def _read_hosts(
     if settings.discovery_type == "DYNAMIC_FORWARD_PROXY":
         settings = _read_dynamic_forward_proxy(reader, settings)
     return settings
+
+
+def _read_own_socket(reader: Reader, kind: str) -> tuple[UpstreamTlsSettings | None, ProxyProtocolSettings | None]:
+    """Read a cluster's `transport_socket`."""
+    tls, proxy_protocol = _read_socket(reader.message_("transport_socket"))
+    if kind == "ALPN" and tls is None:
+        raise reader.error(
+            "typed_extension_protocol_options", "auto_config needs a TLS transport_socket, which agrees on a protocol"
+        )
+    return tls, proxy_protocol
 
 
 def _read_socket(socket: Reader | None) -> tuple[UpstreamTlsSettings | None, ProxyProtocolSettings | None]:

@@ -52,6 +52,12 @@ def is_config(file: str) -> bool:
     return Path(file).name == "config.py"
 
 
+def explains(file: str) -> bool:
+    """Whether a file tells people: to be shown is not to be used."""
+    path = Path(file).resolve().relative_to(ROOT)
+    return "explain" in path.parts or path.name in ("explain.py", "explaining.py", "live_explainer.py")
+
+
 def lines_that_use_nothing(file: Path) -> Iterator[int]:
     """The lines of a file that declare attributes, and of its `__repr__` methods: to be shown is not to be used."""
     for node in ast.walk(ast.parse(file.read_text())):
@@ -78,7 +84,8 @@ def unread() -> Iterator[str]:
         own = each.__module__.endswith(".config")
         for field in dataclasses.fields(each):
             name = f"{each.__module__}.{each.__qualname__}.{field.name}"
-            if not any(own or not is_config(file) for file in found.get(name, ())):
+            files = [file for file in found.get(name, ()) if not explains(file)]
+            if not any(own or not is_config(file) for file in files):
                 yield name
 
 

@@ -12,14 +12,18 @@ from typing import Any
 
 from envoymesh.config.reader import Reader
 from envoymesh.filters.http.buffer.config import buffer_filter_factory, read_buffer_route
+from envoymesh.filters.http.buffer.explain import explain_buffer
 from envoymesh.filters.http.cors.config import cors_filter_factory, read_cors_route
+from envoymesh.filters.http.cors.explain import explain_cors
 from envoymesh.filters.http.dynamic_forward_proxy.config import (
     dynamic_forward_proxy_filter_factory,
     read_dynamic_forward_proxy_route,
 )
+from envoymesh.filters.http.explanation import Explain
 from envoymesh.filters.http.factory_context import HttpFilterFactoryContext
 from envoymesh.filters.http.health_check.config import health_check_filter_factory
 from envoymesh.filters.http.router.config import router_filter_factory
+from envoymesh.filters.http.router.explain import explain_router
 from envoymesh.http.filter import FilterFactory
 from envoymesh.router.config import RouteFactoryContext
 
@@ -35,6 +39,7 @@ class HttpFilter:
         read: its message in `http_filters` -> what adds it to a chain. Errors: ConfigError.
         route_type, read_route: its message in `typed_per_filter_config`, and that one's reader, where it has one.
         is_terminal: it ends a chain; exactly one must, as its last.
+        explain: says what it would do with a request; None where it does not say yet.
     """
 
     name: str
@@ -42,6 +47,7 @@ class HttpFilter:
     route_type: str = ""
     read_route: Callable[[Reader, RouteFactoryContext], Any] | None = None
     is_terminal: bool = False
+    explain: Explain | None = None
 
 
 FILTERS: dict[str, HttpFilter] = {
@@ -50,12 +56,14 @@ FILTERS: dict[str, HttpFilter] = {
         buffer_filter_factory,
         "envoy.extensions.filters.http.buffer.v3.BufferPerRoute",
         read_buffer_route,
+        explain=explain_buffer,
     ),
     "envoy.extensions.filters.http.cors.v3.Cors": HttpFilter(
         "envoy.filters.http.cors",
         cors_filter_factory,
         "envoy.extensions.filters.http.cors.v3.CorsPolicy",
         read_cors_route,
+        explain=explain_cors,
     ),
     "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig": HttpFilter(
         "envoy.filters.http.dynamic_forward_proxy",
@@ -67,7 +75,7 @@ FILTERS: dict[str, HttpFilter] = {
         "envoy.filters.http.health_check", health_check_filter_factory
     ),
     "envoy.extensions.filters.http.router.v3.Router": HttpFilter(
-        "envoy.filters.http.router", router_filter_factory, is_terminal=True
+        "envoy.filters.http.router", router_filter_factory, is_terminal=True, explain=explain_router
     ),
 }
 

@@ -146,3 +146,43 @@ _CRITERIA: tuple[Callable[[FilterChainMatch, ConnectionFacts], Rank], ...] = (
     lambda match, facts: _prefix_rank(match.source_prefix_ranges, facts.remote.ip),
     _source_port,
 )
+
+_FIELDS = (
+    "destination_port",
+    "prefix_ranges",
+    "server_names",
+    "transport_protocol",
+    "application_protocols",
+    "direct_source_prefix_ranges",
+    "source_type",
+    "source_prefix_ranges",
+    "source_ports",
+)
+"""The field of FilterChainMatch that each of `_CRITERIA` looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainMismatch:
+    """For people: why a connection does not get a filter chain.
+
+    Attributes:
+        field: of FilterChainMatch.
+        beaten: the chain matches, but another one matches more exactly.
+    """
+
+    chain: FilterChainSettings
+    field: str
+    beaten: bool = False
+
+
+def chain_mismatches(chains: Sequence[FilterChainSettings], facts: ConnectionFacts) -> list[ChainMismatch]:
+    """Why each chain that `find_filter_chain` does not choose is out, in the order in which they fall out."""
+    candidates, out = list(chains), []
+    for field, criterion in zip(_FIELDS, _CRITERIA, strict=True):
+        ranks = [(criterion(chain.match, facts), chain) for chain in candidates]
+        out += [ChainMismatch(chain, field) for rank, chain in ranks if rank is None]
+        known = [(rank, chain) for rank, chain in ranks if rank is not None]
+        best = max((rank for rank, _ in known), default=0)
+        out += [ChainMismatch(chain, field, beaten=True) for rank, chain in known if rank < best]
+        candidates = [chain for rank, chain in known if rank == best]
+    return out

@@ -15,7 +15,7 @@ from envoymesh.router.header_parser import NO_HEADER_PARSERS, HeaderParsers
 from envoymesh.router.numbers import parse_number
 from envoymesh.runtime import RuntimeNumber
 
-_STEP: Final = 2**0.5 - 1
+SHARE_STEP: Final = 2**0.5 - 1
 """Its multiples, without their whole parts, are spread evenly, and differ from those of `runtime_fraction`."""
 
 
@@ -62,7 +62,7 @@ class WeightedClusters:
         if not total:
             return -1
         chosen = self._number(headers, info)
-        share = (self.start + info.stream_id * _STEP) % 1.0
+        share = (self.start + info.stream_id * SHARE_STEP) % 1.0
         left = int(share * total) if chosen is None else chosen % total
         place = 0
         while left >= weights[place]:

@@ -30,6 +30,10 @@ class RouteCondition:
     def holds(self, headers: RequestHeaders, info: StreamInfo | None) -> bool:
         """Whether it is; `info` is None where nothing but the headers is known."""
 
+    @abstractmethod
+    def describe(self) -> tuple[str, str]:
+        """What it wants, for people: the field of RouteMatch, and a few words."""
+
 
 class RuntimeFraction(RouteCondition):
     """`runtime_fraction`. As in Envoy one number decides for all routes that a request is held against.
@@ -53,6 +57,11 @@ class RuntimeFraction(RouteCondition):
         number = 0 if info is None else info.stream_id
         return (self._start + number * GOLDEN_RATIO) % 1.0 < share
 
+    def describe(self) -> tuple[str, str]:
+        """The share as it is now."""
+        key = f" (runtime key {self.share.key})" if self.share.key else ""
+        return "runtime_fraction", f"{self.share.share:.4%} of the requests{key}"
+
 
 class TlsContext(RouteCondition):
     """`tls_context`: None leaves open whether a certificate was presented, or found valid."""
@@ -70,6 +79,12 @@ class TlsContext(RouteCondition):
             return False
         return self.validated is None or self.validated == (tls is not None and tls.peer_certificate_validated)
 
+    def describe(self) -> tuple[str, str]:
+        """What the client's certificate must be."""
+        wanted = (("presented", self.presented), ("validated", self.validated))
+        words = [name if value else f"not {name}" for name, value in wanted if value is not None]
+        return "tls_context", f"a client certificate that is {' and '.join(words) or 'of any kind'}"
+
 
 class DynamicMetadata(RouteCondition):
     """One of `dynamic_metadata`."""
@@ -82,6 +97,10 @@ class DynamicMetadata(RouteCondition):
     def holds(self, headers: RequestHeaders, info: StreamInfo | None) -> bool:
         """Whether the value that filters have left fits."""
         return self.matcher.matches(None if info is None else info.dynamic_metadata)
+
+    def describe(self) -> tuple[str, str]:
+        """Where the value stands."""
+        return "dynamic_metadata", f"a value at {self.matcher.namespace}: {'.'.join(self.matcher.path)}"
 
 
 class FilterStateCondition(RouteCondition):
@@ -96,6 +115,10 @@ class FilterStateCondition(RouteCondition):
         """Whether the object that filters have left fits."""
         return self.matcher.matches(None if info is None else info.filter_state)
 
+    def describe(self) -> tuple[str, str]:
+        """Which object it asks for."""
+        return "filter_state", f"an object {self.matcher.key}"
+
 
 class IsConnect(RouteCondition):
     """`connect_matcher`: RFC 9110's CONNECT, which has no path, or RFC 9298's connect-udp."""
@@ -107,3 +130,7 @@ class IsConnect(RouteCondition):
         if headers.method == b"CONNECT":
             return headers.protocol is None or headers.protocol == b"connect-udp"
         return (headers.get(b"upgrade") or b"").lower() == b"connect-udp"
+
+    def describe(self) -> tuple[str, str]:
+        """What the request must be."""
+        return "connect_matcher", "a CONNECT request"

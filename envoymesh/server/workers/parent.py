@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -19,6 +18,7 @@ from envoymesh.admin.proto.dump import endpoints_dump
 from envoymesh.admin.registry import Admin
 from envoymesh.admin.views import ClusterStatus, ServerState
 from envoymesh.config.load import LoadedBootstrap
+from envoymesh.http.failed_requests import FailedRequest, latest
 from envoymesh.http.filter import FilterFactory
 from envoymesh.options import Options
 from envoymesh.server.admin import make_admin_context
@@ -48,7 +48,7 @@ class Parent(Server):
     ) -> None:
         super().__init__(options, loaded, process_log, loop)
         worker = self.settings.watchdogs.worker
-        kill_after = worker.kill_after(HUNG_AFTER, random.random)
+        kill_after = worker.kill_after(HUNG_AFTER, self.chance)
         self._fleet = Fleet(self.dispatcher, options.concurrency, self, worker, kill_after)
         self._sockets: list[WorkerSockets] = []
         self._ended = Ended()
@@ -61,7 +61,7 @@ class Parent(Server):
 
     def _kill_after(self) -> float:
         # Only the parent's own watchdog; the fleet watches the workers.
-        return self.settings.watchdogs.main_thread.kill_after(0.0, random.random)
+        return self.settings.watchdogs.main_thread.kill_after(0.0, self.chance)
 
     # Starting
 
@@ -188,6 +188,10 @@ class Parent(Server):
         super()._flush_stats()
         # So that little of what a worker has counted is lost if it dies before an admin request asks.
         self._fleet.ask(lambda: None)
+
+    def failures(self) -> Sequence[FailedRequest]:
+        """Those of all workers, also of workers that have ended."""
+        return latest([self._ended.failures, *(each.failures for each in self._fleet.snapshots)])
 
     def _open_connections(self) -> int:
         return sum(each.connections for each in self._fleet.snapshots)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import chain
 
 from envoymesh.admin.views import ClusterStatus, HealthFlags, HostStatus, MemoryUsage
+from envoymesh.http.failed_requests import FailedRequest, latest
 from envoymesh.stats.image import StoreImage, blanked, lasting, merge, merging, without
 from envoymesh.stats.recent_lookups import RecentLookups
 
@@ -36,7 +37,7 @@ _NO_MEMORY = MemoryUsage(0, 0, 0)
 
 @dataclass(slots=True)
 class Snapshot:
-    """One worker's figures; `connections` are open downstream ones.
+    """One worker's figures; `connections` are open downstream ones, `failures` all that it remembers.
 
     It is made and sent in parts, so that nobody waits for it who is served by that worker.
     """
@@ -46,12 +47,14 @@ class Snapshot:
     memory: MemoryUsage = _NO_MEMORY
     connections: int = 0
     lookups: Lookups = Lookups()
+    failures: Sequence[FailedRequest] = ()
 
     def add(self, more: Snapshot) -> None:
         """Add a later part. What is not a list of many things is the later part's."""
         self.stats.add(more.stats)
         self.clusters += more.clusters
         self.memory, self.connections, self.lookups = more.memory, more.connections, more.lookups
+        self.failures = more.failures
 
 
 SENT_AT_ONCE = 256
@@ -191,9 +194,11 @@ class Ended:
     def __init__(self) -> None:
         self.stats = StoreImage()
         self.clusters: list[ClusterStatus] = []
+        self.failures: Sequence[FailedRequest] = ()
 
     def add(self, last: Snapshot) -> None:
         """A worker has ended; these are the last figures it sent."""
+        self.failures = latest([self.failures, last.failures])
         self.stats = merge([self.stats, lasting(last.stats)], takes_highest)
         counted = [replace(each, hosts=[replace(host, gauges={}) for host in each.hosts]) for each in last.clusters]
         self.clusters = list(whole_clusters([self.clusters, counted], ()))

@@ -191,7 +191,10 @@ class Worker(Server):
                 self._send(Answer(number, part, last=False))
             yield
         rest = Snapshot(
-            memory=process_memory(), connections=self._open_connections(), lookups=Lookups.of(self.store.lookups)
+            memory=process_memory(),
+            connections=self._open_connections(),
+            lookups=Lookups.of(self.store.lookups),
+            failures=self.failures(),
         )
         self._send(Answer(number, rest))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from envoy.config.core.v3 import base_pb2
@@ -94,6 +95,16 @@ def server() -> FakeServer:
     return FakeServer()
 
 
+class FakeExplainer:
+    """Tells what it was asked."""
+
+    def when_ready(self, then: Callable[[], None]) -> None:
+        then()
+
+    def explain(self, question: Any, context: AdminParts) -> dict[str, Any]:
+        return {"asked": question}
+
+
 def admin_context(server: FakeServer) -> AdminParts:
     """All that handlers use, of fakes."""
     return AdminParts(
@@ -114,6 +125,8 @@ def admin_context(server: FakeServer) -> AdminParts:
         unready_targets=dict,
         cpu_profiler=FakeCpuProfiler(),
         allows=lambda target: True,
+        explainer=FakeExplainer(),
+        failures=list,
     )
 
 

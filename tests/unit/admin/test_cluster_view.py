@@ -24,6 +24,7 @@ class FakeCluster:
     settings: ClusterSettings
     hosts: Sequence[Host] = ()
     outlier_detector: OutlierDetector | None = None
+    hosts_changed: float = 0.0
 
     @property
     def name(self) -> str:

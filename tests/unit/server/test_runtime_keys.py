@@ -96,10 +96,10 @@ NO_KEYS = re.compile(
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     listener = http_listener("l", catch_all(to_cluster("c")))
-    config: dict[str, Any] = bootstrap([listener], [static_cluster("c", ("127.0.0.1", 1), outlier_detection={})])
     times = {"timeout": "1s", "interval": "1s", "unhealthy_threshold": 1, "healthy_threshold": 1}
     checks = [{**times, "tcp_health_check": {}}]
-    config: dict[str, Any] = bootstrap([listener], [static_cluster("c", ("127.0.0.1", 1), health_checks=checks)])
+    cluster = static_cluster("c", ("127.0.0.1", 1), health_checks=checks, outlier_detection={})
+    config: dict[str, Any] = bootstrap([listener], [cluster])
     del config["admin"]
     layers = {"a.flag": True, "upstream.use_http2": 0, "upstream.use_retry": 50}
     config["layered_runtime"] = {"layers": [{"name": "s", "static_layer": layers}]}

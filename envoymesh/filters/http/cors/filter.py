@@ -6,6 +6,9 @@ headers are allowed is the route's policy. It must not refuse anything: that is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from envoymesh.filters.http.cors.stats import CorsStats
 from envoymesh.http.filter import FilterHeadersStatus, StreamFilter
 from envoymesh.http.headers import RequestHeaders, ResponseHeaders
@@ -42,18 +45,14 @@ class CorsFilter(StreamFilter):
             return FilterHeadersStatus.CONTINUE
         if allowed:
             self._policy, self._origin = policy, origin
-        if not _is_preflight(headers) or (not allowed and policy.forward_not_matching_preflights is not False):
+        if not is_preflight(headers) or (not allowed and policy.forward_not_matching_preflights is not False):
             return FilterHeadersStatus.CONTINUE
         self.decoder_callbacks.encode_headers(_answer(headers, policy, self._origin), True, "cors_response")
         return FilterHeadersStatus.STOP
 
     def _find_policy(self) -> CorsPolicy | None:
         """The route's; settings for this filter hide the deprecated `cors` fields of the route and its virtual host."""
-        route: Route | None = self.decoder_callbacks.route
-        if route is None or not isinstance(route.action, ClusterAction):
-            return None
-        levels = [each for each in self.decoder_callbacks.per_filter_configs if isinstance(each, CorsPolicy)]
-        return effective_policy(levels) if levels else route.cors
+        return policy_of(self.decoder_callbacks.route, self.decoder_callbacks.per_filter_configs)
 
     def encode_headers(self, headers: ResponseHeaders, end_stream: bool) -> FilterHeadersStatus:
         """Mark the answer to a request whose origin is allowed."""
@@ -67,7 +66,16 @@ class CorsFilter(StreamFilter):
         return FilterHeadersStatus.CONTINUE
 
 
-def _is_preflight(headers: RequestHeaders) -> bool:
+def policy_of(route: Route | None, configs: Sequence[Any]) -> CorsPolicy | None:
+    """What is in force on a route, given this filter's settings of all its levels."""
+    if route is None or not isinstance(route.action, ClusterAction):
+        return None
+    levels = [each for each in configs if isinstance(each, CorsPolicy)]
+    return effective_policy(levels) if levels else route.cors
+
+
+def is_preflight(headers: RequestHeaders) -> bool:
+    """Whether a browser asks what it may send."""
     return headers.method == b"OPTIONS" and bool(headers.joined(b"access-control-request-method"))
 
 

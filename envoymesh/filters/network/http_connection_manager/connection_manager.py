@@ -377,6 +377,8 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
             info.last_downstream_tx = info.end_time
         if self.settings.access_logs:
             self._log(stream, info.end_time)
+        if info.flags or (info.response_code or 0) >= 500:
+            self._context.failed.note(info, stream.request_headers)
 
     def _log(self, stream: ActiveStream, now: float) -> None:
         try:

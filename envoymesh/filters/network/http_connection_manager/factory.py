@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from envoymesh.access_loggers import AccessLog
 from envoymesh.filters.network.filter import TerminalFilter, TerminalFilterFactory
 from envoymesh.filters.network.http_connection_manager.connection_manager import ConnectionManager
 from envoymesh.filters.network.http_connection_manager.manager_config import ConnectionManagerConfig
+from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.network.api import Connection
 
 
@@ -36,6 +40,16 @@ class ConnectionManagerFactory(TerminalFilterFactory):
     def sample_buffers(self) -> None:
         """Set the gauges of buffered bytes."""
         self._context.sample_buffers()
+
+    @property
+    def settings(self) -> HttpConnectionManagerSettings:
+        """What they are told to do."""
+        return self._context.settings
+
+    def add_access_log(self, log: AccessLog) -> None:
+        """Tell one more logger of each request, beside those that are configured."""
+        settings = self._context.settings
+        self._context.settings = replace(settings, access_logs=(*settings.access_logs, log))
 
     @property
     def is_busy(self) -> bool:

@@ -18,6 +18,7 @@ from envoymesh.filters.network.http_connection_manager.stats import (
     ListenerHttpStats,
     response_class_counters,
 )
+from envoymesh.http.failed_requests import FailedRequests
 from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
 from envoymesh.network.api import Dispatcher
 from envoymesh.runtime import RuntimeReader
@@ -30,12 +31,14 @@ class ConnectionManagerConfig:
         drain_close: whether the server wants connections to end; asked at each response.
         next_stream_id: gives process-wide unique request numbers.
         random: uniform in [0, 1).
+        failed: where requests that failed are noted.
     """
 
     __slots__ = (
         "dates",
         "dispatcher",
         "drain_close",
+        "failed",
         "http1_stats",
         "http2_stats",
         "leaving",
@@ -67,8 +70,10 @@ class ConnectionManagerConfig:
         next_stream_id: Callable[[], int],
         runtime: RuntimeReader,
         random: Callable[[], float] = chance.random,
+        failed: FailedRequests,
     ) -> None:
         self.settings = settings
+        self.failed = failed
         self.stats = stats
         self.listener_stats = listener_stats
         self.http1_stats = http1_stats

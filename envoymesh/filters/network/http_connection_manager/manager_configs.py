@@ -11,6 +11,7 @@ from envoymesh.filters.network.http_connection_manager.manager_config import Con
 from envoymesh.filters.network.http_connection_manager.request_id import RequestIdGenerator
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.filters.network.http_connection_manager.stats import HttpConnectionManagerStats, ListenerHttpStats
+from envoymesh.http.failed_requests import FailedRequests
 from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
 from envoymesh.network.api import Dispatcher
 from envoymesh.runtime import RuntimeReader
@@ -18,9 +19,16 @@ from envoymesh.stats import Scope, Store, sanitize
 
 
 class ConnectionManagerConfigs:
-    """What all connection managers of a process share: codec stats, ids and the date."""
+    """What all connection managers of a process share: codec stats, ids and the date, and what is known of failures."""
 
-    def __init__(self, store: Store, dispatcher: Dispatcher, runtime: RuntimeReader) -> None:
+    def __init__(
+        self,
+        store: Store,
+        dispatcher: Dispatcher,
+        runtime: RuntimeReader,
+        next_stream_id: Callable[[], int] | None = None,
+    ) -> None:
+        self.failed = FailedRequests()
         self._store = store
         self._dispatcher = dispatcher
         self._runtime = runtime
@@ -28,7 +36,7 @@ class ConnectionManagerConfigs:
         self._http2: Http2CodecStats | None = None
         self._dates = DateProvider(dispatcher)
         self._ids = RequestIdGenerator(os.urandom)
-        self._next_stream_id = itertools.count(1).__next__
+        self._next_stream_id: Callable[[], int] = next_stream_id or itertools.count(1).__next__
 
     def make(
         self, settings: HttpConnectionManagerSettings, listener_scope: Scope, drain_close: Callable[[], bool]
@@ -50,4 +58,5 @@ class ConnectionManagerConfigs:
             drain_close=drain_close,
             next_stream_id=self._next_stream_id,
             runtime=self._runtime,
+            failed=self.failed,
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from envoymesh.network.api import Address, PipeAddress
-from envoymesh.network.listener.filter_chain_match import ConnectionFacts, find_filter_chain
+from envoymesh.network.listener.filter_chain_match import ConnectionFacts, chain_mismatches, find_filter_chain
 from envoymesh.network.settings import FilterChainMatch, FilterChainSettings
 
 
@@ -136,3 +138,35 @@ def test_sources() -> None:
 def test_a_pipe_has_no_ports_and_is_here(match: dict[str, Any], found: bool) -> None:
     pipe = PipeAddress("/run/a.sock")
     assert (find_filter_chain([chain("it", **match)], None, ConnectionFacts(pipe, pipe)) is not None) is found
+
+
+CHAINS = st.lists(
+    st.builds(
+        FilterChainMatch,
+        destination_port=st.sampled_from([None, 443, 80]),
+        server_names=st.sampled_from([(), ("a.b",), ("*.b",)]),
+        transport_protocol=st.sampled_from(["", "tls"]),
+        source_prefix_ranges=st.sampled_from([(), (("10.0.0.0", 8),), (("10.1.0.0", 16),)]),
+        source_ports=st.sampled_from([(), (5,)]),
+    ).map(lambda match: FilterChainSettings("", match, ())),
+    max_size=5,
+)
+FACTS = st.builds(
+    ConnectionFacts,
+    st.sampled_from([Address("10.0.0.1", 443), Address("10.0.0.1", 80)]),
+    st.sampled_from([Address("10.1.2.3", 5), Address("192.0.2.1", 6)]),
+    st.sampled_from(["", "a.b", "c.b"]),
+    st.sampled_from(["", "tls"]),
+)
+
+
+@given(CHAINS, FACTS)
+def test_every_chain_but_the_chosen_one_has_a_reason(chains: list[FilterChainSettings], facts: ConnectionFacts) -> None:
+    chosen = find_filter_chain(chains, None, facts)
+    out = chain_mismatches(chains, facts)
+    named = [id(each.chain) for each in out]
+    assert len(named) == len(set(named))
+    left = [each for each in chains if id(each) not in named]
+    # What is left besides is as exact a match; the first of them counts.
+    assert (left[0] if left else None) is chosen
+    assert all(each.field for each in out)

@@ -17,6 +17,7 @@ from envoymesh.filters.network.http_connection_manager.request_id import Request
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.filters.network.http_connection_manager.stats import HttpConnectionManagerStats, ListenerHttpStats
 from envoymesh.formatter import Formatter
+from envoymesh.http.failed_requests import FailedRequests
 from envoymesh.http.filter import FilterDataStatus, FilterHeadersStatus
 from envoymesh.http.filter_manager.filter_plan import FilterChainFactory, NamedFilter
 from envoymesh.http.headers import ResponseHeaders
@@ -99,6 +100,7 @@ class Edge:
             drain_close=lambda: self.drain_close,
             next_stream_id=itertools.count(1).__next__,
             runtime=self.runtime,
+            failed=FailedRequests(),
         )
         self.connection = FakeConnection()
         self.manager = ConnectionManager(self.context, self.connection, 1024)
