@@ -8,6 +8,7 @@ the tests do with them.
 import os
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,7 +21,18 @@ NOT_TESTED = "NOT TESTED: "
 INTERPRETED = "interpreted only: "
 RUN_AGAIN = "run again"
 """The property of a test that tells what it had to do twice."""
+COMPILED = "ENVOYMESH_TESTS_COMPILED"
 ORACLE_DEFAULT = Path.home() / ".cache/envoymesh/oracle/bin/envoy"
+
+
+# Here and not in a hook: other conftest.py import the package before any hook is called. Workers of pytest-xdist do not
+# have the command line, but the environment.
+if "--compiled" in sys.argv:
+    os.environ[COMPILED] = "1"
+if os.environ.get(COMPILED):
+    from tests.support.compiled import activate
+
+    activate()
 
 
 def missing(kind: str, what: str) -> NoReturn:
@@ -68,14 +80,6 @@ def tool() -> Callable[[str], str]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """--compiled: unit tests run on compiled modules (tests/support/compiled.py)."""
     parser.addoption("--compiled", action="store_true", help="run on the compiled data path that was built for tests")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Before anything of the package is imported."""
-    if config.getoption("--compiled"):
-        from tests.support.compiled import activate
-
-        activate()
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:

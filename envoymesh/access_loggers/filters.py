@@ -8,14 +8,17 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from envoymesh.formatter import FormatterContext
 from envoymesh.formatter.headers import grpc_status
 from envoymesh.formatter.metadata import dynamic_value
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.matching.headers import HeaderMatcher
-from envoymesh.matching.values import ValueMatcher
 from envoymesh.runtime import RuntimeNumber
+
+if TYPE_CHECKING:
+    from envoymesh.matching.values import ValueMatcher
 
 LogFilter = Callable[[FormatterContext], bool]
 

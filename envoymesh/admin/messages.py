@@ -50,9 +50,9 @@ Preparation = Generator[None, None, Response]
 OK = Response("OK\n")
 
 
-def bad_request(body: str, content_type: str = TEXT) -> Response:
+def bad_request(body: str) -> Response:
     """A 400 that says what was wrong."""
-    return Response(body, HTTPStatus.BAD_REQUEST, content_type)
+    return Response(body, HTTPStatus.BAD_REQUEST)
 
 
 def parse_target(target: str) -> tuple[str, dict[str, str]]:

@@ -15,7 +15,6 @@ _HEADER_NAME = re.compile(r":?[0-9a-zA-Z!#$%&'*+\-.^_|~`]+")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _LOOSE = re.compile(r"[^\x00\n\r]*")
 _HTTP_HEADER_NAME = 1
-_NO_MESSAGE = frozenset(("ignore_empty", "strict", "required", "defined_only"))
 
 Check = Callable[[Any, Any], str | None]
 """(the value, the rule's operand) to what is wrong with the value, or None."""
@@ -74,8 +73,6 @@ CHECKS: dict[str, Check] = {
 """The rules that look at one value and one operand, by name."""
 
 BOUNDS = ("gt", "gte", "lt", "lte")
-STRUCTURAL = frozenset((*_NO_MESSAGE, "skip", "items", "keys", "values", "well_known_regex", *BOUNDS))
-"""The rules that are handled elsewhere than in `CHECKS`: here, or by the walker."""
 
 
 def violations(value: Any, rules: Any) -> Iterator[str]:

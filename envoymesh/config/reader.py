@@ -219,10 +219,6 @@ class Reader:
         """
         return [self._enum_name(field, value, f"{field}[{i}]") for i, value in enumerate(self._take(field))]
 
-    def string_map(self, field: str) -> dict[str, str]:
-        """Read a ``map<string, string>``."""
-        return {str(key): str(value) for key, value in self._take(field).items()}
-
     def struct(self, field: str) -> dict[str, Any]:
         """Read a google.protobuf.Struct, or the filter_metadata of an envoy Metadata; empty if it is unset."""
         value = self._present(field)

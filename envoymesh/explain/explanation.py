@@ -281,13 +281,14 @@ class _Http:
             return found | {"virtual_host": {"name": None, "why": why, "looked_up": looked_up}, "routes": []}
         looked_up_name, domain, host = named
         self._locate(host)
+        virtual_cluster = host.virtual_cluster(headers)
         found["virtual_host"] = {
             "name": host.name,
             "domain": domain.decode("latin-1"),
             "looked_up": looked_up_name.decode("latin-1"),
             "place": self.places.at(self.host_path),
             "require_tls": host.require_tls,
-            "virtual_cluster": host.virtual_cluster(headers),
+            "virtual_cluster": "" if virtual_cluster is None else virtual_cluster.name,
         }
         found["routes"] = self._routes(host, headers)
         return found

@@ -146,7 +146,7 @@ def _upstream_close_reason(context: FormatterContext) -> Value:
 
 
 def _nothing(context: FormatterContext) -> Value:
-    """What no part of this proxy ever sets: spans, virtual clusters."""
+    """What no part of this proxy ever sets: the ids of traces and spans."""
 
 
 STREAM: Mapping[str, Operator] = {
@@ -188,7 +188,7 @@ STREAM: Mapping[str, Operator] = {
     "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID": lambda context: "",
     "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID": lambda context: "",
     "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID": _if_tried(lambda context: ""),
-    "VIRTUAL_CLUSTER_NAME": _nothing,
+    "VIRTUAL_CLUSTER_NAME": _text(lambda context: context.info.virtual_cluster_name),
     "TRACE_ID": _nothing,
     "SPAN_ID": _nothing,
 }

@@ -195,8 +195,6 @@ class ResponseHeaders(HeaderMap):
         return f"<ResponseHeaders {self.status} {self.fields!r}>"
 
 
-Trailers = HeaderMap
-
 PSEUDO_HEADERS: Final[dict[bytes, Callable[[RequestHeaders], bytes | None]]] = {
     b":method": lambda h: h.method or None,
     b":path": lambda h: h.path or None,

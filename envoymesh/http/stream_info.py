@@ -217,6 +217,7 @@ class StreamInfo(UpstreamInfo):
         "trusted_remote",
         "upstream_cluster",
         "upstream_override_host",
+        "virtual_cluster_name",
     )
 
     def __init__(
@@ -254,6 +255,7 @@ class StreamInfo(UpstreamInfo):
         self.host_metadata: Metadata | None = None
         self.upstream_cluster = ""
         self.upstream_override_host: UpstreamOverrideHost | None = None
+        self.virtual_cluster_name = ""
         self.earlier_tries: list[BytesMeter] | None = None
         self.last_downstream_rx = 0.0
         self.first_downstream_tx = 0.0

@@ -6,6 +6,7 @@ Each function reads one message through a `Reader`; a field that is not read her
 from __future__ import annotations
 
 import ipaddress
+from typing import TYPE_CHECKING
 
 from envoymesh.config.reader import Reader
 from envoymesh.matching.addresses import AddressMatcher, Network
@@ -14,17 +15,10 @@ from envoymesh.matching.headers import HeaderMatcher
 from envoymesh.matching.queries import QueryParameterMatcher
 from envoymesh.matching.strings import BytesMatcher, RangeMatcher, RegexMatcher, StringMatcher
 from envoymesh.matching.uri_template import UriTemplate
-from envoymesh.matching.values import (
-    AnyOfMatcher,
-    BooleanMatcher,
-    ListMatcher,
-    MetadataMatcher,
-    NullMatcher,
-    NumberMatcher,
-    PresenceMatcher,
-    TextMatcher,
-    ValueMatcher,
-)
+
+# What most configurations do not have is not imported before it is read.
+if TYPE_CHECKING:
+    from envoymesh.matching.values import MetadataMatcher, NumberMatcher, ValueMatcher
 
 
 def read_regex(reader: Reader, field: str) -> RegexMatcher:
@@ -94,24 +88,30 @@ def read_query_parameter(reader: Reader) -> QueryParameterMatcher:
 
 def read_value_matcher(reader: Reader) -> ValueMatcher:
     """Read an envoy.type.matcher.v3.ValueMatcher. Errors: ConfigError."""
+    from envoymesh.matching import values
+
     kind = reader.which("match_pattern") or ""
     if kind == "null_match":
         reader.accept(kind)
-        return NullMatcher()
+        return values.NullMatcher()
     if kind == "bool_match":
-        return BooleanMatcher(reader.boolean(kind))
+        return values.BooleanMatcher(reader.boolean(kind))
     if kind == "present_match":
-        return PresenceMatcher(reader.boolean(kind))
+        return values.PresenceMatcher(reader.boolean(kind))
     if kind == "string_match":
-        return TextMatcher(read_string_matcher(reader.required(kind)))
+        return values.TextMatcher(read_string_matcher(reader.required(kind)))
     if kind == "list_match":
-        return ListMatcher(read_value_matcher(reader.required(kind).required("one_of")))
+        return values.ListMatcher(read_value_matcher(reader.required(kind).required("one_of")))
     if kind == "or_match":
-        return AnyOfMatcher([read_value_matcher(each) for each in reader.required(kind).repeated("value_matchers")])
+        return values.AnyOfMatcher(
+            [read_value_matcher(each) for each in reader.required(kind).repeated("value_matchers")]
+        )
     return _read_number_matcher(reader.required("double_match"))
 
 
 def _read_number_matcher(reader: Reader) -> NumberMatcher:
+    from envoymesh.matching.values import NumberMatcher
+
     limits = reader.message_("range")
     if limits is None:
         return NumberMatcher(reader.number("exact"))
@@ -120,6 +120,8 @@ def _read_number_matcher(reader: Reader) -> NumberMatcher:
 
 def read_metadata_matcher(reader: Reader) -> MetadataMatcher:
     """Read an envoy.type.matcher.v3.MetadataMatcher."""
+    from envoymesh.matching.values import MetadataMatcher
+
     path = [segment.string("key") for segment in reader.repeated("path")]
     value = read_value_matcher(reader.required("value"))
     return MetadataMatcher(reader.string("filter"), path, value, reader.boolean("invert"))

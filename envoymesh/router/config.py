@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from envoymesh.config.reader import Reader
 from envoymesh.matching.config import read_header_matcher
@@ -41,11 +42,12 @@ from envoymesh.router.route_list import RouteList
 from envoymesh.router.scoped import FragmentBuilder, HeaderElement, HeaderIndex, ScopedRouteTable, ScopeKey
 from envoymesh.router.table import Route, RouteTable, VirtualHost
 
+if TYPE_CHECKING:
+    from envoymesh.matching.tree.match_tree import MatchTree
+
 SCOPES = "scoped_routes.scoped_route_configurations_list.scoped_route_configurations"
 ROUTE = "envoy.config.route.v3.Route"
 ROUTE_LIST = "envoy.config.route.v3.RouteList"
-ROUTE_INPUTS = frozenset((REQUEST_HEADER, FILTER_STATE, ENVIRONMENT_VARIABLE))
-"""What a virtual host's matcher may look at."""
 
 __all__ = [
     "RouteFactoryContext",
@@ -169,6 +171,8 @@ def _read_matcher(parent: Reader, context: RouteFactoryContext) -> _Matcher:
         return _Matcher(None, ())
     if parent.has("routes"):
         raise parent.error("matcher", "cannot set both matcher and routes on virtual host")
+    # Not at the top: most configurations have no matcher trees.
+
     routes: list[Route] = []
 
     def read_action(action: Reader) -> RouteList:
@@ -186,7 +190,8 @@ def _read_matcher(parent: Reader, context: RouteFactoryContext) -> _Matcher:
 
 
 def _refuse_input(type_name: str) -> str:
-    if type_name in ROUTE_INPUTS:
+
+    if type_name in (REQUEST_HEADER, FILTER_STATE, ENVIRONMENT_VARIABLE):
         return ""
     return f"Route table can only match on request headers, saw type.googleapis.com/{type_name}"
 

@@ -71,7 +71,10 @@ def _code_names(status: int) -> tuple[str, ...]:
 
 
 class VirtualCluster:
-    """envoy.config.route.v3.VirtualCluster: requests with some headers, counted together."""
+    """envoy.config.route.v3.VirtualCluster: requests with some headers, counted together.
+
+    Without any headers it is the one of all other requests, which logs do not name (as in Envoy).
+    """
 
     __slots__ = ("counts", "headers", "name")
 
@@ -79,3 +82,8 @@ class VirtualCluster:
         self.name = name
         self.headers = tuple(headers)
         self.counts = counts
+
+    @property
+    def logged_name(self) -> str:
+        """What ``%VIRTUAL_CLUSTER_NAME%`` says."""
+        return self.name if self.headers else ""

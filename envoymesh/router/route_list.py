@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.stream_info import StreamInfo
 from envoymesh.matching.tree.data import MatchingData
-from envoymesh.matching.tree.match_tree import MatchTree
 from envoymesh.router.match.mismatch import Mismatch
 from envoymesh.router.path_index import Run, runs_of
 from envoymesh.router.paths import ConnectPath, TemplatePath
 
 if TYPE_CHECKING:
+    from envoymesh.matching.tree.match_tree import MatchTree
     from envoymesh.router.table import Route
 
 _PARAMETERS: Final = re.compile(rb";[^/]*")

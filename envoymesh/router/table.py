@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from envoymesh.http.headers import RequestHeaders, is_grpc
 from envoymesh.http.stream_info import StreamInfo
@@ -17,12 +17,9 @@ from envoymesh.matching.headers import HeaderMatcher, all_match, request_header_
 from envoymesh.matching.queries import QueryParameterMatcher, parse_query
 from envoymesh.matching.strings import quoted
 from envoymesh.matching.tree.data import MatchingData
-from envoymesh.matching.tree.match_tree import MatchTree
 from envoymesh.metadata import Metadata, joined, merged_criteria
 from envoymesh.router.actions.answers import DIRECT_RESPONSE, DirectResponseAction, RedirectAction
 from envoymesh.router.actions.cluster import ClusterAction
-from envoymesh.router.actions.rate_limits import RateLimit
-from envoymesh.router.actions.weighted import WeightedEntry
 from envoymesh.router.authority import split_port
 from envoymesh.router.cors import CorsPolicy, effective_policy
 from envoymesh.router.domains import Domains
@@ -35,11 +32,17 @@ from envoymesh.router.filter_configs import (
 from envoymesh.router.header_parser import NO_HEADER_PARSERS, HeaderParser, HeaderParsers
 from envoymesh.router.match.conditions import RouteCondition
 from envoymesh.router.match.mismatch import Mismatch
-from envoymesh.router.mirror import MirrorPolicy
 from envoymesh.router.paths import PathMatcher
 from envoymesh.router.request_counts import Counts, RequestCounts, VirtualCluster
 from envoymesh.router.retry import RetryPolicy
 from envoymesh.router.route_list import RouteList, route_list_of
+
+# What most configurations do not have is not imported: nothing here makes such an object.
+if TYPE_CHECKING:
+    from envoymesh.matching.tree.match_tree import MatchTree
+    from envoymesh.router.actions.weighted import WeightedEntry
+    from envoymesh.router.mirror import MirrorPolicy
+    from envoymesh.router.rate_limits.descriptors import RateLimit
 
 NO_SETTINGS: Final[Mapping[str, Sequence[Any]]] = {}
 NOTHING_DISABLED: Final[Mapping[str, bool]] = {}
@@ -175,10 +178,14 @@ class Route:
         return Mismatch(field, f"the request is not what the route wants: {wanted}")
 
 
-def counts_of(route: Route, headers: RequestHeaders) -> Counts:
-    """Who counts a request of a route: its virtual cluster, and the route itself."""
-    found = (route.virtual_host.request_counts(headers), route.counts)
-    return tuple([each for each in found if each is not None])
+def counts_of(route: Route, headers: RequestHeaders, info: StreamInfo) -> Counts:
+    """Who counts a request of a route: its virtual cluster, which the log names, and the route itself."""
+    cluster = route.virtual_host.virtual_cluster(headers)
+    counts = [] if route.counts is None else [route.counts]
+    if cluster is None:
+        return tuple(counts)
+    info.virtual_cluster_name = cluster.logged_name
+    return (cluster.counts, *counts)
 
 
 @dataclass(slots=True)
@@ -251,17 +258,12 @@ class VirtualHost:
         path = headers.path.partition(b"?")[0].partition(b"#")[0]
         return () if routes is None else routes.considered(headers, path, info, self.ignore_path_parameters)
 
-    def request_counts(self, headers: RequestHeaders) -> RequestCounts | None:
-        """The counts of the first virtual cluster that a request belongs to; None where there are none."""
+    def virtual_cluster(self, headers: RequestHeaders) -> VirtualCluster | None:
+        """The first virtual cluster that a request belongs to; None where there are none."""
         for cluster in self.virtual_clusters:
             if all_match(cluster.headers, headers):
-                return cluster.counts
+                return cluster
         return None
-
-    def virtual_cluster(self, headers: RequestHeaders) -> str:
-        """For people: the name of that virtual cluster; empty where there is none."""
-        counts = self.request_counts(headers)
-        return next((each.name for each in self.virtual_clusters if each.counts is counts), "")
 
     def _needs_tls(self, headers: RequestHeaders) -> bool:
         if headers.get(b"x-forwarded-proto") == b"https":

@@ -324,7 +324,7 @@ def _ends(address: Address, question: Question) -> tuple[Address, Address]:
 
 @lru_cache(maxsize=64)
 def _stream_id_of(chance: float) -> int:
-    """The number of a request for which weighted clusters draw this (`WeightedClusters.pick`), to a hundred thousandth."""
+    """The number of a request for which weighted clusters draw this (`WeightedClusters.pick`), or nearly."""
     start = _Draw().chance  # what this server draws while it loads
     return min(range(MOST_IDS), key=lambda number: abs((start + number * SHARE_STEP) % 1.0 - chance))
 

@@ -35,7 +35,6 @@ from envoymesh.http.filter import FilterFactory
 from envoymesh.http.filter_manager.filter_plan import FilterChainFactory, NamedFilter
 from envoymesh.network.api import ClientTls, Connector, DnsResolver
 from envoymesh.network.connection.connector import LoopConnector
-from envoymesh.network.dns.resolver import CaresResolver, cares_options
 from envoymesh.network.listener.tcp_listener import TcpListener
 from envoymesh.network.loop.dispatcher import LoopDispatcher
 from envoymesh.network.loop.shortage import Shortage
@@ -199,6 +198,9 @@ class Server:
         return LoopConnector(self.dispatcher, self._shortage)
 
     def _make_resolver(self, dns: DnsSettings, stats: DnsStats) -> DnsResolver:
+        # Not at the top: only clusters with names to resolve need c-ares, which takes its time to import.
+        from envoymesh.network.dns.resolver import CaresResolver, cares_options
+
         options = cares_options(dns.resolvers, dns.use_tcp_for_dns_lookups, dns.no_default_search_domain)
         return CaresResolver(self.dispatcher, stats, **options)
 

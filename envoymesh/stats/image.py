@@ -65,14 +65,6 @@ class StoreImage:
         return len(self.counters) + len(self.gauges) + len(self.texts) + len(self.histograms)
 
 
-def image_of(store: Store, rename: Callable[[str], str] = str, known: Container[str] = frozenset[str]()) -> StoreImage:
-    """The store's values now; the arguments are those of `images_of`."""
-    image = StoreImage()
-    for part in images_of(store, rename, known):
-        image.add(part)
-    return image
-
-
 def images_of(
     store: Store, rename: Callable[[str], str] = str, known: Container[str] = frozenset[str]()
 ) -> Iterator[StoreImage]:

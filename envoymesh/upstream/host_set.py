@@ -13,7 +13,6 @@ from typing import Final
 
 from mypy_extensions import trait
 
-from envoymesh.network.api import Address
 from envoymesh.upstream.host import DEGRADED_FLAGS, EXCLUDED_FLAGS, UNHEALTHY_FLAGS, Host
 from envoymesh.upstream.settings import OVERPROVISIONING_FACTOR, Locality
 
@@ -169,13 +168,12 @@ class PrioritySet:
         local_locality: this proxy's own (`node.locality`), or None.
     """
 
-    __slots__ = ("_host_map", "_observers", "host_sets", "local_locality")
+    __slots__ = ("_observers", "host_sets", "local_locality")
 
     def __init__(self, local_locality: Locality | None = None) -> None:
         self.local_locality: Locality | None = local_locality
         self.host_sets: tuple[HostSet, ...] = (HostSet(0),)
         self._observers: list[PrioritySetObserver] = []
-        self._host_map: dict[Address, Host] | None = None
 
     def add_observer(self, observer: PrioritySetObserver) -> None:
         """Tell somebody of changes from now on, after those who asked earlier."""
@@ -212,7 +210,6 @@ class PrioritySet:
         known, wanted = set(before), set(of_priority.hosts)
         added = tuple(host for host in of_priority.hosts if host not in known)
         removed = tuple(host for host in before if host not in wanted)
-        self._host_map = None
         for observer in tuple(self._observers):
             observer.on_members_changed(priority, added, removed)
 
@@ -223,7 +220,6 @@ class PrioritySet:
         of_priority.take_part(whole, wanted, locality_weights)
         added = tuple(host for host in of_priority.hosts if host not in before)
         removed = tuple(before - wanted)
-        self._host_map = None
         for observer in tuple(self._observers):
             observer.on_members_changed(priority, added, removed)
 
@@ -240,13 +236,6 @@ class PrioritySet:
         if len(self.host_sets) == 1:
             return self.host_sets[0].hosts
         return tuple(host for of_priority in self.host_sets for host in of_priority.hosts)
-
-    @property
-    def cross_priority_host_map(self) -> Mapping[Address, Host]:
-        """All hosts by address; made when it is asked for, once for each change of members."""
-        if self._host_map is None:
-            self._host_map = {host.address: host for host in self.hosts()}
-        return self._host_map
 
     def __repr__(self) -> str:
         return f"<PrioritySet {list(self.host_sets)}>"

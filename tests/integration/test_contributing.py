@@ -60,9 +60,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "envoymesh", folder / "envoymesh", ignore=shutil.ignore_patterns("built", "__pycache__"))
     registry = folder / "envoymesh/filters/http/registry.py"
-    imported, entry = [text for file, text in blocks("python") if not file or file.endswith("registry.py")]
+    (entry,) = [text for file, text in blocks("python") if file.endswith("registry.py")]
     # The recipe's second filter is registered in the same way.
-    imported += "from envoymesh.filters.http.replace.filter import ReplaceFilter\n"
+    imported = "from envoymesh.filters.http.replace.filter import ReplaceFilter\n"
     entry += f'"{EMPTY}": HttpFilter("example.replace", lambda reader, context: add_replace),\n'
     text = registry.read_text()
     text = text.replace(
@@ -91,14 +91,12 @@ def write_files(folder: Path, found: list[tuple[str, str]]) -> None:
 def follow_network_recipe(folder: Path) -> None:
     """Do what "Add a network filter" says."""
     found = blocks("python", NETWORK)
-    imported, entry = [text for file, text in found if not file or file.endswith("registry.py")]
+    (entry,) = [text for file, text in found if file.endswith("registry.py")]
     registry = folder / "envoymesh/filters/network/registry.py"
     text = registry.read_text()
-    before = "from envoymesh.filters.network.sni_cluster.config import"
     begin = "NETWORK_FILTERS: dict[str, NetworkFilterKind | TerminalFilterKind] = {\n"
-    assert before in text
     assert begin in text
-    registry.write_text(text.replace(before, imported + before, 1).replace(begin, begin + entry, 1))
+    registry.write_text(text.replace(begin, begin + entry, 1))
     write_files(folder, found)
 
 

@@ -46,7 +46,7 @@ LOG_FORMAT = LOG_SEPARATOR.join(
         "down-plain-tx": "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", "up-rx": "UPSTREAM_WIRE_BYTES_RECEIVED",
         "up-tx": "UPSTREAM_WIRE_BYTES_SENT", "up-head-rx": "UPSTREAM_HEADER_BYTES_RECEIVED",
         "up-head-tx": "UPSTREAM_HEADER_BYTES_SENT", "up-plain-rx": "UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
-        "up-plain-tx": "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
+        "up-plain-tx": "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", "virtual-cluster": "VIRTUAL_CLUSTER_NAME",
     }.items()
 )  # fmt: skip
 

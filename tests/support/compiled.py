@@ -3,6 +3,8 @@
     python -m tests.support.compiled        # makes .venv/compiled-for-tests; does nothing where it is fresh
     python -m pytest --compiled tests/unit
 
+ENVOYMESH_COMPILED_FOR_TESTS names another folder, for several checkouts with one environment.
+
 It compiles a copy of the package in which traits, and the classes of SUBCLASSED, are open to interpreted classes, and
 one module more (`stand_ins.OPENED`). It must not touch what `envoymesh compile` made, nor change a source.
 """
@@ -27,9 +29,9 @@ from envoymesh.native.modules import FOLDER, GROUP, MODULES, PACKAGE, fingerprin
 from tests.support.stand_ins import OPENED, name_of
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = ROOT / ".venv" / "compiled-for-tests"
+KEPT = Path(os.environ.get("ENVOYMESH_COMPILED_FOR_TESTS") or ROOT / ".venv" / "compiled-for-tests")
 MANIFEST = KEPT / "manifest.json"
-SUBCLASSED = {"runtime": "RuntimeReader", "upstream.cluster": "Cluster", "network.api": "ClientTls"}
+SUBCLASSED = {"runtime": "RuntimeReader", "upstream.pool.pools": "ConnectionPools", "network.api": "ClientTls"}
 """Classes that are no traits, and that tests derive from, by module."""
 
 BOTH_ROLES = """\

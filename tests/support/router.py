@@ -25,9 +25,10 @@ from envoymesh.router.table import Action, Route, RouteTable, VirtualHost
 from envoymesh.stats import Store
 from envoymesh.upstream.api import Cancellable, PoolFailureReason
 from envoymesh.upstream.client import AsyncClient
-from envoymesh.upstream.cluster import Cluster
+from envoymesh.upstream.cluster import Cluster, PoolsOfHosts
 from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.host import Host
+from envoymesh.upstream.pool.pools import ConnectionPools
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings, ThresholdSettings
 from envoymesh.upstream.stats import AsyncClientStats
 from tests.support.fakes import FakeConnection, FakeConnector, FakeDispatcher, FakeRuntime
@@ -112,7 +113,7 @@ class FakeUpstreamStream(stands_for(RequestEncoder)):
 class Wait(stands_for(Cancellable)):
     """A request at the pool; a Cancellable."""
 
-    def __init__(self, host: Host, decoder: Any, callbacks: Any, protocol: HttpProtocol) -> None:
+    def __init__(self, host: Host, decoder: Any, callbacks: Any, protocol: HttpProtocol | None) -> None:
         self.host, self.decoder, self.callbacks, self.protocol = host, decoder, callbacks, protocol
         self.cancelled = False
         self.over = False
@@ -122,28 +123,56 @@ class Wait(stands_for(Cancellable)):
         self.cancelled = self.over = True
 
 
-class BenchCluster(Cluster):
-    """A cluster with its real stats, breakers and balancer; its pool waits for the test, or takes `prepared` first."""
+class BenchPools(ConnectionPools):
+    """A cluster's pools, which hand every request to the test."""
+
+    def __init__(self, info: ClusterInfo, dispatcher: FakeDispatcher, bench: BenchCluster) -> None:
+        super().__init__(info, FakeConnector(dispatcher), dispatcher, lambda: 0.0)
+        self._bench = bench
+
+    def new_stream(
+        self, host: Host, decoder: Any, callbacks: Any, downstream_protocol: HttpProtocol | None, options: Any = None
+    ) -> Any:
+        self._bench.options = options
+        return self._bench.take(Wait(host, decoder, callbacks, downstream_protocol))
+
+
+class PoolsOwner(stands_for(PoolsOfHosts)):
+    """Gives a cluster other pools than its own."""
+
+    def __init__(self, pools: ConnectionPools) -> None:
+        self.pools = pools
+
+    def pools_of(self, host: Host) -> ConnectionPools:
+        return self.pools
+
+
+class BenchCluster:
+    """A real cluster with its stats, breakers and balancer; its pools wait for the test, or take `prepared` first.
+
+    What is asked here and is not the test's, the real cluster answers, which is `real`.
+    """
 
     def __init__(self, dispatcher: FakeDispatcher, hosts: int, max_retries: int, runtime: FakeRuntime) -> None:
         self.store = Store()
         scope = self.store.scope("cluster.c.")
         settings = ClusterSettings("c", default_thresholds=ThresholdSettings(max_retries=max_retries))
         info = ClusterInfo(settings, scope, runtime)
-        super().__init__(info, FakeConnector(dispatcher), dispatcher, lambda: 0.0, runtime)
+        self.real = Cluster(info, FakeConnector(dispatcher), dispatcher, lambda: 0.0, runtime)
+        self.real.owners = PoolsOwner(BenchPools(info, dispatcher, self))
         endpoints = [EndpointSettings(f"10.0.0.{number}", 80) for number in range(1, hosts + 1)]
         self.first_hosts = [Host(Address(each.host, each.port), each) for each in endpoints]
-        self.update_hosts(self.first_hosts)
+        self.real.update_hosts(self.first_hosts)
         self.waits: list[Wait] = []
         self.options: Any = None  # of the latest request
         self.protocol = HttpProtocol.HTTP11
         self.prepared: list[FakeUpstreamStream | PoolFailureReason] = []
 
-    def new_stream(
-        self, host: Host, decoder: Any, callbacks: Any, downstream_protocol: HttpProtocol, options: Any = None
-    ) -> Any:
-        wait = Wait(host, decoder, callbacks, downstream_protocol)
-        self.options = options
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def take(self, wait: Wait) -> Wait | None:
+        """A request asks for a stream."""
         self.waits.append(wait)
         if not self.prepared:
             return wait
@@ -151,13 +180,13 @@ class BenchCluster(Cluster):
         if isinstance(prepared, PoolFailureReason):
             self.refuse(prepared)
         else:
-            prepared.decoder = decoder
+            prepared.decoder = wait.decoder
             self.ready(prepared)
         return None
 
     def ready(self, stream: FakeUpstreamStream | None = None) -> FakeUpstreamStream:
         """The pool has a stream for the latest request."""
-        wait = self._take()
+        wait = self._last()
         stream = stream or FakeUpstreamStream(wait.decoder)
         stream.connection = FakeConnection()
         wait.callbacks.on_pool_ready(stream, wait.host, stream.connection, self.protocol)
@@ -165,10 +194,10 @@ class BenchCluster(Cluster):
 
     def refuse(self, reason: PoolFailureReason, text: str = "", told: bool = True) -> None:
         """The pool has none; `told` says whether a host was asked."""
-        wait = self._take()
+        wait = self._last()
         wait.callbacks.on_pool_failure(reason, text, wait.host if told else None)
 
-    def _take(self) -> Wait:
+    def _last(self) -> Wait:
         wait = self.waits[-1]
         assert not wait.over
         wait.over = True
@@ -325,7 +354,7 @@ class RouterBench:
 
     def get(self, name: str) -> Cluster | None:
         """The cluster, by its name, or that of mirrors."""
-        return {"c": self.cluster, "m": self.mirror}.get(name)
+        return {"c": self.cluster.real, "m": self.mirror.real}.get(name)
 
     def send(self, end_stream: bool = True, method: bytes = b"GET", **fields: str) -> RequestHeaders:
         """Request headers; underscores in names stand for dashes."""

@@ -11,19 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from envoymesh.config.reader import Reader
-from envoymesh.filters.http.buffer.config import buffer_filter_factory, read_buffer_route
-from envoymesh.filters.http.buffer.explain import explain_buffer
-from envoymesh.filters.http.cors.config import cors_filter_factory, read_cors_route
-from envoymesh.filters.http.cors.explain import explain_cors
-from envoymesh.filters.http.dynamic_forward_proxy.config import (
-    dynamic_forward_proxy_filter_factory,
-    read_dynamic_forward_proxy_route,
-)
 from envoymesh.filters.http.explanation import Explain
 from envoymesh.filters.http.factory_context import HttpFilterFactoryContext
-from envoymesh.filters.http.health_check.config import health_check_filter_factory
-from envoymesh.filters.http.router.config import router_filter_factory
-from envoymesh.filters.http.router.explain import explain_router
+from envoymesh.filters.when_used import when_used
 from envoymesh.http.filter import FilterFactory
 from envoymesh.router.config import RouteFactoryContext
 
@@ -53,29 +43,32 @@ class HttpFilter:
 FILTERS: dict[str, HttpFilter] = {
     "envoy.extensions.filters.http.buffer.v3.Buffer": HttpFilter(
         "envoy.filters.http.buffer",
-        buffer_filter_factory,
+        when_used("http.buffer.config", "buffer_filter_factory"),
         "envoy.extensions.filters.http.buffer.v3.BufferPerRoute",
-        read_buffer_route,
-        explain=explain_buffer,
+        when_used("http.buffer.config", "read_buffer_route"),
+        explain=when_used("http.buffer.explain", "explain_buffer"),
     ),
     "envoy.extensions.filters.http.cors.v3.Cors": HttpFilter(
         "envoy.filters.http.cors",
-        cors_filter_factory,
+        when_used("http.cors.config", "cors_filter_factory"),
         "envoy.extensions.filters.http.cors.v3.CorsPolicy",
-        read_cors_route,
-        explain=explain_cors,
+        when_used("http.cors.config", "read_cors_route"),
+        explain=when_used("http.cors.explain", "explain_cors"),
     ),
     "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig": HttpFilter(
         "envoy.filters.http.dynamic_forward_proxy",
-        dynamic_forward_proxy_filter_factory,
+        when_used("http.dynamic_forward_proxy.config", "dynamic_forward_proxy_filter_factory"),
         "envoy.extensions.filters.http.dynamic_forward_proxy.v3.PerRouteConfig",
-        read_dynamic_forward_proxy_route,
+        when_used("http.dynamic_forward_proxy.config", "read_dynamic_forward_proxy_route"),
     ),
     "envoy.extensions.filters.http.health_check.v3.HealthCheck": HttpFilter(
-        "envoy.filters.http.health_check", health_check_filter_factory
+        "envoy.filters.http.health_check", when_used("http.health_check.config", "health_check_filter_factory")
     ),
     "envoy.extensions.filters.http.router.v3.Router": HttpFilter(
-        "envoy.filters.http.router", router_filter_factory, is_terminal=True, explain=explain_router
+        "envoy.filters.http.router",
+        when_used("http.router.config", "router_filter_factory"),
+        is_terminal=True,
+        explain=when_used("http.router.explain", "explain_router"),
     ),
 }
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from envoymesh.filters.network.filter import (
     Buffer,
+    FilterCallbacks,
     FilterManager,
     FilterStatus,
     NetworkFilter,
@@ -36,26 +37,70 @@ _GONE: Final = NetworkFilter()
 """In the place of a filter whose connection is closed."""
 
 
-class ActiveReadFilter(ReadFilterCallbacks):
-    """One filter's place among those that see what is received: its callbacks, and what is kept for it."""
+class ActiveFilter(FilterCallbacks):
+    """One filter's place in one direction: what is kept for it, and the callbacks that both directions have."""
 
-    __slots__ = ("_begun", "_index", "_manager", "_paused", "buffer", "end_stream", "filter")
+    __slots__ = ("_index", "_manager", "buffer", "end_stream", "filter")
 
     def __init__(self, manager: NetworkFilterManager, filter_: NetworkFilter, index: int) -> None:
         self._manager = manager
         self._index = index
-        self._begun = False
-        self._paused = False  # over the buffer limit
         self.filter = filter_
         self.buffer = Buffer()
         self.end_stream = False
 
-    def step(self, data: bytes, end_stream: bool) -> bool:
-        """Give the filter bytes; whether what it has may go on."""
+    def keep(self, data: bytes, end_stream: bool) -> None:
+        """Put bytes behind what is kept already."""
         buffer = self.buffer
         buffer.data = buffer.data + data if buffer.data else data
         self.end_stream = self.end_stream or end_stream
-        goes_on = self._begin() and (not (buffer.data or self.end_stream) or self._on_data())
+
+    def take(self) -> tuple[bytes, bool]:
+        """What may go on: bytes, and whether the end of the direction is behind them."""
+        data, self.buffer.data = self.buffer.data, b""
+        end_stream, self.end_stream = self.end_stream, False
+        return data, end_stream
+
+    # FilterCallbacks
+
+    @property
+    def connection(self) -> Connection:
+        """The connection."""
+        return self._manager.connection
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """Time and deferred calls."""
+        return self._manager.dispatcher
+
+    def create_timer(self, callback: Callable[[], None]) -> Timer:
+        """A timer that costs this connection only."""
+        return self._manager.dispatcher.create_timer(callback, self)
+
+    def on_exception(self, where: str, error: Exception) -> None:
+        """It costs the connection."""
+        self._manager.fail(f"{where} of {self.filter!r}", error)
+
+    @property
+    def stream_info(self) -> StreamInfo:
+        """The connection's own facts."""
+        return self._manager.stream_info()
+
+
+class ActiveReadFilter(ActiveFilter, ReadFilterCallbacks):
+    """A filter's place among those that see what is received."""
+
+    __slots__ = ("_begun", "_paused")
+
+    def __init__(self, manager: NetworkFilterManager, filter_: NetworkFilter, index: int) -> None:
+        super().__init__(manager, filter_, index)
+        self._begun = False
+        self._paused = False  # over the buffer limit
+
+    def step(self, data: bytes, end_stream: bool) -> bool:
+        """Give the filter bytes; whether what it has may go on."""
+        self.keep(data, end_stream)
+        goes_on = self._begin() and (not (self.buffer.data or self.end_stream) or self._on_data())
         if not goes_on:
             self._check_limit()
         return goes_on
@@ -68,12 +113,6 @@ class ActiveReadFilter(ReadFilterCallbacks):
 
     def _on_data(self) -> bool:
         return self.filter.on_data(self.buffer, self.end_stream) is FilterStatus.CONTINUE
-
-    def take(self) -> tuple[bytes, bool]:
-        """What may go on: bytes, and whether the peer's end is behind them."""
-        data, self.buffer.data = self.buffer.data, b""
-        end_stream, self.end_stream = self.end_stream, False
-        return data, end_stream
 
     def release(self) -> None:
         """What was kept has gone on: more may come."""
@@ -92,29 +131,6 @@ class ActiveReadFilter(ReadFilterCallbacks):
     # ReadFilterCallbacks
 
     @property
-    def connection(self) -> Connection:
-        """The connection."""
-        return self._manager.connection
-
-    @property
-    def dispatcher(self) -> Dispatcher:
-        """Time and deferred calls."""
-        return self._manager.dispatcher
-
-    def create_timer(self, callback: Callable[[], None]) -> Timer:
-        """A timer that costs this connection only."""
-        return self._manager.dispatcher.create_timer(callback, self)
-
-    def on_exception(self, where: str, error: Exception) -> None:
-        """It costs the connection."""
-        self._manager.fail(f"{where} of {self.filter!r}", error)
-
-    @property
-    def stream_info(self) -> StreamInfo:
-        """The connection's own facts."""
-        return self._manager.stream_info()
-
-    @property
     def upstream_host(self) -> Address | None:
         """The host that was chosen."""
         return self._manager.stream_info().upstream_host
@@ -131,55 +147,17 @@ class ActiveReadFilter(ReadFilterCallbacks):
         self._manager.read_on(self._index + 1, data, end_stream)
 
 
-class ActiveWriteFilter(WriteFilterCallbacks):
-    """One filter's place among those that see what is written."""
+class ActiveWriteFilter(ActiveFilter, WriteFilterCallbacks):
+    """A filter's place among those that see what is written."""
 
-    __slots__ = ("_index", "_manager", "buffer", "end_stream", "filter")
-
-    def __init__(self, manager: NetworkFilterManager, filter_: NetworkFilter, index: int) -> None:
-        self._manager = manager
-        self._index = index
-        self.filter = filter_
-        self.buffer = Buffer()
-        self.end_stream = False
+    __slots__ = ()
 
     def step(self, data: bytes, end_stream: bool) -> bool:
         """Give the filter bytes; whether what it has may go on."""
-        buffer = self.buffer
-        buffer.data = buffer.data + data if buffer.data else data
-        self.end_stream = self.end_stream or end_stream
-        return self.filter.on_write(buffer, self.end_stream) is FilterStatus.CONTINUE
-
-    def take(self) -> tuple[bytes, bool]:
-        """What may go on."""
-        data, self.buffer.data = self.buffer.data, b""
-        end_stream, self.end_stream = self.end_stream, False
-        return data, end_stream
+        self.keep(data, end_stream)
+        return self.filter.on_write(self.buffer, self.end_stream) is FilterStatus.CONTINUE
 
     # WriteFilterCallbacks
-
-    @property
-    def connection(self) -> Connection:
-        """The connection."""
-        return self._manager.connection
-
-    @property
-    def dispatcher(self) -> Dispatcher:
-        """Time and deferred calls."""
-        return self._manager.dispatcher
-
-    def create_timer(self, callback: Callable[[], None]) -> Timer:
-        """A timer that costs this connection only."""
-        return self._manager.dispatcher.create_timer(callback, self)
-
-    def on_exception(self, where: str, error: Exception) -> None:
-        """It costs the connection."""
-        self._manager.fail(f"{where} of {self.filter!r}", error)
-
-    @property
-    def stream_info(self) -> StreamInfo:
-        """The connection's own facts."""
-        return self._manager.stream_info()
 
     def inject_write_data_to_filter_chain(self, data: bytes, end_stream: bool) -> None:
         """These bytes go on."""

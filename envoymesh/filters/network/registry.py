@@ -10,14 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from envoymesh.config.reader import Reader
-from envoymesh.filters.network.direct_response.config import direct_response_filter_factory
-from envoymesh.filters.network.echo.config import echo_filter_factory
 from envoymesh.filters.network.factory_context import NetworkFilterFactoryContext
 from envoymesh.filters.network.filter import FilterFactory, TerminalFilterFactory
 from envoymesh.filters.network.filter_chain import NetworkFilterChainFactory
-from envoymesh.filters.network.http_connection_manager.config import http_connection_manager_factory
-from envoymesh.filters.network.sni_cluster.config import sni_cluster_filter_factory
-from envoymesh.filters.network.tcp_proxy.config import tcp_proxy_filter_factory
+from envoymesh.filters.when_used import when_used
 
 _PACKAGE = "envoy.extensions.filters.network."
 
@@ -52,16 +48,22 @@ class TerminalFilterKind:
 
 NETWORK_FILTERS: dict[str, NetworkFilterKind | TerminalFilterKind] = {
     _PACKAGE + "direct_response.v3.Config": TerminalFilterKind(
-        "envoy.filters.network.direct_response", direct_response_filter_factory
+        "envoy.filters.network.direct_response",
+        when_used("network.direct_response.config", "direct_response_filter_factory"),
     ),
-    _PACKAGE + "echo.v3.Echo": TerminalFilterKind("envoy.filters.network.echo", echo_filter_factory),
+    _PACKAGE + "echo.v3.Echo": TerminalFilterKind(
+        "envoy.filters.network.echo", when_used("network.echo.config", "echo_filter_factory")
+    ),
     CONNECTION_MANAGER: TerminalFilterKind(
-        "envoy.filters.network.http_connection_manager", http_connection_manager_factory
+        "envoy.filters.network.http_connection_manager",
+        when_used("network.http_connection_manager.config", "http_connection_manager_factory"),
     ),
     _PACKAGE + "sni_cluster.v3.SniCluster": NetworkFilterKind(
-        "envoy.filters.network.sni_cluster", sni_cluster_filter_factory
+        "envoy.filters.network.sni_cluster", when_used("network.sni_cluster.config", "sni_cluster_filter_factory")
     ),
-    _PACKAGE + "tcp_proxy.v3.TcpProxy": TerminalFilterKind("envoy.filters.network.tcp_proxy", tcp_proxy_filter_factory),
+    _PACKAGE + "tcp_proxy.v3.TcpProxy": TerminalFilterKind(
+        "envoy.filters.network.tcp_proxy", when_used("network.tcp_proxy.config", "tcp_proxy_filter_factory")
+    ),
 }
 
 

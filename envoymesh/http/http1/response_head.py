@@ -36,8 +36,12 @@ class ResponseHeadParser(HeadParser):
             return super().feed(data, pos)
         except CodecProtocolError:
             head = bytearray(b"".join(self._pieces))
-            if self.complete or not _BARE_LF.search(head + data[pos:]):
+            bare = None if self.complete else _BARE_LF.search(head + data[pos:])
+            if bare is None:
                 raise
+            # However the head came in pieces: what is wrong before its first bare LF is not forgiven.
+            before = HeadParser(httptools.HttpResponseParser, self._max_bytes, self._max_count)
+            before.feed((bytes(head) + data[pos:])[: bare.start()], 0)
             self._kept = head
             return self._collect(head, data, pos)
 

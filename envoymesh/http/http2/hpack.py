@@ -2,7 +2,9 @@
 
 Rules of this module:
 - Lists are of (name, value) bytes. Entries of a table are shared, not copied: a field that a peer repeats is the
-  same tuple each time, which costs nothing to keep and lets a validator remember it.
+  same tuple each time, which costs nothing to keep and lets a validator remember it. So that this holds for compiled
+  code too, a field that is only passed on is of type Any there: what has the type HeaderField is taken apart, and
+  another tuple is made of it wherever an object is needed.
 - Strings are sent without Huffman coding (section 5.2 leaves that to the sender): within a mesh, time matters more
   than bytes. Strings that arrive are decoded by jh2's Rust where it is installed, else by `hpack`; whether
   their padding is right is checked here, for neither backend is to be trusted with it.
@@ -17,10 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final
-
-from hpack.exceptions import HPACKDecodingError
-from hpack.huffman_table import decode_huffman
+from typing import Any, Final
 
 from envoymesh.http.http2.hpack_tables import HUFFMAN_CODE_BITS, STATIC_TABLE
 
@@ -44,7 +43,7 @@ NEVER_INDEXED_NAMES: Final = frozenset((b"authorization", b"proxy-authorization"
 """Secrets (section 7.1.3): no intermediary may put them into a table, where they can be probed for."""
 
 _STATIC_COUNT: Final = len(STATIC_TABLE)
-_STATIC: Final = ((b"", b""), *STATIC_TABLE)
+_STATIC: Final[list[Any]] = [(b"", b""), *STATIC_TABLE]  # of HeaderField
 _STATIC_FIELDS: Final = {field: -index for index, field in reversed(list(enumerate(STATIC_TABLE, 1)))}
 _STATIC_NAMES: Final = {field[0]: index for index, field in reversed(list(enumerate(STATIC_TABLE, 1)))}
 _MAX_INTEGER: Final = 1 << 28
@@ -80,6 +79,10 @@ def rust_huffman_decode(data: bytes) -> bytes:
 
 def pure_huffman_decode(data: bytes) -> bytes:
     """Decode with the `hpack` package."""
+    # Not at the top: where there is jh2 it is not needed.
+    from hpack.exceptions import HPACKDecodingError
+    from hpack.huffman_table import decode_huffman
+
     try:
         return bytes(decode_huffman(data))
     except HPACKDecodingError as error:
@@ -117,7 +120,7 @@ class Decoder:
     def __init__(
         self, table_size: int = DEFAULT_TABLE_SIZE, huffman_decode: HuffmanDecode = default_huffman_decode
     ) -> None:
-        self._table: deque[HeaderField] = deque()
+        self._table: deque[Any] = deque()  # of HeaderField
         self._size = 0
         self._max_size = DEFAULT_TABLE_SIZE
         self._limit = max(table_size, DEFAULT_TABLE_SIZE)
@@ -208,8 +211,9 @@ class Decoder:
             elif byte > 0x80:  # section 6.1, the static table
                 fields.append(_STATIC[byte - 0x80])
             elif byte & 0x40:  # section 6.2.1
-                field, position = self._literal(block, position, byte & 0x3F, 0x3F)
-                self._insert(field)
+                name, value, position = self._literal(block, position, byte & 0x3F, 0x3F)
+                field: Any = (name, value)
+                self._insert(field, len(name) + len(value) + ENTRY_OVERHEAD)
                 fields.append(field)
             elif byte & 0x20:  # section 6.3
                 size = byte & 0x1F
@@ -219,18 +223,19 @@ class Decoder:
             elif byte == 0x80:
                 raise HpackError("index 0")
             else:  # sections 6.2.2 and 6.2.3
-                field, position = self._literal(block, position, byte & 0x0F, 0x0F)
-                fields.append(field)
+                name, value, position = self._literal(block, position, byte & 0x0F, 0x0F)
+                fields.append((name, value))
 
-    def _literal(self, block: bytes, position: int, index: int, prefix: int) -> tuple[HeaderField, int]:
+    def _literal(self, block: bytes, position: int, index: int, prefix: int) -> tuple[bytes, bytes, int]:
         if index:
             if index == prefix:
                 index, position = _integer(block, position, prefix)
-            name = (_STATIC[index] if index <= _STATIC_COUNT else self._table[index - _STATIC_COUNT - 1])[0]
+            known: HeaderField = _STATIC[index] if index <= _STATIC_COUNT else self._table[index - _STATIC_COUNT - 1]
+            name = known[0]
         else:
             name, position = self._string(block, position)
         value, position = self._string(block, position)
-        return (name, value), position
+        return name, value, position
 
     def _string(self, block: bytes, position: int) -> tuple[bytes, int]:
         byte = block[position]
@@ -258,8 +263,7 @@ class Decoder:
             raise HpackError(f"table size {size}, over {self._limit}")
         self._resize(size)
 
-    def _insert(self, field: HeaderField) -> None:
-        size = len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
+    def _insert(self, field: Any, size: int) -> None:
         self._size += size
         self._recent.clear()
         if self._size > self._max_size:
@@ -277,8 +281,8 @@ class Decoder:
     def _evict(self, size: int) -> None:
         table = self._table
         while self._size > size and table:
-            name, value = table.pop()
-            self._size -= len(name) + len(value) + ENTRY_OVERHEAD
+            field: HeaderField = table.pop()
+            self._size -= len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
         if not table and self._size > size:
             self._size = 0
 
@@ -322,7 +326,8 @@ class Encoder:
         if self._pending_minimum is not None:
             self._announce_size(out)
         newest = self._inserted + _STATIC_COUNT
-        for field in fields:
+        passed_on: list[Any] = fields
+        for field in passed_on:
             number = self._index.get(field)
             if number is None:
                 self._append_literal(out, field)
@@ -342,8 +347,9 @@ class Encoder:
         _append_integer(out, self._max_size, 0x1F, 0x20)
         self._pending_minimum = None
 
-    def _append_literal(self, out: bytearray, field: HeaderField) -> None:
-        name, value = field
+    def _append_literal(self, out: bytearray, field: Any) -> None:
+        taken_apart: HeaderField = field
+        name, value = taken_apart
         size = len(name) + len(value) + ENTRY_OVERHEAD
         if name in NEVER_INDEXED_NAMES:
             self._append_name(out, name, 0x0F, 0x10)
@@ -362,7 +368,7 @@ class Encoder:
         else:
             _append_integer(out, index, prefix, pattern)
 
-    def _insert(self, field: HeaderField, size: int) -> None:
+    def _insert(self, field: Any, size: int) -> None:
         self._evict(self._max_size - size)
         self._fields.append(field)
         self._index[field] = self._inserted

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from envoymesh.http.headers import HeaderField, HeaderMap, Http2RequestHeaders, ResponseHeaders
 
@@ -210,7 +210,8 @@ class MessageReader:
         crumbs = self._crumbs = []
         fields: list[HeaderField] = []
         known = self._known
-        for field in block:
+        passed_on: Sequence[Any] = block  # see hpack.py: a HeaderField would be made anew for each place
+        for field in passed_on:
             kind = known.get(field)
             if kind is None:
                 kind = self._classify(field)
@@ -255,9 +256,10 @@ class MessageReader:
             raise MalformedMessageError(INVALID_FIELD)
         self.content_length = int(value)
 
-    def _classify(self, field: HeaderField) -> int:
+    def _classify(self, field: Any) -> int:
         """Find out a field's kind, and remember it. Errors: MalformedMessageError."""
-        name, value = field
+        taken_apart: HeaderField = field
+        name, value = taken_apart
         kind = _KINDS_BY_NAME.get(name, ORDINARY)
         if kind == FORBIDDEN or (name == b"te" and value.lower() != b"trailers"):
             raise MalformedMessageError(INVALID_FIELD)  # section 8.2.2

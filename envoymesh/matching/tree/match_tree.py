@@ -107,38 +107,40 @@ class NeverPredicate(Predicate):
         return NO
 
 
-class AnyOf(Predicate):
-    """`or_matcher`, asked in order, until one says yes or cannot say."""
+class _Several(Predicate):
+    """Several predicates, asked in order, as long as each gives the same answer."""
 
-    __slots__ = ("predicates",)
+    __slots__ = ("_same", "predicates")
 
-    def __init__(self, predicates: Sequence[Predicate]) -> None:
+    def __init__(self, predicates: Sequence[Predicate], same: int) -> None:
         self.predicates = tuple(predicates)
+        self._same = same
 
     def matches(self, data: MatchingData) -> int:
-        """Whether any fits."""
+        """The first answer that is another one, or else the one that all have given."""
         for predicate in self.predicates:
             found = predicate.matches(data)
-            if found != NO:
+            if found != self._same:
                 return found
-        return NO
+        return self._same
 
 
-class AllOf(Predicate):
-    """`and_matcher`, asked in order, until one says no or cannot say."""
+class AnyOf(_Several):
+    """`or_matcher`: asked until one says yes or cannot say."""
 
-    __slots__ = ("predicates",)
+    __slots__ = ()
 
     def __init__(self, predicates: Sequence[Predicate]) -> None:
-        self.predicates = tuple(predicates)
+        super().__init__(predicates, NO)
 
-    def matches(self, data: MatchingData) -> int:
-        """Whether all fit."""
-        for predicate in self.predicates:
-            found = predicate.matches(data)
-            if found != YES:
-                return found
-        return YES
+
+class AllOf(_Several):
+    """`and_matcher`: asked until one says no or cannot say."""
+
+    __slots__ = ()
+
+    def __init__(self, predicates: Sequence[Predicate]) -> None:
+        super().__init__(predicates, YES)
 
 
 class Not(Predicate):

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from envoymesh.matching.tree.match_tree import MatchTree
 from envoymesh.metadata import MatchCriteria
 from envoymesh.router.actions.durations import GrpcTimeout, StreamDuration
-from envoymesh.router.actions.hash_policy import HashPolicy
-from envoymesh.router.actions.internal_redirects import InternalRedirectPolicy
-from envoymesh.router.actions.rate_limits import RateLimit
 from envoymesh.router.actions.rewrites import Rewrites
-from envoymesh.router.actions.weighted import WeightedClusters
 from envoymesh.router.cors import CorsPolicy
-from envoymesh.router.mirror import MirrorPolicy
 from envoymesh.router.retry import RetryPolicy
+
+# What most configurations do not have is not imported: nothing here makes such an object.
+if TYPE_CHECKING:
+    from envoymesh.router.actions.hash_policy import HashPolicy
+    from envoymesh.router.actions.internal_redirects import InternalRedirectPolicy
+    from envoymesh.router.actions.weighted import WeightedClusters
+    from envoymesh.router.mirror import MirrorPolicy
+    from envoymesh.router.rate_limits.descriptors import RateLimit
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,16 @@ Each function reads one message through a `Reader`; a field that is not read her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from envoymesh.config.reader import Reader
 from envoymesh.formatter.config import compile_text, read_body_format
-from envoymesh.matching.config import read_header_matcher, read_query_parameter, read_string_matcher
+from envoymesh.matching.config import read_header_matcher, read_string_matcher
 from envoymesh.matching.tree.config import MatchTreeFactoryContext, read_match_tree
 from envoymesh.matching.tree.match_tree import MatchTree
 from envoymesh.metadata import MatchCriteria, match_criteria
-from envoymesh.router.actions import rate_limits
 from envoymesh.router.actions.durations import GrpcTimeout, StreamDuration
 from envoymesh.router.actions.hash_policy import (
     CookieHash,
@@ -27,7 +27,6 @@ from envoymesh.router.actions.hash_policy import (
     SourceIpHash,
 )
 from envoymesh.router.actions.internal_redirects import REDIRECT_CODES, InternalRedirectPolicy
-from envoymesh.router.actions.rate_limits import RateLimit
 from envoymesh.router.actions.rewrites import (
     FormatHost,
     FormatPathRewrite,
@@ -42,7 +41,6 @@ from envoymesh.router.actions.rewrites import (
     Rewrites,
     TemplateRewrite,
 )
-from envoymesh.router.actions.weighted import WeightedClusters, WeightedEntry
 from envoymesh.router.header_parser import HeaderParser
 from envoymesh.router.levels.config import (
     RouteFactoryContext,
@@ -58,6 +56,11 @@ from envoymesh.router.paths import PathMatcher, TemplatePath
 from envoymesh.router.retry import KNOWN_CONDITIONS, HostPredicates, RateLimitedBackOff, ResetHeader, RetryPolicy
 from envoymesh.router.table import Action, ClusterAction, DirectResponseAction, RedirectAction
 from envoymesh.runtime import RuntimeNumber
+
+# What most configurations do not have is imported where it is read.
+if TYPE_CHECKING:
+    from envoymesh.router.actions.weighted import WeightedClusters, WeightedEntry
+    from envoymesh.router.rate_limits.descriptors import RateLimit
 
 REDIRECT_STATUS = {
     "MOVED_PERMANENTLY": 301,
@@ -174,6 +177,8 @@ def _read_cluster_matcher(reader: Reader, context: RouteFactoryContext) -> Match
 def _read_weighted(
     reader: Reader, context: RouteFactoryContext, action: ClusterAction, route_name: str
 ) -> WeightedClusters:
+    from envoymesh.router.actions.weighted import WeightedClusters
+
     # Deprecated, and of no effect in Envoy: the total is the sum.
     reader.accept("total_weight")
     prefix = reader.string("runtime_key_prefix")
@@ -194,6 +199,8 @@ def _read_weighted(
 
 
 def _read_weighted_entry(reader: Reader, context: RouteFactoryContext, prefix: str) -> WeightedEntry:
+    from envoymesh.router.actions.weighted import WeightedEntry
+
     name, header = reader.string("name"), reader.string("cluster_header")
     if bool(name) == bool(header):
         several = "Only one of name or cluster_header can be specified"
@@ -559,100 +566,8 @@ def _read_cookie(reader: Reader) -> CookieHash:
 
 def read_rate_limits(parent: Reader, context: RouteFactoryContext) -> Sequence[RateLimit]:
     """Read `rate_limits` of a route action or a virtual host. Errors: ConfigError with the field's path."""
-    return tuple(parent.each("rate_limits", lambda each: _read_rate_limit(each, context)))
+    if not parent.repeated("rate_limits"):
+        return ()
+    from envoymesh.router.rate_limits.config import read_rate_limit
 
-
-def _read_rate_limit(reader: Reader, context: RouteFactoryContext) -> RateLimit:
-    key = reader.string("disable_key")
-    share = context.runtime.share(f"ratelimit.{key}.http_filter_enabled", 1.0) if key else None
-    limit, hits = reader.message_("limit"), reader.message_("hits_addend")
-    text = "" if hits is None else hits.string("format")
-    return RateLimit(
-        stage=reader.integer("stage"),
-        actions=[_read_rate_limit_action(each) for each in reader.repeated("actions")],
-        enabled=None if share is None else lambda: share.holds(context.random),
-        limit=None if limit is None else _read_limit_override(limit),
-        hits=hits.integer("number") if hits is not None and hits.has("number") else None,
-        hits_format=compile_text(hits, "format", text) if hits is not None and text else None,
-        apply_on_stream_done=reader.boolean("apply_on_stream_done"),
-    )
-
-
-def _read_limit_override(reader: Reader) -> rate_limits.LimitOverride:
-    namespace, path = _read_metadata_key(reader.required("dynamic_metadata"))
-    return rate_limits.LimitOverride(namespace, path)
-
-
-def _read_metadata_key(reader: Reader) -> tuple[str, Sequence[str]]:
-    key = reader.required("metadata_key")
-    return key.string("key"), [segment.string("key") for segment in key.repeated("path")]
-
-
-def _read_rate_limit_action(reader: Reader) -> rate_limits.Action:
-    kind = reader.which("action_specifier") or ""
-    if kind not in _RATE_LIMIT_ACTIONS:
-        raise reader.error(kind or "action_specifier", f"rate limit action {kind} is not supported by envoymesh")
-    return _RATE_LIMIT_ACTIONS[kind](reader.required(kind))
-
-
-def _read_request_header(reader: Reader) -> rate_limits.Action:
-    name, key = reader.string("header_name").lower().encode(), reader.string("descriptor_key").encode()
-    return rate_limits.RequestHeader(name, key, reader.boolean("skip_if_absent"))
-
-
-def _read_rate_limited_parameter(reader: Reader) -> rate_limits.Action:
-    name, key = reader.string("query_parameter_name").encode(), reader.string("descriptor_key").encode()
-    return rate_limits.QueryParameter(name, key, reader.boolean("skip_if_absent"))
-
-
-def _read_masked_address(reader: Reader) -> rate_limits.Action:
-    return rate_limits.MaskedRemoteAddress(
-        reader.integer("v4_prefix_mask_len", 32), reader.integer("v6_prefix_mask_len", 128)
-    )
-
-
-def _key(reader: Reader, default: str) -> bytes:
-    return (reader.string("descriptor_key") or default).encode()
-
-
-def _read_generic_key(reader: Reader) -> rate_limits.Action:
-    return rate_limits.GenericKey(reader.string("descriptor_value").encode(), _key(reader, "generic_key"))
-
-
-def _read_header_value_match(reader: Reader) -> rate_limits.Action:
-    return rate_limits.HeaderValueMatch(
-        reader.string("descriptor_value").encode(),
-        [read_header_matcher(each) for each in reader.repeated("headers")],
-        _key(reader, "header_match"),
-        reader.boolean("expect_match", True),
-    )
-
-
-def _read_query_parameter_match(reader: Reader) -> rate_limits.Action:
-    return rate_limits.QueryParameterValueMatch(
-        reader.string("descriptor_value").encode(),
-        [read_query_parameter(each) for each in reader.repeated("query_parameters")],
-        _key(reader, "query_match"),
-        reader.boolean("expect_match", True),
-    )
-
-
-def _read_metadata_action(reader: Reader) -> rate_limits.Action:
-    namespace, path = _read_metadata_key(reader)
-    key, default = reader.string("descriptor_key").encode(), reader.string("default_value").encode()
-    of_route = reader.enum("source") == "ROUTE_ENTRY"
-    return rate_limits.MetadataValue(key, namespace, path, default, of_route, reader.boolean("skip_if_absent"))
-
-
-_RATE_LIMIT_ACTIONS: Mapping[str, Callable[[Reader], rate_limits.Action]] = {
-    "source_cluster": lambda reader: rate_limits.SourceCluster(),
-    "destination_cluster": lambda reader: rate_limits.DestinationCluster(),
-    "request_headers": _read_request_header,
-    "query_parameters": _read_rate_limited_parameter,
-    "remote_address": lambda reader: rate_limits.RemoteAddress(),
-    "masked_remote_address": _read_masked_address,
-    "generic_key": _read_generic_key,
-    "header_value_match": _read_header_value_match,
-    "query_parameter_value_match": _read_query_parameter_match,
-    "metadata": _read_metadata_action,
-}
+    return tuple(parent.each("rate_limits", lambda each: read_rate_limit(each, context)))

@@ -6,15 +6,17 @@ Each is made at load, and a route without any pays nothing. They must not change
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import trait
 
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.stream_info import StreamInfo
-from envoymesh.matching.filter_state import FilterStateMatcher
-from envoymesh.matching.values import MetadataMatcher
 from envoymesh.runtime import RuntimeShare
+
+if TYPE_CHECKING:
+    from envoymesh.matching.filter_state import FilterStateMatcher
+    from envoymesh.matching.values import MetadataMatcher
 
 GOLDEN_RATIO: Final = 0.6180339887498949
 """Its multiples, without their whole parts, are spread as evenly as can be."""

@@ -133,8 +133,6 @@ CASES = [
     *[case(path[1:], get(path)) for path in ANSWERS],
     case("query with a type", message("QUERY /method", "content-type: a/b", "content-length: 3", body=b"abc")),
     case("query without a body", message("QUERY /method", "content-type: a/b")),
-    case("query with a type", message("QUERY /method", "content-type: a/b", "content-length: 3", body=b"abc")),
-    case("query without a body", message("QUERY /method", "content-type: a/b")),
     *[case(f"method {method}", message(f"{method} /method")) for method in METHODS.split()],
     case(
         "refused before the body comes",

@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 
-from envoymesh.config.pgv import CHECKS, STRUCTURAL, violations
+from envoymesh.config.pgv import CHECKS, violations
 
 validate: Any = importlib.import_module("validate.validate_pb2")
+STRUCTURAL = {
+    "ignore_empty", "strict", "required", "defined_only", "skip", "items", "keys", "values", "well_known_regex",
+    "gt", "gte", "lt", "lte",
+}  # fmt: skip
+"""The rules that are handled elsewhere than in `CHECKS`."""
 
 
 def problems(value: Any, kind: str, **rules: Any) -> list[str]:

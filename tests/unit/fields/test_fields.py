@@ -17,7 +17,7 @@ from tests.unit.fields.table import ROOT, places, readable, rows, without_effect
 METHODS = {
     "string", "bytes_", "boolean", "integer", "number", "enum", "duration", "percent", "fractional", "message_",
     "required", "repeated", "message_map", "any_", "repeated_any", "any_map", "strings", "integers", "enums",
-    "string_map", "struct", "variable", "data_source", "socket_address", "ipv4_compat", "accept",
+    "struct", "variable", "data_source", "socket_address", "ipv4_compat", "accept",
 }  # fmt: skip
 """Of a `Reader`: those that ask for a field."""
 

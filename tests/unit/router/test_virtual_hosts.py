@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from envoymesh.config.messages import message_class
 from envoymesh.config.reader import Reader
 from envoymesh.errors import ConfigError
+from envoymesh.http.codec import HttpProtocol
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.stream_info import StreamInfo, TextState
 from envoymesh.router.config import RouteFactoryContext, read_route_table, read_scoped_routes
@@ -140,6 +141,10 @@ def test_refused(fields: dict[str, Any], reason: str) -> None:
 # Counts
 
 
+def new_info() -> StreamInfo:
+    return StreamInfo(FakeConnection(), HttpProtocol.HTTP11, 0.0, 0.0, 1)
+
+
 def test_a_request_is_counted_by_the_first_virtual_cluster_and_its_route() -> None:
     clusters = [
         {"name": "posts", "headers": [{"name": ":method", "string_match": {"exact": "POST"}}]},
@@ -148,18 +153,20 @@ def test_a_request_is_counted_by_the_first_virtual_cluster_and_its_route() -> No
     routes = [{**answer("r", prefix="/r"), "stat_prefix": "r:1"}, answer("rest")]
     made = table(host("v:80", virtual_clusters=clusters, routes=routes))
 
-    def charge(path: bytes, method: bytes = b"GET", *fields: tuple[bytes, bytes]) -> None:
+    def charge(path: bytes, method: bytes = b"GET", *fields: tuple[bytes, bytes]) -> str:
         headers = RequestHeaders(method, path, b"a", fields=list(fields))
         route = made.route(headers)
         assert route is not None
-        for counts in counts_of(route, headers):
+        info = new_info()
+        for counts in counts_of(route, headers, info):
             counts.charge(204)
             counts.charge(799)
             counts.record_time(7)
+        return info.virtual_cluster_name
 
-    charge(b"/r", b"POST", (b"x", b"1"))
-    charge(b"/", b"GET", (b"x", b"1"))
-    charge(b"/")
+    assert charge(b"/r", b"POST", (b"x", b"1")) == "posts"
+    assert charge(b"/", b"GET", (b"x", b"1")) == "a:b"
+    assert charge(b"/") == "", "logs do not name the virtual cluster of all others"
     found = {name: stat.value for name, stat in STORE.counters.by_name.items() if stat.value and "v:80" in name}
     places = ("route.r:1", "vcluster.a:b", "vcluster.other", "vcluster.posts")
     kinds = {"upstream_rq_completed": 2, "upstream_rq_204": 1, "upstream_rq_2xx": 1, "upstream_rq_unknown": 1}
@@ -170,7 +177,7 @@ def test_a_request_is_counted_by_the_first_virtual_cluster_and_its_route() -> No
 
 def test_most_requests_are_counted_by_nobody_else() -> None:
     (route,) = table(host("v")).routes()
-    assert counts_of(route, RequestHeaders(b"GET", b"/", b"a")) == ()
+    assert counts_of(route, RequestHeaders(b"GET", b"/", b"a"), new_info()) == ()
 
 
 # Scopes

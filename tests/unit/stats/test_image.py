@@ -9,7 +9,6 @@ from envoymesh.stats.image import (
     HistogramImage,
     StoreImage,
     blanked,
-    image_of,
     images_of,
     lasting,
     merge,
@@ -19,6 +18,7 @@ from envoymesh.stats.image import (
 )
 from envoymesh.stats.selection import Selection
 from envoymesh.stats.text import write_text
+from tests.support.images import image_of
 
 NAMES = st.sampled_from(["a.total", "b.total", "b.highest", "c.highest"])
 AMOUNTS = st.dictionaries(NAMES, st.integers(0, 10**12), max_size=4)

@@ -93,7 +93,7 @@ class Bench:
         self.asker = Asker()
 
     def start(self, **options: Any) -> AsyncStream:
-        return self.client.start(self.cluster, self.owner, StreamOptions(**options))
+        return self.client.start(self.cluster.real, self.owner, StreamOptions(**options))
 
     def begin(self, end_stream: bool = True, **options: Any) -> AsyncStream:
         """A stream with its headers sent, as far as there is a stream upstream."""
@@ -102,7 +102,7 @@ class Bench:
         return stream
 
     def send(self, message: RequestMessage, limit: int = 100) -> AsyncRequest | None:
-        return self.client.send(self.cluster, message, self.asker, response_buffer_limit=limit)
+        return self.client.send(self.cluster.real, message, self.asker, response_buffer_limit=limit)
 
     @property
     def failure(self) -> UpstreamFailure:

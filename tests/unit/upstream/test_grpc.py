@@ -85,7 +85,7 @@ class Bench:
         self.cluster = BenchCluster(self.dispatcher, 1, 3, FakeRuntime())
         stats = AsyncClientStats.create(Store().scope("http.async-client."))
         client = AsyncClient(self.dispatcher, stats, lambda: 0.0, b"192.0.2.9")
-        self.grpc = GrpcClient(client, self.cluster)
+        self.grpc = GrpcClient(client, self.cluster.real)
         self.owner = Owner()
         self.asker = Asker()
 

@@ -8,6 +8,7 @@ from envoymesh.network.api import Address
 from envoymesh.upstream.host import FAILED_ACTIVE_HC, Host
 from envoymesh.upstream.host_set import HostsPerLocality, PrioritySet, PrioritySetObserver
 from envoymesh.upstream.settings import NO_LOCALITY, EndpointSettings, Locality
+from tests.support.stand_ins import stands_for
 
 A, B, C = Locality("r", "a"), Locality("r", "b"), Locality("q", "c")
 
@@ -25,7 +26,7 @@ def bucket_ports(per_locality: HostsPerLocality) -> list[list[int]]:
     return [ports(bucket) for bucket in per_locality.buckets]
 
 
-class Recorder(PrioritySetObserver):
+class Recorder(stands_for(PrioritySetObserver)):
     """Writes down what it is told."""
 
     def __init__(self) -> None:
@@ -132,12 +133,11 @@ def test_what_was_read_does_not_change() -> None:
     assert before == (first,)
 
 
-def test_hosts_are_found_by_address_over_all_priorities() -> None:
+def test_hosts_of_all_priorities() -> None:
     hosts = PrioritySet()
     low, high = host(1), host(2, priority=1)
     hosts.update_hosts(0, [low])
     hosts.update_hosts(1, [high])
-    assert hosts.cross_priority_host_map == {low.address: low, high.address: high}
     assert hosts.hosts() == (low, high)
     hosts.update_hosts(0, [])
-    assert hosts.cross_priority_host_map == {high.address: high}
+    assert hosts.hosts() == (high,)

@@ -157,7 +157,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, HedgingOwner, BalancedReque
             return
         self.cluster = cluster
         if route.counts is not None or route.virtual_host.virtual_clusters:
-            self.counts = counts_of(route, self._headers)
+            self.counts = counts_of(route, self._headers, self.info)
         self.info.cluster_metadata = cluster.metadata
         if cluster.maintenance_mode.share and cluster.maintenance_mode.holds(self.config.random):
             cluster.stats.upstream_rq_maintenance_mode.inc()

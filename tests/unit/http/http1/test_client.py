@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import StreamResetReason
+from envoymesh.http.codec import ClientCodecCallbacks, StreamResetReason
 from envoymesh.http.headers import HeaderMap
+from tests.support.stand_ins import stands_for
 from tests.unit.http.http1.recorders import Client, Message, split
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -206,11 +207,10 @@ def test_bytes_without_a_request_are_an_error() -> None:
     assert message.headers is None
 
 
-@pytest.mark.interpreted_only("it puts a class of its own in the place of the codec's owner")
 def test_excess_bytes_are_never_the_next_answer() -> None:
     client = Client()
 
-    class Pool:
+    class Pool(stands_for(ClientCodecCallbacks)):
         """Takes the connection for a waiting request as soon as it is free."""
 
         can_take_stream = True

@@ -61,6 +61,18 @@ def test_nothing_else_is_forgiven(head: bytes) -> None:
         parser().feed(head, 0)
 
 
+@pytest.mark.parametrize("step", [1, 1000])
+def test_what_is_wrong_before_a_bare_lf_is_told_at_once(step: int) -> None:
+    made, data = parser(), b"HTTP/1.1 200 OK\r\nx\x00: b\r\ny: c\n"
+
+    def feed() -> None:
+        for pos in range(0, len(data), step):
+            made.feed(data[: pos + step], pos)
+
+    with pytest.raises(CodecProtocolError):
+        feed()
+
+
 @pytest.mark.parametrize("line", [b"x: 1\n", b"x: 1\r\n"])
 @pytest.mark.parametrize("step", [1, 10_000])
 def test_the_limit_holds(line: bytes, step: int) -> None:

@@ -60,7 +60,6 @@ def test_rfc_7541_c4_requests_with_huffman(decoder: Decoder) -> None:
     ]
 
 
-@pytest.mark.interpreted_only("compiled code makes pairs anew: only values are the same")
 def test_a_repeated_field_is_the_same_object(decoder: Decoder) -> None:
     encoder = Encoder()
     first = decoder.decode(encoder.encode(REQUEST))

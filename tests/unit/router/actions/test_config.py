@@ -15,7 +15,6 @@ from envoymesh.http.headers import RequestHeaders
 from envoymesh.matching.headers import HeaderMatcher
 from envoymesh.matching.queries import QueryParameterMatcher
 from envoymesh.matching.strings import StringMatcher
-from envoymesh.router.actions import rate_limits
 from envoymesh.router.actions.durations import GrpcTimeout, StreamDuration
 from envoymesh.router.actions.hash_policy import (
     CookieHash,
@@ -40,6 +39,7 @@ from envoymesh.router.actions.rewrites import (
     TemplateRewrite,
 )
 from envoymesh.router.config import RouteFactoryContext, read_route_table
+from envoymesh.router.rate_limits import descriptors as rate_limits
 from envoymesh.router.retry import RateLimitedBackOff, ResetHeader, RetryPolicy
 from envoymesh.router.table import ClusterAction, DirectResponseAction, RedirectAction, Route
 from tests.support.fakes import FakeRuntime

@@ -20,7 +20,8 @@ from envoymesh.server.workers.snapshot import (
     whole_stats,
 )
 from envoymesh.stats import Store
-from envoymesh.stats.image import HistogramImage, StoreImage, image_of, images_of
+from envoymesh.stats.image import HistogramImage, StoreImage, images_of
+from tests.support.images import image_of
 from tests.support.steps import finished
 
 MEMORY = MemoryUsage(allocated=1, heap_size=2, total_physical_bytes=3)

@@ -15,9 +15,10 @@ from envoymesh.upstream.host import FAILED_ACTIVE_HC, PENDING_DYNAMIC_REMOVAL, H
 from envoymesh.upstream.host_set import PrioritySet, PrioritySetObserver
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings
 from tests.support.fakes import FakeDispatcher, FakeResolver, FakeRuntime
+from tests.support.stand_ins import stands_for
 
 
-class World(PrioritySetObserver):
+class World(stands_for(PrioritySetObserver)):
     """A discovery, its clock and its resolver; `updates` are the lists it told, as addresses."""
 
     def __init__(self, *names: str, kind: str = "STRICT_DNS", random: float = 0.5, **settings: Any) -> None:

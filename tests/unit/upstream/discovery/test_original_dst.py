@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from envoymesh.http.codec import HttpProtocol
 from envoymesh.http.headers import RequestHeaders
+from envoymesh.http.stream_info import StreamInfo
 from envoymesh.network.api import Address
 from envoymesh.stats import Store
 from envoymesh.upstream.api import LoadBalancerContext
@@ -15,26 +17,21 @@ from envoymesh.upstream.discovery.original_dst import OriginalDst, parse_address
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.host_set import PrioritySet
 from envoymesh.upstream.settings import ClusterSettings, OriginalDstSettings
-from tests.support.fakes import FakeDispatcher, FakeRuntime
+from tests.support.fakes import FakeConnection, FakeDispatcher, FakeRuntime
+from tests.support.stand_ins import stands_for
 
 HEADER = b"x-envoy-original-dst-host"
 
 
-class Info:
-    """As much of a StreamInfo as is asked."""
-
-    def __init__(self, dynamic_metadata: dict[str, Any]) -> None:
-        self.dynamic_metadata = dynamic_metadata
-
-
-class Request(LoadBalancerContext):
+class Request(stands_for(LoadBalancerContext)):
     """A request with headers and metadata."""
 
     def __init__(self, header: str | None = None, metadata: dict[str, Any] | None = None) -> None:
         self._headers = RequestHeaders(b"GET", b"/", b"a", b"http")
         if header is not None:
             self._headers.set(HEADER, header.encode())
-        self._info = Info(metadata or {})
+        self._info = StreamInfo(FakeConnection(), HttpProtocol.HTTP11, 0.0, 0.0, 1)
+        self._info.dynamic_metadata = metadata
 
     def should_select_another_host(self, host: Host) -> bool:
         return False
@@ -48,7 +45,7 @@ class Request(LoadBalancerContext):
     def downstream_headers(self) -> RequestHeaders | None:
         return self._headers
 
-    def request_stream_info(self) -> Any:
+    def request_stream_info(self) -> StreamInfo | None:
         return self._info
 
 

@@ -19,7 +19,9 @@ from envoymesh.router.retry import RateLimitedBackOff, ResetHeader, RetryPolicy
 from envoymesh.router.table import ClusterAction, DirectResponseAction, RouteTable, VirtualHost
 from envoymesh.upstream.api import LoadBalancerContext
 from envoymesh.upstream.host import Host
+from envoymesh.upstream.lb.api import LoadBalancer
 from tests.support.router import RouterBench
+from tests.support.stand_ins import stands_for
 
 
 def bench_of(action: ClusterAction, **options: Any) -> RouterBench:
@@ -80,16 +82,16 @@ def test_a_cluster_that_is_not_there_is_not_logged() -> None:
 # Hashes
 
 
-class Asking:
-    """Asks what a balancer may ask, in the place of `choose_host`."""
+class Asking(stands_for(LoadBalancer)):
+    """A balancer that asks what it may ask, and gives the first host."""
 
-    def __init__(self, bench: RouterBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, bench: RouterBench) -> None:
         self.hashes: list[int | None] = []
         self._bench = bench
-        bench.cluster.wants_request = True
-        monkeypatch.setattr(bench.cluster, "choose_host", self.choose_host)
+        bench.cluster.real.wants_request = True
+        bench.cluster.real.balancer = self
 
-    def choose_host(self, context: LoadBalancerContext | None) -> Host:
+    def choose_host(self, context: LoadBalancerContext | None) -> Host | None:
         host = self._bench.cluster.first_hosts[0]
         assert context is not None
         assert not context.should_select_another_host(host)
@@ -98,19 +100,19 @@ class Asking:
 
 
 @pytest.mark.parametrize("retry", [None, RetryPolicy(frozenset({"5xx"}))])
-def test_a_balancer_may_ask_for_the_hash(retry: RetryPolicy | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_balancer_may_ask_for_the_hash(retry: RetryPolicy | None) -> None:
     policy = HashPolicy([HashStep(HeaderHash(b"x-k"))])
     bench = bench_of(ClusterAction("c", hash_policy=policy, retry=retry))
-    asking = Asking(bench, monkeypatch)
+    asking = Asking(bench)
     bench.send(x_k="a")
     bench.cluster.ready().answer(200)
     assert asking.hashes == [hash_bytes(b"a")]
     bench.check_ended()
 
 
-def test_a_cookie_goes_out_with_the_response(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cookie_goes_out_with_the_response() -> None:
     bench = bench_of(ClusterAction("c", hash_policy=HashPolicy([HashStep(CookieHash(b"k", 60))])))
-    asking = Asking(bench, monkeypatch)
+    asking = Asking(bench)
     bench.send()
     bench.cluster.ready().answer(200, set_cookie="mine=1")
     assert bench.client.headers is not None

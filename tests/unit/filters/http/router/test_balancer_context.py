@@ -28,7 +28,7 @@ class Asked(stands_for(LoadBalancer)):
         self._hosts = list(hosts) or list(bench.cluster.hosts)
         self.question: Callable[[LoadBalancerContext], Any] = lambda context: None
         self.answer: Any = None
-        bench.cluster.balancer = self
+        bench.cluster.real.balancer = self
 
     def choose_host(self, context: LoadBalancerContext | None) -> Host | None:
         self.contexts.append(context)
@@ -39,7 +39,7 @@ class Asked(stands_for(LoadBalancer)):
 
 def context_of(action: ClusterAction, dynamic: Any = None) -> LoadBalancerContext:
     bench = RouterBench(action)
-    bench.cluster.wants_request = True
+    bench.cluster.real.wants_request = True
     asked = Asked(bench)
     if dynamic is not None:
         bench.info.set_dynamic_metadata("envoy.lb", dynamic)

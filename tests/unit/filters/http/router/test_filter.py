@@ -769,7 +769,7 @@ def test_grpc_that_is_cut() -> None:
 )  # fmt: skip
 def test_a_share_of_requests_is_dropped(share: float, body: bytes, details: str, header: bytes, flag: int) -> None:
     bench = RouterBench(to_cluster(), random=lambda: 0.5)
-    bench.cluster.drop_overload = share
+    bench.cluster.real.drop_overload = share
     bench.send()
     client = bench.client
     assert (client.status, client.body, client.details) == (503, body, details)
@@ -782,7 +782,7 @@ def test_a_share_of_requests_is_dropped(share: float, body: bytes, details: str,
 
 def test_the_other_share_is_not_dropped() -> None:
     bench = RouterBench(to_cluster(), random=lambda: 0.5)
-    bench.cluster.drop_overload = 0.5
+    bench.cluster.real.drop_overload = 0.5
     bench.send()
     bench.cluster.ready().answer(200)
     assert bench.client.status == 200
@@ -791,7 +791,7 @@ def test_the_other_share_is_not_dropped() -> None:
 
 def test_headers_that_say_why_can_be_suppressed() -> None:
     bench = RouterBench(to_cluster(), config={"suppress_envoy_headers": True})
-    bench.cluster.drop_overload = 1.0
+    bench.cluster.real.drop_overload = 1.0
     bench.send()
     assert bench.client.headers is not None
     assert bench.client.headers.get(b"x-envoy-unconditional-drop-overload") is None

@@ -28,6 +28,7 @@ from envoymesh.router.filter_configs import FilterConfig
 from envoymesh.router.paths import PrefixPath
 from envoymesh.router.table import ClusterAction, FilterConfigs, Route, RouteTable, VirtualHost
 from envoymesh.stats import Store
+from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.dynamic_forward_proxy.dns_cache import DnsCaches
 from tests.support.fakes import FakeConnection, FakeResolver, FakeRuntime
 from tests.support.router import BenchCluster
@@ -158,9 +159,9 @@ class ConformanceEdge(Edge):
         self._subject = kind.read(reader(subject, settings), context)
         self._router = FILTERS[ROUTER].read(reader(ROUTER, {}), context)
 
-    def get(self, name: str) -> BenchCluster:
+    def get(self, name: str) -> Cluster:
         """The cluster, by its name."""
-        return self.cluster
+        return self.cluster.real
 
     def _neighbour(self, callbacks: Any, where: str) -> None:
         # Only in the first request does anybody act.

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
-from envoymesh.http.stream_info import FilterState, TextState
+from envoymesh.http.stream_info import FilterState
 from tests.unit.filters.network.http_connection_manager.test_connection_manager import GET, OK, Edge
 
 POST = b"POST /x HTTP/1.1\r\nHost: a\r\ncontent-length: 3\r\n\r\nabc"
 FOUND = ResponseHeaders(302, [(b"location", b"http://b/new")])
 
 
-class Lasting(TextState):
+class Lasting(FilterState):
     """What a request keeps."""
 
     def lives_with_request(self) -> bool:
@@ -32,7 +32,7 @@ def test_the_request_goes_through_new_filters() -> None:
     edge.receive(GET)
     first = edge.upstream
     info = first.decoder_callbacks.stream_info
-    info.set_filter_state("lasting", Lasting("a"))
+    info.set_filter_state("lasting", Lasting())
     info.set_filter_state("passing", FilterState())
     redirect(edge)
     assert (first.destroyed, len(edge.upstreams)) == (1, 2)

@@ -13,8 +13,8 @@ from envoymesh.matching.headers import HeaderMatcher
 from envoymesh.matching.queries import QueryParameterMatcher
 from envoymesh.matching.strings import StringMatcher
 from envoymesh.network.api import Address
-from envoymesh.router.actions import rate_limits
-from envoymesh.router.actions.rate_limits import (
+from envoymesh.router.rate_limits import descriptors as rate_limits
+from envoymesh.router.rate_limits.descriptors import (
     Action,
     Descriptor,
     Entry,
