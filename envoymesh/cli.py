@@ -280,6 +280,7 @@ def add_mesh(commands: argparse._SubParsersAction[Parser]) -> None:
     place = place_options()
     up = _mesh_command(commands, place, "up", "Run the mesh as local processes until Ctrl-C.")
     up.add_argument("-d", "--detach", action="store_true", help="run in the background, once everything is healthy")
+    up.add_argument("--example", metavar="NAME", default="", help="lay an example over it; `examples` lists them")
     up.add_argument(
         "--scale", metavar="SERVICE=N", type=scale, action="append", default=[], help="replicas of a service"
     )
@@ -297,13 +298,21 @@ def add_mesh(commands: argparse._SubParsersAction[Parser]) -> None:
     ):
         _mesh_command(commands, place, name, text).add_argument("replica", metavar="REPLICA", help="such as service1-1")
     _mesh_command(commands, place, "down", "Stop the mesh; nothing is left running.")
+    examples = _mesh_command(commands, place, "examples", "List the examples, or say what there is to see in one.")
+    examples.add_argument("name", metavar="NAME", nargs="?", default="", help="such as canary-by-weight")
+    examples.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="default: text")
 
 
 def place_options() -> Parser:
     """The options that say which mesh is meant."""
     parser = Parser(add_help=False)
     parser.add_argument(
-        "--file", type=Path, default=Path("docker-compose.yaml"), help="description of the mesh (docker-compose.yaml)"
+        "--file",
+        type=Path,
+        action="append",
+        default=None,
+        metavar="FILE",
+        help="description of the mesh (docker-compose.yaml); given again, one that is laid over it as Compose does",
     )
     text = f"folder of the running mesh's state (${STATE_VARIABLE}, or .envoymesh beside the description)"
     parser.add_argument("--state-dir", type=Path, default=None, help=text)
@@ -330,11 +339,11 @@ def run_mesh(given: argparse.Namespace) -> int:
     from envoymesh.sandbox import commands
     from envoymesh.sandbox.state import State
 
-    file = given.file.absolute()
-    folder = given.state_dir or os.environ.get(STATE_VARIABLE) or file.parent / ".envoymesh"
+    files = [each.absolute() for each in given.file or [Path("docker-compose.yaml")]]
+    folder = given.state_dir or os.environ.get(STATE_VARIABLE) or files[0].parent / ".envoymesh"
     state = State(Path(folder).absolute())
     run: dict[str, Callable[[], int]] = {
-        "up": lambda: commands.up(file, state, dict(given.scale), detach=given.detach),
+        "up": lambda: commands.up(files, given.example, state, dict(given.scale), detach=given.detach),
         "ps": lambda: commands.ps(state, as_json=given.format == "json"),
         "scale": lambda: commands.scale(state, dict(given.scale)),
         "logs": lambda: commands.logs(state, given.replica, follow=given.follow),
@@ -342,5 +351,6 @@ def run_mesh(given: argparse.Namespace) -> int:
         "start": lambda: commands.start(state, given.replica),
         "kill": lambda: commands.kill(state, given.replica),
         "down": lambda: commands.down(state),
+        "examples": lambda: commands.examples(files[0], given.name, given.format),
     }
     return run[given.command]()

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -19,6 +19,7 @@ from envoymesh.sandbox import runtime
 from envoymesh.sandbox.compose import load
 from envoymesh.sandbox.control import ask
 from envoymesh.sandbox.errors import SandboxError
+from envoymesh.sandbox.examples import find, find_all, shown
 from envoymesh.sandbox.logs import LogReader, follow
 from envoymesh.sandbox.show import table
 from envoymesh.sandbox.state import State
@@ -50,13 +51,26 @@ def _command(run: Callable[P, None]) -> Callable[P, int]:
 
 
 @_command
-def up(file: Path, state: State, scale: Mapping[str, int], *, detach: bool) -> None:
-    """Run the mesh: in this process until Ctrl-C, or in the background when it is healthy."""
-    project = load(file, os.environ)
+def up(files: Sequence[Path], example: str, state: State, scale: Mapping[str, int], *, detach: bool) -> None:
+    """Run the mesh: in this process until Ctrl-C, or in the background when it is healthy.
+
+    Args:
+        files: the description, and what is laid over it.
+        example: the name of an example, which is laid over it too; empty for none.
+    """
+    if example:
+        files = [*files, find(files[0].parent, example)]
+    project = load(files[0], os.environ, files[1:])
     if detach:
-        print(_detached(file, state, scale))
+        print(_detached(files, state, scale))
     else:
         runtime.run(project, state, scale, _say)
+
+
+@_command
+def examples(file: Path, name: str, form: str) -> None:
+    """Show the examples beside a description, or one of them. `form` is text, json or markdown."""
+    print(shown(find_all(file, os.environ, name), form, in_full=bool(name)))
 
 
 @_command
@@ -132,12 +146,13 @@ def _ask(state: State, command: str, **arguments: Any) -> Any:
         raise SandboxError(f"no mesh is running ({state.folder}); `envoymesh up` starts one") from None
 
 
-def _detached(file: Path, state: State, scale: Mapping[str, int]) -> str:
+def _detached(files: Sequence[Path], state: State, scale: Mapping[str, int]) -> str:
     """Start a supervisor of its own session, wait until the mesh is up, and return what it has to say then."""
     if state.is_held():
         raise SandboxError(f"a mesh runs already ({state.folder}); `envoymesh down` stops it")
     counts = [word for service, count in scale.items() for word in ("--scale", f"{service}={count}")]
-    words = [sys.executable, "-m", "envoymesh", "up", "--file", str(file), "--state-dir", str(state.folder), *counts]
+    named = [word for file in files for word in ("--file", str(file))]
+    words = [sys.executable, "-m", "envoymesh", "up", *named, "--state-dir", str(state.folder), *counts]
     state.folder.mkdir(parents=True, exist_ok=True)
     with state.supervisor_log.open("wb") as log:
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)

@@ -1,4 +1,4 @@
-"""docker-compose.yaml, read into what the embedded runtime needs of it.
+"""docker-compose.yaml and the files laid over it, read into what the embedded runtime needs of them.
 
 Fields that only matter to containers (build, networks, init, ...) are left to Compose. This module must not start
 anything.
@@ -7,8 +7,9 @@ anything.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import yaml
 
 from envoymesh.sandbox.errors import SandboxError
 from envoymesh.sandbox.interpolation import interpolate
+from envoymesh.sandbox.overlay import EXTENSION, dependency_mapping, environment_mapping, merge, volume_target
 
-EXTENSION = "x-envoymesh"
+TOP_FIELDS = frozenset({"network", "title", "watch"})
 EXTENSION_FIELDS = frozenset({"processes", "configs", "files", "generated", "try"})
 RESTART_POLICIES = ("no", "on-failure", "always", "unless-stopped")
 DEFAULT_NETWORK = "127.0.0.0/16"
@@ -45,7 +47,7 @@ class Service:
     Args:
         processes: command by name, in start order.
         configs: proxy configuration (a path below the project folder) by its path in the image.
-        files: file or folder likewise, used where it lies.
+        files: file or folder likewise, used where it lies. A bind mount of `volumes` takes the place of either.
         generated: command by the path in the image of the folder that it fills.
         ports: published port by the container's port; empty when the service publishes none.
         dependencies: name of another service -> whether it must be healthy first, and not only started.
@@ -70,11 +72,19 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """The whole file: `folder` is where it lies, `network` the loopback network of the replicas' addresses."""
+    """The whole description.
+
+    Args:
+        file: the first of its files, whose folder all relative paths start from.
+        network: the loopback network of the replicas' addresses.
+        title: what it shows, of an example; `watch` says in sentences what is to be seen.
+    """
 
     file: Path
     network: ipaddress.IPv4Network
     services: Mapping[str, Service]
+    title: str = ""
+    watch: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -94,8 +104,21 @@ class Project:
         return list(ordered.values())
 
 
-def load(file: Path, environment: Mapping[str, str]) -> Project:
-    """Read a Compose file. Errors: SandboxError naming the file and the field."""
+def load(file: Path, environment: Mapping[str, str], overlays: Sequence[Path] = ()) -> Project:
+    """Read a Compose file, and lay others over it, as `docker compose -f FILE -f OVERLAY` does.
+
+    Errors: SandboxError naming the file and the field.
+    """
+    document = _read(file, environment)
+    for each in overlays:
+        document = merge(document, _read(each, environment))
+    try:
+        return _project(file, document)
+    except SandboxError as error:
+        raise SandboxError(f"{' with '.join(map(str, [file, *overlays]))}: {error}") from None
+
+
+def _read(file: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -103,14 +126,14 @@ def load(file: Path, environment: Mapping[str, str]) -> Project:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SandboxError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
     try:
-        return _project(file, interpolate(document, environment))
+        return _mapping(interpolate(document, environment), "the file")
     except SandboxError as error:
         raise SandboxError(f"{file}: {error}") from None
 
 
-def _project(file: Path, document: Any) -> Project:
-    top = _mapping(document, "the file")
-    network = _mapping(top.get(EXTENSION), EXTENSION).get("network", DEFAULT_NETWORK)
+def _project(file: Path, top: dict[str, Any]) -> Project:
+    extension = _mapping(top.get(EXTENSION), EXTENSION)
+    _check_known(extension, TOP_FIELDS, EXTENSION)
     services = {
         name: _service(name, _mapping(value, f"services.{name}"))
         for name, value in _mapping(top.get("services"), "services").items()
@@ -121,7 +144,19 @@ def _project(file: Path, document: Any) -> Project:
         for name in service.dependencies:
             if name not in services:
                 raise SandboxError(f"services.{service.name}.depends_on: there is no service {name}")
-    return Project(file, _network(network), services)
+    return Project(
+        file=file,
+        network=_network(extension.get("network", DEFAULT_NETWORK)),
+        services=services,
+        title=str(extension.get("title", "")),
+        watch=_words(extension["watch"], f"{EXTENSION}.watch") if "watch" in extension else (),
+    )
+
+
+def _check_known(extension: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+    unknown = sorted(extension.keys() - known)
+    if unknown:
+        raise SandboxError(f"{where}.{unknown[0]}: unknown; known are {', '.join(sorted(known))}")
 
 
 def _network(value: Any) -> ipaddress.IPv4Network:
@@ -137,19 +172,17 @@ def _network(value: Any) -> ipaddress.IPv4Network:
 def _service(name: str, fields: dict[str, Any]) -> Service:
     where = f"services.{name}"
     extension = _mapping(fields.get(EXTENSION), f"{where}.{EXTENSION}")
-    unknown = sorted(extension.keys() - EXTENSION_FIELDS)
-    if unknown:
-        raise SandboxError(
-            f"{where}.{EXTENSION}.{unknown[0]}: unknown; known are {', '.join(sorted(EXTENSION_FIELDS))}"
-        )
+    _check_known(extension, EXTENSION_FIELDS, f"{where}.{EXTENSION}")
     processes = _commands(extension.get("processes"), f"{where}.{EXTENSION}.processes")
     if not processes:
         raise SandboxError(f"{where}.{EXTENSION}.processes: missing, so there is nothing to run without Docker")
+    configs = _strings(extension.get("configs"), f"{where}.{EXTENSION}.configs")
+    mounts = _bind_mounts(fields.get("volumes"), f"{where}.volumes")
     return Service(
         name=name,
         processes=processes,
-        configs=_strings(extension.get("configs"), f"{where}.{EXTENSION}.configs"),
-        files=_strings(extension.get("files"), f"{where}.{EXTENSION}.files"),
+        configs={target: mounts.pop(target, source) for target, source in configs.items()},
+        files={**_strings(extension.get("files"), f"{where}.{EXTENSION}.files"), **mounts},
         generated=_commands(extension.get("generated"), f"{where}.{EXTENSION}.generated"),
         environment=_environment(fields.get("environment"), f"{where}.environment"),
         ports=_ports(fields.get("ports"), f"{where}.ports"),
@@ -185,9 +218,25 @@ def _words(value: Any, where: str) -> tuple[str, ...]:
 
 
 def _environment(value: Any, where: str) -> dict[str, str]:
-    if not isinstance(value, list):
-        return _strings(value, where)
-    return {name: text for name, _, text in (str(each).partition("=") for each in value)}
+    return _strings(environment_mapping(value), where)
+
+
+def _bind_mounts(value: Any, where: str) -> dict[str, str]:
+    """The file or folder here by its place in the container; named and nameless volumes are left to Compose."""
+    mounts = {}
+    for index, each in enumerate(value or []):
+        source, target = _source(each), volume_target(each)
+        if source.startswith(("./", "../", "/", "~")) and target != source:
+            if not target.startswith("/"):
+                raise SandboxError(f"{where}[{index}]: {target!r} is no absolute path in the container")
+            mounts[target] = os.path.expanduser(source)
+    return mounts
+
+
+def _source(volume: Any) -> str:
+    if isinstance(volume, dict):
+        return str(volume.get("source", "")) if volume.get("type") == "bind" else ""
+    return str(volume).partition(":")[0]
 
 
 def _ports(value: Any, where: str) -> dict[int, int]:
@@ -202,11 +251,9 @@ def _ports(value: Any, where: str) -> dict[int, int]:
 
 
 def _dependencies(value: Any, where: str) -> dict[str, bool]:
-    if isinstance(value, list):
-        return {str(name): False for name in value}
     return {
         name: _mapping(each, f"{where}.{name}").get("condition") == "service_healthy"
-        for name, each in _mapping(value, where).items()
+        for name, each in _mapping(dependency_mapping(value), where).items()
     }
 
 

@@ -33,10 +33,12 @@ def banner(supervisor: Supervisor, state: State) -> str:
     """What is printed when the mesh is up: who listens where, what was generated, and what to try."""
     program = program_name()
     tries = [line for service in supervisor.project.services.values() for line in service.tries]
+    watch = supervisor.project.watch
     parts = [
         table(supervisor.rows()),
         "Generated:\n" + _indented(supervisor.written()),
         f"Logs: {state.logs}/ ({program} logs -f)",
+        *([f"{supervisor.project.title}:\n" + _indented(watch)] if watch else []),
         "Try:\n" + _indented([*tries, *_commands(supervisor, program)]),
     ]
     return "\n" + "\n\n".join(parts) + "\n"

@@ -5,26 +5,35 @@ Both read the repository's docker-compose.yaml. A mesh must not know what a scen
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import httpx
 from testcontainers.compose import DockerCompose
 
 ROOT = Path(__file__).resolve().parents[2]
 FRONT = "front-envoy"
+APP_PORT = 8080
+# Linux gives clients ports from 32768 on.
+BELOW_EPHEMERAL = (20_000, 32_000)
 
 
 class Replica(NamedTuple):
-    """One running copy of a service; `health` is Compose's word: starting, healthy, unhealthy."""
+    """One running copy of a service.
+
+    `health` is Compose's word: starting, healthy, unhealthy; `hostname` is what it greets with.
+    """
 
     name: str
     service: str
     health: str
+    hostname: str
 
 
 class Ports(NamedTuple):
@@ -65,22 +74,30 @@ class Mesh(Protocol):
     def logs(self) -> str:
         """What all replicas wrote."""
 
+    def at(self, replica: str, method: str, path: str, body: str = "") -> str:
+        """Ask a replica's app itself, without any proxy between; what it answers."""
+
 
 def free_ports() -> Ports:
-    """Three ports nobody listens on."""
-    sockets = [socket.create_server(("", 0)) for _ in Ports._fields]
-    try:
-        return Ports(*(each.getsockname()[1] for each in sockets))
-    finally:
-        for each in sockets:
-            each.close()
+    """Three ports nobody listens on. The system gives them to no client, which might take one before it is needed."""
+    return Ports(*(_free_port() for _ in Ports._fields))
+
+
+def _free_port() -> int:
+    while True:
+        port = random.randrange(*BELOW_EPHEMERAL)
+        try:
+            socket.create_server(("", port)).close()
+        except OSError:
+            continue
+        return port
 
 
 class DockerMesh:
     """docker compose, in a project of its own; `extra` is one more Compose file, laid over the repository's."""
 
-    def __init__(self, project: str, extra: Path | None = None) -> None:
-        self.ports = free_ports()
+    def __init__(self, project: str, extra: Path | None = None, ports: Ports | None = None) -> None:
+        self.ports = ports or free_ports()
         self._environment = {**self.ports.environment(), "COMPOSE_PROJECT_NAME": project}
         files = ["docker-compose.yaml", *([str(extra)] if extra else [])]
         self._compose = DockerCompose(str(ROOT), files, build=True, wait=True)
@@ -114,7 +131,8 @@ class DockerMesh:
 
     def replicas(self) -> list[Replica]:
         """docker compose ps."""
-        return [Replica(each.Name, each.Service, each.Health) for each in self._own.get_containers()]
+        # Compose names a container's host by the first twelve digits of its id.
+        return [Replica(each.Name, each.Service, each.Health, each.ID[:12]) for each in self._own.get_containers()]
 
     def scale(self, service: str, count: int) -> None:
         """docker compose up --scale, which leaves the other containers alone."""
@@ -132,6 +150,12 @@ class DockerMesh:
         """docker compose logs."""
         return "\n".join(self._own.get_logs())
 
+    def at(self, replica: str, method: str, path: str, body: str = "") -> str:
+        """docker exec curl."""
+        command = ["curl", "-sS", "-X", method, "--data", body, f"http://127.0.0.1:{APP_PORT}{path}"]
+        done = subprocess.run(["docker", "exec", replica, *command], check=True, capture_output=True, text=True)
+        return done.stdout
+
     def inside(self, service: str, command: str) -> str:
         """What a command line prints in a service's container, under the container's own bash."""
         return self._own.exec_in_container(["/bin/bash", "-c", command], service)[0]
@@ -142,15 +166,16 @@ class DockerMesh:
 
 
 class EmbeddedMesh:
-    """envoymesh up -d and its sister commands, with a state folder of its own."""
+    """envoymesh up -d and its sister commands, in a state folder of its own; `example` is laid over the description."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, example: str = "") -> None:
         self.ports = free_ports()
         self._state = state
+        self._example = example
 
     def start(self) -> None:
         """envoymesh up -d."""
-        self._run("up", "-d")
+        self._run("up", "-d", *(["--example", self._example] if self._example else []))
 
     def stop(self) -> None:
         """envoymesh down."""
@@ -160,8 +185,8 @@ class EmbeddedMesh:
     def replicas(self) -> list[Replica]:
         """envoymesh ps."""
         return [
-            Replica(each["Name"], each["Service"], each["Health"])
-            for each in json.loads(self._run("ps", "--format", "json"))
+            Replica(each["Name"], each["Service"], each["Health"], each["Name"])
+            for each in self._rows()
             if each["State"] == "running"
         ]
 
@@ -181,6 +206,15 @@ class EmbeddedMesh:
     def logs(self) -> str:
         """envoymesh logs."""
         return self._run("logs")
+
+    def at(self, replica: str, method: str, path: str, body: str = "") -> str:
+        """An HTTP request to the address that the replica has here."""
+        address = next(each["Address"] for each in self._rows() if each["Name"] == replica)
+        return httpx.request(method, f"http://{address}:{APP_PORT}{path}", content=body, timeout=20).text
+
+    def _rows(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = json.loads(self._run("ps", "--format", "json"))
+        return rows
 
     def _run(self, *arguments: str) -> str:
         command: Sequence[str] = [sys.executable, "-m", "envoymesh", *arguments]

@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +107,10 @@ def test_the_meshs_commands() -> None:
         with pytest.raises(SystemExit):
             parse([name])
     assert parse(["down"]).command == "down"
+    assert parse(["up"]).file is None
+    assert parse(["up", "--file", "a", "--file", "b"]).file == [Path("a"), Path("b")]
+    assert (parse(["up"]).example, parse(["up", "--example", "mirror"]).example) == ("", "mirror")
+    assert (parse(["examples"]).name, parse(["examples", "mirror"]).name) == ("", "mirror")
 
 
 @pytest.mark.parametrize("word", ["service1", "=1", "a=x", "a=-1", "a="])

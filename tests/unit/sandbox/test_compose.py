@@ -22,7 +22,7 @@ def test_the_projects_own_description() -> None:
     assert front.ports == {8080: 9080, 8443: 8443, 8001: 8001}
     assert front.dependencies == {"service1": True, "service2": True}
     assert list(service.processes) == ["app", "sidecar"]
-    assert service.environment == {"SERVICE_NAME": "1"}
+    assert service.environment == {"SERVICE_NAME": "1", "FAULTS": "on"}
     assert service.healthcheck.test[:2] == ("CMD", "curl")
     assert service.healthcheck.interval == 2.0
     assert service.restart == "unless-stopped"
@@ -56,6 +56,42 @@ def test_short_and_long_forms(tmp_path: Path) -> None:
     assert service.restart == "no"
 
 
+def test_a_file_laid_over_it(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("services: {app: {scale: 2, environment: [A=$B]}, other: {x-envoymesh: {processes: {m: [go]}}}}")
+    project = load(written(tmp_path, MINIMAL), {"B": "b"}, [overlay])
+    assert project.file == tmp_path / "docker-compose.yaml"
+    assert (project.services["app"].replicas, project.services["app"].environment) == (2, {"A": "b"})
+    assert project.services["app"].processes == {"main": ("run",)}
+    assert project.services["other"].processes == {"m": ("go",)}
+
+
+def test_errors_of_a_file_laid_over_it_name_it(tmp_path: Path) -> None:
+    file, overlay = written(tmp_path, MINIMAL), tmp_path / "overlay.yaml"
+    for text, message in (
+        ("[1]", f"{overlay}: the file: a mapping is expected"),
+        ("a: $", f"{overlay}: a: a lone"),
+        ("services: {app: {scale: x}}", f"{file} with {overlay}: services.app.scale: 'x'"),
+        ("x-envoymesh: {see: 1}", f"{file} with {overlay}: x-envoymesh.see: unknown; known are network, title, watch"),
+        ("x-envoymesh: {watch: see}", f"{file} with {overlay}: x-envoymesh.watch: a list of words"),
+    ):
+        overlay.write_text(text)
+        with pytest.raises(SandboxError) as caught:
+            load(file, {}, [overlay])
+        assert str(caught.value).startswith(message)
+
+
+def test_bind_mounts_take_the_place_of_configurations_and_files(tmp_path: Path) -> None:
+    fields = "configs: {/etc/a.yaml: a.yaml}, files: {/code: code, /data: data}"
+    volumes = (
+        "['./b.yaml:/etc/a.yaml:ro', {type: bind, source: /srv, target: /data}, 'named:/n', '/nameless', ./c:/new]"
+    )
+    text = f"services: {{app: {{x-envoymesh: {{processes: {{m: [run]}}, {fields}}}, volumes: {volumes}}}}}"
+    service = load(written(tmp_path, text), {}).services["app"]
+    assert service.configs == {"/etc/a.yaml": "./b.yaml"}
+    assert service.files == {"/code": "code", "/data": "/srv", "/new": "./c"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -67,6 +103,7 @@ def test_short_and_long_forms(tmp_path: Path) -> None:
         ("services: {a: {x-envoymesh: {processes: {m: run}}}}", "services.a.x-envoymesh.processes.m: a list of words"),
         (with_fields("ports: [8080-8090]"), "services.app.ports[0]: '8080-8090' is not PUBLISHED:PORT"),
         (with_fields("ports: ['70000:1']"), "services.app.ports[0]: '70000:1'"),
+        (with_fields("volumes: ['./a:b']"), "services.app.volumes[0]: 'b' is no absolute path in the container"),
         (with_fields("restart: maybe"), "services.app.restart: 'maybe' is none of"),
         (with_fields("stop_grace_period: soon"), "services.app.stop_grace_period: 'soon' is not a duration"),
         (with_fields("healthcheck: {test: [RUN]}"), "services.app.healthcheck.test[0]: 'RUN' is none of"),
