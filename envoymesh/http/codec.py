@@ -334,11 +334,6 @@ class Codec:
         """
 
     @abstractmethod
-    def on_eof(self) -> None:
-        """The peer sent FIN. Ends a read-until-close body; anything else unfinished is reset by the owner.
-        A client codec raises CodecProtocolError, as `dispatch` does, when a response breaks off in the middle."""
-
-    @abstractmethod
     def go_away(self) -> None:
         """No new streams after those under way: HTTP/2 GOAWAY with the last id; HTTP/1: nothing."""
 
@@ -380,10 +375,23 @@ class ClientCodec(Codec):
 
     __slots__ = ()
 
+    @abstractmethod
+    def on_eof(self) -> None:
+        """The peer sent FIN, which ends a body without a length. Anything else unfinished is reset by the owner.
+
+        Raises:
+            CodecProtocolError: a response breaks off in the middle, as in `dispatch`.
+        """
+
     @property
     @abstractmethod
     def is_amid_message(self) -> bool:
         """Whether a response is incomplete that the connection's end would cut short (HTTP/1; never for HTTP/2)."""
+
+    @property
+    def has_connect(self) -> bool:
+        """Whether the request under way is HTTP/1's CONNECT: its peer may end its side, and it is we who then close."""
+        return False
 
     @abstractmethod
     def new_stream(self, decoder: ResponseDecoder) -> RequestEncoder:

@@ -137,7 +137,8 @@ class RequestHeaders(HeaderMap):
         scheme: b"http" or b"https"; the HTTP/1 codec leaves b"" and the connection manager fills it in.
         authority: HTTP/1's Host or HTTP/2's :authority; None when absent.
         path: path and query as sent; b"" for CONNECT.
-        protocol: HTTP/2 extended CONNECT's :protocol (RFC 8441), else None.
+        protocol: the :protocol of a CONNECT that is a byte stream, else None: other extended CONNECTs (RFC 8441) are
+            upgrades here, as HTTP/1 has them.
     """
 
     __slots__ = ("authority", "method", "path", "protocol", "scheme")
@@ -210,3 +211,17 @@ def is_grpc(headers: RequestHeaders) -> bool:
     """Whether the content-type names gRPC (Grpc::Common::isGrpcRequestHeaders)."""
     kind = headers.get(b"content-type") or b""
     return kind == b"application/grpc" or kind.startswith(b"application/grpc+")
+
+
+def is_upgrade(headers: HeaderMap) -> bool:
+    """Whether Connection names `upgrade` and there is an Upgrade (Utility::isUpgrade)."""
+    connection = headers.joined(b"connection")
+    if connection is None or b"upgrade" not in headers.index:
+        return False
+    return b"upgrade" in [token.strip() for token in connection.lower().split(b",")]
+
+
+def upgrade_fields_removed(headers: HeaderMap) -> list[HeaderField]:
+    """The fields without those of an upgrade, and without a content-length of nothing: as HTTP/2 has them."""
+    gone = (b"upgrade", b"connection")
+    return [field for field in headers.fields if field[0] not in gone and field != (b"content-length", b"0")]

@@ -64,6 +64,7 @@ MODULES = (
     "filters.network.http_connection_manager.request_id",
     "filters.network.http_connection_manager.request_timers",
     "filters.network.http_connection_manager.settings",
+    "filters.network.http_connection_manager.upgrades",
     "filters.network.sni_cluster.filter",
     "filters.network.tcp_proxy.filter",
     "filters.network.tcp_proxy.meter",
@@ -103,8 +104,8 @@ MODULES = (
     "http.http2.session",
     "http.http2.settings",
     "http.http2.stream",
-    "http.keepalive",
     "http.inline_headers",
+    "http.keepalive",
     "http.no_codec",
     "http.stream_info",
     "matching.addresses",
@@ -202,8 +203,10 @@ MODULES = (
     "upstream.request_stats",
     "upstream.resource_manager",
     "upstream.settings",
+    "upstream.tcp_stream",
     "upstream.timeouts",
     "upstream.transport_sockets",
+    "upstream.tunnel_request",
     "upstream.upstream_request",
 )
 """Dotted names below the package."""

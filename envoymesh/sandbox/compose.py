@@ -212,7 +212,8 @@ def _commands(value: Any, where: str) -> dict[str, tuple[str, ...]]:
 
 
 def _words(value: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value:
+    # A colon and a space make a mapping of what was meant for a sentence.
+    if not isinstance(value, list) or not value or any(isinstance(each, dict | list) for each in value):
         raise SandboxError(f"{where}: a list of words is expected, not {value!r}")
     return tuple(str(each) for each in value)
 

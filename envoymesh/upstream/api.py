@@ -35,9 +35,9 @@ class PoolCallbacks:
 
     @abstractmethod
     def on_pool_ready(
-        self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol
+        self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol | None
     ) -> None:
-        """A stream on a connected upstream connection."""
+        """A stream on a connected upstream connection; None is one of bytes (`tcp_stream.py`)."""
 
     @abstractmethod
     def on_pool_failure(self, reason: PoolFailureReason, transport_failure_reason: str, host: Host | None) -> None:

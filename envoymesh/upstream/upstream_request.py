@@ -194,12 +194,16 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
 
     def start_per_try_timer(self) -> None:
         """Limit this try (`RetryPolicy.per_try_timeout`), once there is a stream and the whole request."""
+        if self._encoder is not None:
+            self._start_timers()
+
+    def _start_timers(self) -> None:
         seconds = self._per_try_timeout
-        if seconds and self._encoder is not None and not self.response_started and self._per_try_timer is None:
+        if seconds and not self.response_started and self._per_try_timer is None:
             self._per_try_timer = self._dispatcher.create_timer(self._on_per_try_timeout, self._owner)
             self._per_try_timer.enable(seconds)
         idle = self._per_try_idle_timeout
-        if idle and self._encoder is not None and self._idle_timer is None:
+        if idle and self._idle_timer is None:
             self._idle_timer = self._dispatcher.create_timer(self._on_per_try_idle_timeout, self._owner)
             self._idle_timer.enable(idle)
 
@@ -239,7 +243,7 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
     # PoolCallbacks
 
     def on_pool_ready(
-        self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol
+        self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol | None
     ) -> None:
         """There is a stream: send what there is."""
         try:
@@ -247,7 +251,9 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
         except Exception as error:  # noqa: BLE001 see _fault
             self._fault("an upstream request", error)
 
-    def _begin(self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol) -> None:
+    def _begin(
+        self, encoder: RequestEncoder, host: Host, connection: Connection, protocol: HttpProtocol | None
+    ) -> None:
         self._cancellable = None
         self._encoder = encoder
         self._is_http2 = protocol is HttpProtocol.HTTP2
@@ -283,10 +289,13 @@ class UpstreamRequest(PoolCallbacks, ResponseDecoder, StreamCallbacks):
 
     def _send_kept(self, encoder: RequestEncoder) -> None:
         """Headers and what came while there was no stream; any call may end the try."""
+        encoder.encode_headers(self._headers, False)
+        self._send_rest(encoder)
+
+    def _send_rest(self, encoder: RequestEncoder) -> None:
         body, trailers = bytes(self._body or b""), self._trailers
         ends_with_body = self._end_stream and trailers is None
         self._body = None
-        encoder.encode_headers(self._headers, False)
         if not self.done and (body or ends_with_body):
             if ends_with_body:
                 self._end_request()

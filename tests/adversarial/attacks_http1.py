@@ -35,6 +35,15 @@ def _upload() -> Iterator[bytes]:
     return itertools.chain([_post("/hostile/unread", 1 << 40)], itertools.repeat(b"x" * 65536))
 
 
+def _websocket(manner: str) -> bytes:
+    path = f"/hostile/{manner}".encode()
+    return b"GET %b HTTP/1.1\r\nHost: a.com\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n" % path
+
+
+def _tunnel() -> Iterator[bytes]:
+    return itertools.chain([_websocket("deaf-tunnel")], itertools.repeat(b"x" * 65536))
+
+
 def connection_flood(ground: Ground, together: int = 600) -> None:
     """So many connections begun in one moment, each asking once; then all of them anew."""
     while not ground.over:
@@ -123,6 +132,10 @@ HTTP1 = (
            Flood(once(BIG), connections=16, reads=False, receive_buffer=4096)),
     Attack("upload-unread", "16 uploads without end to an upstream that does not read",
            Flood(_upload, connections=16)),
+    Attack("tunnels-unread", "16 WebSockets whose upstream never ends and whose clients never read",
+           Flood(once(_websocket("tunnel")), connections=16, reads=False, receive_buffer=4096)),
+    Attack("tunnels-deaf", "16 WebSockets whose clients never end and whose upstream does not read",
+           Flood(_tunnel, connections=16)),
     Attack("expect-continue", "pipelined requests that expect 100-continue",
            Flood(forever(EXPECTING * 500))),
 )  # fmt: skip

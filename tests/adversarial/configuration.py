@@ -42,7 +42,8 @@ def configuration(setup: str, upstreams: Addresses, certificates: Path, pair: Se
         to_cluster("hostile", "/hostile/", timeout="0s"),
         to_cluster("hostile2", "/hostile2/", timeout="0s"),
     )
-    listeners = [http_listener("plain", routes), _secure("tls", routes, certificates)]
+    upgrades = [{"upgrade_type": "websocket"}]
+    listeners = [http_listener("plain", routes, upgrade_configs=upgrades), _secure("tls", routes, certificates)]
     inspected = _secure("inspected", routes, certificates)
     inspected["listener_filters"] = [
         {"name": "envoy.filters.listener.tls_inspector", "typed_config": {"@type": INSPECTOR}}

@@ -22,6 +22,7 @@ from tests.parity.frames import CONTINUATION, DATA, HEADERS, PING, PRIORITY, fra
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
 BATCH = 1000
 MOST = 1 << 40
 """Bytes that a manner without end sends at most; the client's going ends it long before."""
@@ -83,6 +84,11 @@ def _unread(send: Send) -> None:
     time.sleep(5)
 
 
+def _switch_and_rest(send: Send) -> None:
+    send(SWITCH)
+    _unread(send)
+
+
 HTTP1_MANNERS: dict[str, Callable[[Send], None]] = {
     "big": lambda send: _endless(send, b"x" * 65536, b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % MOST),
     "one-byte-chunks": lambda send: _endless(send, b"1\r\nx\r\n" * BATCH, CHUNKED),
@@ -101,6 +107,12 @@ HTTP1_MANNERS: dict[str, Callable[[Send], None]] = {
     "silent": _unread,
     "unread": _unread,
 }
+
+TUNNEL_MANNERS: dict[str, Callable[[Send], None]] = {
+    "tunnel": lambda send: _endless(send, b"x" * 65536, SWITCH),
+    "deaf-tunnel": _switch_and_rest,
+}
+"""What is done once an upgrade is asked for: attacks of clients need them."""
 
 
 # HTTP/2 manners: what is sent in answer to the first request of a connection, which is stream 1.
@@ -195,7 +207,7 @@ async def _serve_bad() -> None:
     loop = asyncio.get_running_loop()
     made = {name: await loop.create_server(each, "127.0.0.1", 0, backlog=4096) for name, each in SERVERS.items()}
     addresses = {name: server.sockets[0].getsockname() for name, server in made.items()}
-    addresses["hostile"] = Hostile(HTTP1_MANNERS, http2=False).address
+    addresses["hostile"] = Hostile(HTTP1_MANNERS | TUNNEL_MANNERS, http2=False).address
     addresses["hostile2"] = Hostile(HTTP2_MANNERS, http2=True).address
     print(json.dumps(addresses), flush=True)
     await _end(loop)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from envoymesh.errors import CodecProtocolError
+from envoymesh.http.codec import ClientCodec
 from envoymesh.http.http1 import Http1ClientCodec, Http1ServerCodec, Http1Settings
 from envoymesh.http.http2 import Http2ClientCodec, Http2ServerCodec, Http2Settings
 from tests.support.http2 import Events, Stats
@@ -111,7 +112,7 @@ def deliver(side: Side, pieces: Iterable[bytes], eof: bool = False) -> Error:
                 waiting.appendleft(data[taken:])
             side.after_call()
         side.drain()
-        if eof and not waiting:
+        if eof and not waiting and isinstance(side.codec, ClientCodec):
             side.codec.on_eof()
     except CodecProtocolError as error:
         return (error.details, error.status, error.is_flood, error.stream_details)

@@ -1,5 +1,6 @@
 """Each example proves what it says it shows, on the embedded runtime and in Docker."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import aiohttp
 import httpx
 import pytest
 
-from tests.sandbox.answers import hostname, stats
+from tests.sandbox.answers import HELLO, hostname, stats
 from tests.sandbox.conftest import DOCKER, EMBEDDED
 from tests.sandbox.meshes import FRONT, ROOT, DockerMesh, EmbeddedMesh, Mesh, Ports, free_ports
 from tests.sandbox.test_scenarios import until
@@ -359,6 +361,74 @@ def test_subsets(scene: Scene) -> None:
     counted = scene.answered(400)
     assert 10 <= counted["service2"] <= 70, counted
     assert counted["service1"] == 400 - counted["service2"]
+
+
+def test_outlier_ejection(scene: Scene) -> None:
+    bad = scene.replicas("service1")[0]
+    scene.members("service1", 3)
+    name = next(each.hostname for each in scene.mesh.replicas() if each.name == bad)
+    scene.fault(bad, error_rate=1)
+    assert scene.statuses(9) == {200: 6, 503: 3}
+    assert scene.statuses(20) == {200: 20}
+    assert scene.stat("service1.outlier_detection.ejections_active") == 1
+    assert scene.stat("service1.outlier_detection.ejections_enforced_consecutive_5xx") == 1
+    assert scene.admin.get("/clusters").text.count("/failed_outlier_check") == 1
+    scene.mesh.at(bad, "DELETE", "/faults")
+    until(lambda: scene.stat("service1.outlier_detection.ejections_active") == 0, 10, "the end of the ejection")
+    assert name in {hostname(scene.client.get(PATH)) for _ in range(6)}
+
+
+def test_health_check_failover(scene: Scene) -> None:
+    first, second = scene.replicas("service1")
+
+    def healthy(count: int) -> None:
+        until(lambda: scene.stat("service1.membership_healthy") == count, 20, f"{count} healthy hosts")
+        # The second of two changes within a second may wait for the end of that second (update_merge_window).
+        time.sleep(1.1)
+
+    scene.members("service1", 3)
+    healthy(3)
+    assert scene.answered(40) == {"service1": 40}
+    scene.fault(first, health_status=503)
+    healthy(2)
+    # Half of the first priority is well: 1.4 times that is its share (overprovisioning factor 140).
+    assert 160 <= scene.answered(300)["service1"] <= 250
+    scene.fault(second, health_status=503)
+    healthy(1)
+    assert scene.admin.get("/clusters").text.count("/failed_active_hc") == 2
+    assert scene.answered(40) == {"service2": 40}
+    assert json.loads(scene.client.get(f"/primary{PATH}/faults").text)["faults"]["health_status"] == 503
+    for each in (first, second):
+        scene.mesh.at(each, "DELETE", "/faults")
+    healthy(3)
+    assert scene.answered(40) == {"service1": 40}
+
+
+def test_websocket(scene: Scene) -> None:
+    url = f"ws://localhost:{scene.mesh.ports.proxy}{PATH}/echo"
+
+    async def talk(session: aiohttp.ClientSession) -> None:
+        async with session.ws_connect(url, max_msg_size=0) as socket:
+            assert HELLO.fullmatch(await socket.receive_str())
+            for each in ("text", "x" * 70_000):
+                await socket.send_str(each)
+                assert await socket.receive_str() == each
+            await socket.send_bytes(bytes(1 << 20))
+            assert await socket.receive_bytes() == bytes(1 << 20)
+        assert socket.close_code == 1000
+
+    async def run() -> None:
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as open_meanwhile:
+            await open_meanwhile.receive_str()
+            await asyncio.gather(*(talk(session) for _ in range(20)))
+            assert stats(scene.admin)["http.ingress_http.downstream_cx_upgrades_active"] == 1
+            await open_meanwhile.send_str("still here")
+            assert await open_meanwhile.receive_str() == "still here"
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+    assert stats(scene.admin)["http.ingress_http.downstream_cx_upgrades_total"] == 21
+    assert scene.stat("service1.upstream_cx_http2_total") == 1
+    assert scene.answered(3) == {"service1": 3}, "what is no upgrade is a request as any other"
 
 
 # What holds for all of them.

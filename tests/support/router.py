@@ -127,7 +127,7 @@ class BenchPools(ConnectionPools):
     """A cluster's pools, which hand every request to the test."""
 
     def __init__(self, info: ClusterInfo, dispatcher: FakeDispatcher, bench: BenchCluster) -> None:
-        super().__init__(info, FakeConnector(dispatcher), dispatcher, lambda: 0.0)
+        super().__init__(info, bench.connector, dispatcher, lambda: 0.0)
         self._bench = bench
 
     def new_stream(
@@ -158,7 +158,8 @@ class BenchCluster:
         scope = self.store.scope("cluster.c.")
         settings = ClusterSettings("c", default_thresholds=ThresholdSettings(max_retries=max_retries))
         info = ClusterInfo(settings, scope, runtime)
-        self.real = Cluster(info, FakeConnector(dispatcher), dispatcher, lambda: 0.0, runtime)
+        self.connector = FakeConnector()
+        self.real = Cluster(info, self.connector, dispatcher, lambda: 0.0, runtime)
         self.real.owners = PoolsOwner(BenchPools(info, dispatcher, self))
         endpoints = [EndpointSettings(f"10.0.0.{number}", 80) for number in range(1, hosts + 1)]
         self.first_hosts = [Host(Address(each.host, each.port), each) for each in endpoints]

@@ -24,6 +24,7 @@ from envoymesh.http.http1.connection import (
     HEAD,
     LENGTH,
     RAW,
+    TUNNEL,
     Http1Connection,
     Names,
     asks_for_close,
@@ -134,7 +135,7 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
         return stream
 
     def on_eof(self) -> None:
-        """The peer sent FIN: the end of a tunnel or of a body without a length.
+        """The peer sent FIN: the end of a body without a length. A tunnel is not ended by it, but cut, as in Envoy.
 
         Raises:
             CodecProtocolError: it cuts a response short, of which some has arrived.
@@ -153,9 +154,14 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
     def is_amid_message(self) -> bool:
         """Whether some of a framed response has come, and not all."""
         state = self._state
-        if self._stream is None or state in (DISCARD, RAW):
+        if self._stream is None or state in (DISCARD, RAW, TUNNEL):
             return False
         return self._head.started or state != HEAD
+
+    @property
+    def has_connect(self) -> bool:
+        """Whether the request under way is a CONNECT."""
+        return self._stream is not None and self._stream.is_connect
 
     def reset_all_streams(self, reason: StreamResetReason, details: str) -> bool:
         """The connection is gone: reset what is under way."""
@@ -208,9 +214,9 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
         status = headers.status
         if status in (204, 101):
             self._check_no_body(headers, names)
-        if (status == 101 and stream.is_upgrade) or (stream.is_connect and 200 <= status < 300):
+        if (stream.is_upgrade and _is_upgrade(names)) or (stream.is_connect and 200 <= status < 300):
             self._reusable = False
-            self._state = RAW
+            self._state = TUNNEL
             return False
         coding = names.get(b"transfer-encoding")
         length = names.get(b"content-length")
@@ -272,6 +278,11 @@ class Http1ClientCodec(Http1Connection[Http1RequestEncoder, ResponseDecoder], Cl
 
     def _on_malformed(self, error: CodecProtocolError) -> None:
         self._reusable = False
+
+
+def _is_upgrade(names: Names) -> bool:
+    """Whether a response has the fields of an upgrade. As in Envoy they make a tunnel of it, whatever its status."""
+    return b"upgrade" in names and lists_token(names.get(b"connection", b""), b"upgrade")
 
 
 class WholeUrlClientCodec(Http1ClientCodec):

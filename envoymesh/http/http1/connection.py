@@ -1,6 +1,7 @@
 """The state machine that both roles share: which receiver takes the next bytes.
 
     HEAD -> LENGTH | CHUNKED | RAW -> BEHIND a complete message -> HEAD, as the role decides
+    HEAD -> TUNNEL, which only the connection's end leaves
 
 Each state has a receiver, (data, pos) -> the position behind what it took; one that takes nothing has disabled reading,
 and waits. The first malformed byte moves the codec to DISCARD, for good. This module must not know of roles.
@@ -30,9 +31,10 @@ from envoymesh.http.http1.stream import Http1Stream, StreamOwner, lists_token
 HEAD: Final = 0
 LENGTH: Final = 1  # a body with Content-Length
 CHUNKED: Final = 2
-RAW: Final = 3  # a tunnel, or a body that the connection's end ends
+RAW: Final = 3  # a body that the connection's end ends
 BEHIND: Final = 4  # a complete message
 DISCARD: Final = 5
+TUNNEL: Final = 6  # bytes that are not HTTP any more
 
 Names = dict[bytes, bytes]
 StreamT = TypeVar("StreamT", bound=Http1Stream)
@@ -114,9 +116,9 @@ class Http1Connection(Codec, StreamOwner, Generic[StreamT, DecoderT]):
             return self._receive_length(data, pos)
         if state == CHUNKED:
             return self._receive_chunked(data, pos)
-        if state == RAW:
-            return self._receive_raw(data, pos)
-        return self._receive_behind(data, pos) if state == BEHIND else len(data)
+        if state == BEHIND:
+            return self._receive_behind(data, pos)
+        return len(data) if state == DISCARD else self._receive_raw(data, pos)
 
     def go_away(self) -> None:
         """Nothing: HTTP/1 has no such message. The owner adds `connection: close` to the last response."""

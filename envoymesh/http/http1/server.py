@@ -28,7 +28,7 @@ from envoymesh.http.http1.connection import (
     DISCARD,
     HEAD,
     LENGTH,
-    RAW,
+    TUNNEL,
     Http1Connection,
     Names,
     asks_for_close,
@@ -54,6 +54,10 @@ _METHODS: Final = frozenset(
     b"NOTIFY OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND "
     b"UNLINK UNLOCK UNSUBSCRIBE".split()
 )
+
+
+def _tokens(value: bytes) -> list[bytes]:
+    return [token.strip(b" \t") for token in value.split(b",")]
 
 
 class Http1ResponseEncoder(Http1Stream, ResponseEncoder):
@@ -102,8 +106,10 @@ class Http1ResponseEncoder(Http1Stream, ResponseEncoder):
         self, status: int, fields: list[HeaderField], content_length: bytes | None, end_stream: bool
     ) -> list[HeaderField]:
         """Decide how the peer will know the body's end, in Envoy's order; returns the fields to send."""
-        if status < 200 or status == 204 or (self.is_connect and status < 300):
-            # RFC 9110 sections 6.4.1 and 9.3.6: no body, or a tunnel.
+        if self.is_connect and 200 <= status < 300 and status != 204:
+            return fields  # RFC 9110 section 9.3.6: a tunnel; what is said of its length counts for nothing
+        if status < 200 or status == 204:
+            # RFC 9110 section 6.4.1: no body, unless what was switched to.
             self._silent = not (self.is_connect or (self.is_upgrade and status == 101))
             return fields if content_length is None else framing_fields_removed(fields, drop_content_length=True)
         self._silent = self.is_head or status == 304
@@ -144,15 +150,6 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], Se
         self._stats = stats
         self._paused = False  # reading is disabled: a request waits for its turn
         self._authority = b""  # the last one found valid: mostly the next one too
-
-    def on_eof(self) -> None:
-        """The peer sent FIN: the end of a tunnel's request side. Anything else unfinished is the owner's."""
-        stream, decoder = self._stream, self._decoder
-        if self._state == RAW and stream is not None and decoder is not None:
-            self._state = DISCARD
-            stream.remote_done = True
-            decoder.decode_data(b"", True)
-            self._after_message(stream)
 
     def _receive_head(self, data: bytes, pos: int) -> int:
         head, start = self._head, pos
@@ -249,9 +246,7 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], Se
         if coding is not None:
             self._check_coding(coding, headers, names)
         if method == b"CONNECT" or (b"upgrade" in names and self._is_upgrade(headers, names)):
-            if coding is not None:
-                raise CodecProtocolError(CODEC_ERROR)
-            return self._begin_tunnel(method == b"CONNECT", names, stream)
+            return self._begin_tunnel(headers, names, stream)
         if coding is not None:
             self._begin_chunks()
             return False
@@ -280,25 +275,40 @@ class Http1ServerCodec(Http1Connection[Http1ResponseEncoder, RequestDecoder], Se
         connection = names.get(b"connection", b"")
         if not lists_token(connection, b"upgrade"):
             return False
-        if names[b"upgrade"].lower() != b"h2c":
+        upgrade = names[b"upgrade"]
+        ignores = self._settings.ignores_upgrade
+        if ignores is not None:
+            upgrade = b",".join([each for each in _tokens(upgrade) if not ignores(each)])
+        if upgrade and upgrade.lower() != b"h2c":
+            if upgrade != names[b"upgrade"]:
+                headers.set(b"upgrade", upgrade)
             return True
+        self._forget_upgrade(headers, connection, is_h2c=bool(upgrade))
+        return False
+
+    def _forget_upgrade(self, headers: RequestHeaders, connection: bytes, *, is_h2c: bool) -> None:
         headers.remove(b"upgrade")
-        headers.remove(b"http2-settings")
-        tokens = [token.strip(b" \t") for token in connection.split(b",")]
-        kept = [token for token in tokens if token.lower() not in (b"upgrade", b"http2-settings")]
+        gone = [b"upgrade"]
+        if is_h2c:
+            headers.remove(b"http2-settings")
+            gone.append(b"http2-settings")
+        kept = [token for token in _tokens(connection) if token.lower() not in gone]
         if kept:
             headers.set(b"connection", b",".join(kept))
         else:
             headers.remove(b"connection")
-        return False
 
-    def _begin_tunnel(self, is_connect: bool, names: Names, stream: Http1ResponseEncoder) -> bool:
+    def _begin_tunnel(self, headers: RequestHeaders, names: Names, stream: Http1ResponseEncoder) -> bool:
+        """What follows is passed on as it comes, also where the head says that it is a body."""
+        is_connect = headers.method == b"CONNECT"
         length = parse_content_length(names.get(b"content-length", b"0"))
         if is_connect and length:
             raise CodecProtocolError("http1.body_disallowed")
+        if is_connect:
+            headers.remove(b"content-length")
         stream.is_connect = is_connect
         stream.is_upgrade = not is_connect
-        self._state = RAW
+        self._state = TUNNEL
         return False
 
     def _end_message(self, stream: Http1ResponseEncoder, more: bool) -> None:

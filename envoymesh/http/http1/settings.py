@@ -6,6 +6,7 @@ Plain values, made elsewhere, never changed. This module must not know of config
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +33,7 @@ class Http1Settings:
         allow_chunked_length: take messages that have both Content-Length (ignored) and `chunked`.
         proper_case_words: write names as `Proper-Case` (header_key_format).
         enable_trailers: pass trailers on; otherwise they are checked and dropped.
+        ignores_upgrade: whether a protocol that Upgrade names is not seen (`ignore_http_11_upgrade`); None sees all.
         send_fully_qualified_url: a client's requests name their whole URL, as those to a proxy do.
     """
 
@@ -46,6 +48,7 @@ class Http1Settings:
     enable_trailers: bool = False
     send_fully_qualified_url: bool = False
     headers_with_underscores_action: HeadersWithUnderscoresAction = HeadersWithUnderscoresAction.ALLOW
+    ignores_upgrade: Callable[[bytes], bool] | None = None
 
 
 class Incrementable(Protocol):

@@ -24,10 +24,17 @@ from envoymesh.http.codec import (
     ResponseDecoder,
     StreamResetReason,
 )
-from envoymesh.http.headers import HeaderField, RequestHeaders, weight
+from envoymesh.http.headers import (
+    HeaderField,
+    RequestHeaders,
+    ResponseHeaders,
+    is_upgrade,
+    upgrade_fields_removed,
+    weight,
+)
 from envoymesh.http.http2.connection import Http2Codec
 from envoymesh.http.http2.frames import MAX_STREAM_ID, PREFACE, ErrorCode, Http2StreamError, Setting
-from envoymesh.http.http2.messages import NO_BODY_YET, NO_LENGTH, VIOLATION, MalformedMessageError
+from envoymesh.http.http2.messages import BYTESTREAM, NO_BODY_YET, NO_LENGTH, VIOLATION, MalformedMessageError
 from envoymesh.http.http2.settings import Http2Settings
 from envoymesh.http.http2.stats import Http2Stats
 from envoymesh.http.http2.stream import REMOTE_CLOSED, Http2Stream
@@ -57,20 +64,31 @@ class ClientStream(Http2Stream, RequestEncoder):
             return
         self.method = headers.method
         self._client.open(self)
+        if b"upgrade" in headers.index and is_upgrade(headers):
+            self.method = b"CONNECT"  # RFC 8441
+            headers = _extended_connect(headers)
         fields = self.fields_sent = _request_fields(headers)
         self.header_frames_sent += self._client.write_headers(self.id, fields, end_stream)
         if end_stream:
             self.local_closed()
 
 
+def _extended_connect(headers: RequestHeaders) -> RequestHeaders:
+    """An upgrade as HTTP/2 has it (RFC 8441 section 4)."""
+    made = headers.copy()
+    made.method, made.protocol = b"CONNECT", headers.get(b"upgrade")
+    made.fields = upgrade_fields_removed(headers)
+    return made
+
+
 def _request_fields(headers: RequestHeaders) -> list[HeaderField]:
     """Pseudo-headers (section 8.3), then the rest. Their order means nothing, and is Envoy's."""
     authority = headers.authority
     method = headers.method
-    if method == b"CONNECT" and headers.protocol is None:
+    if method == b"CONNECT" and (headers.protocol is None or headers.protocol == BYTESTREAM):
         fields = [(b":method", method)]
         if authority is not None:
-            fields.append((b":authority", authority))
+            fields.insert(0 if type(headers) is RequestHeaders else 1, (b":authority", authority))
     elif type(headers) is RequestHeaders:  # it came by HTTP/1
         fields = [] if authority is None else [(b":authority", authority)]
         fields += (b":path", headers.path), (b":method", method), (b":scheme", headers.scheme or b"http")
@@ -78,10 +96,10 @@ def _request_fields(headers: RequestHeaders) -> list[HeaderField]:
             fields.append((b":protocol", headers.protocol))
     else:
         fields = [(b":method", method), (b":scheme", headers.scheme or b"http"), (b":path", headers.path)]
-        if headers.protocol is not None:
-            fields.append((b":protocol", headers.protocol))
         if authority is not None:
             fields.append((b":authority", authority))
+        if headers.protocol is not None:
+            fields.append((b":protocol", headers.protocol))
     return fields + headers.fields
 
 
@@ -144,6 +162,9 @@ class Http2ClientCodec(Http2Codec, ClientCodec):
             and self.capacity > 0
             and self._next_id + 2 * len(self._unopened) <= MAX_STREAM_ID
         )
+
+    def on_eof(self) -> None:
+        """The peer's FIN has no meaning of its own in HTTP/2: what is under way is reset with the connection."""
 
     def reset_all_streams(self, reason: StreamResetReason, details: str) -> bool:
         """The connection is gone."""
@@ -237,19 +258,30 @@ class Http2ClientCodec(Http2Codec, ClientCodec):
             cast(ResponseDecoder, stream.decoder).decode_1xx_headers(response)
             return
         stream.answered = True
-        stream.content_left = self._expected_content(stream, response.status, end_stream)
+        stream.content_left = self._expected_content(stream, response, end_stream)
         if end_stream:
             stream.state |= REMOTE_CLOSED
         cast(ResponseDecoder, stream.decoder).decode_headers(response, end_stream)
         stream.finish_if_closed()
 
-    def _expected_content(self, stream: ClientStream, status: int, end_stream: bool) -> int:
+    def _expected_content(self, stream: ClientStream, response: ResponseHeaders, end_stream: bool) -> int:
         """How many bytes of body are to come, or NO_LENGTH (RFC 9110 section 6.4.1). Errors: Http2StreamError."""
+        status = response.status
         if stream.method == b"HEAD" or status in (204, 304):
             return 0
         length = self._reader.content_length
         if stream.method == b"CONNECT" and status < 300:
+            _tell_upgrade(stream, response)
             return NO_LENGTH
         if end_stream and length > 0:
             raise Http2StreamError(stream.id, ErrorCode.PROTOCOL_ERROR, VIOLATION)
         return length
+
+
+def _tell_upgrade(stream: ClientStream, response: ResponseHeaders) -> None:
+    """The answer to an extended CONNECT as HTTP/1 has it: 101, and what was switched to."""
+    protocol = dict(stream.fields_sent).get(b":protocol")
+    if protocol is not None and response.status == 200:
+        response.status = 101
+        response.set(b"upgrade", protocol)
+        response.set(b"connection", b"upgrade")

@@ -80,9 +80,6 @@ class Http2Codec(Session, Codec):
             raise self._fail(error) from None
         return taken
 
-    def on_eof(self) -> None:
-        """The peer's FIN has no meaning of its own in HTTP/2: what is under way is reset with the connection."""
-
     def shutdown_notice(self) -> None:
         """GOAWAY with the largest id: no new streams, please (section 6.8)."""
         self.send_goaway(MAX_STREAM_ID, ErrorCode.NO_ERROR)

@@ -23,6 +23,9 @@ VIOLATION: Final = "http2.violation.of.messaging.rule"
 INVALID_FIELD: Final = "http2.invalid.header.field"
 """Envoy's response_code_details for a field that such a list may not have."""
 
+BYTESTREAM: Final = b"bytestream"
+"""A :protocol that Envoy takes for a plain CONNECT."""
+
 UNDERSCORE: Final = "http2.unexpected_underscore"
 
 ORDINARY: Final = 0
@@ -154,6 +157,10 @@ class MessageReader:
             raise MalformedMessageError(VIOLATION)
         if path and path[:1] != b"/" and not (path == b"*" and method == b"OPTIONS"):
             raise MalformedMessageError(VIOLATION)  # section 8.3.1
+        if protocol is not None and protocol != BYTESTREAM:
+            # As in Envoy an upgrade looks above as HTTP/1 has it, whichever way it came (RFC 8441 section 5).
+            fields += (b"upgrade", protocol), (b"connection", b"upgrade")
+            method, protocol = b"GET", None
         return Http2RequestHeaders(method, path or b"", authority, scheme or b"", fields, protocol)
 
     def _check_connect(

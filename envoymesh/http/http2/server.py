@@ -21,7 +21,7 @@ from envoymesh.http.codec import (
     ServerCodec,
     ServerCodecCallbacks,
 )
-from envoymesh.http.headers import HeaderField, ResponseHeaders, weight
+from envoymesh.http.headers import HeaderField, ResponseHeaders, is_upgrade, upgrade_fields_removed, weight
 from envoymesh.http.http2.connection import Http2Codec
 from envoymesh.http.http2.frame_reader import invalid_frame, protocol_error
 from envoymesh.http.http2.frames import PREFACE, ErrorCode, FrameType, Http2StreamError, Setting
@@ -57,7 +57,11 @@ class ServerStream(Http2Stream, ResponseEncoder):
         """The final response headers."""
         if self.gone:
             return
-        fields = self.fields_sent = [_STATUS_FIELDS[headers.status], *headers.fields]
+        status, fields = headers.status, headers.fields
+        if b"upgrade" in headers.index and is_upgrade(headers):
+            # There is no 101 in HTTP/2 (section 8.6): RFC 8441 answers with 200.
+            status, fields = 200 if status == 101 else status, upgrade_fields_removed(headers)
+        fields = self.fields_sent = [_STATUS_FIELDS[status], *fields]
         self.header_frames_sent += self.codec.write_headers(self.id, fields, end_stream)
         if end_stream:
             self.local_closed()

@@ -28,7 +28,7 @@ class Accepting(Protocol):
         """A connection was accepted."""
 
     def start_connection(
-        self, transport: asyncio.Transport, accepted: AcceptedSocket, since: float, data: bytes = b""
+        self, transport: asyncio.Transport, accepted: AcceptedSocket | None, since: float, data: bytes = b""
     ) -> TcpConnection | None:
         """Its first bytes are known: `data`. It was accepted at `since`."""
 

@@ -8,7 +8,6 @@ filters there are.
 from __future__ import annotations
 
 import enum
-import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +27,6 @@ class AcceptedSocket:
     """What is known of an accepted connection.
 
     Attributes:
-        socket: for what the system knows of it.
         local_address, remote_address: its addresses; a filter may restore others.
         direct_local_address, direct_remote_address: what they were when it was accepted.
         transport_protocol: ``tls`` where that was found; empty is not known, and counts as ``raw_buffer``.
@@ -49,12 +47,10 @@ class AcceptedSocket:
         "proxied",
         "remote_address",
         "server_name",
-        "socket",
         "transport_protocol",
     )
 
-    def __init__(self, sock: socket.socket | None, local: Address | None, remote: Address | None) -> None:
-        self.socket = sock
+    def __init__(self, local: Address | None, remote: Address | None) -> None:
         self.local_address = self.direct_local_address = local
         self.remote_address = self.direct_remote_address = remote
         self.transport_protocol = ""

@@ -228,11 +228,10 @@ class TcpListener:
             self.stats.downstream_cx_overflow.inc()
         elif not self.settings.ignore_global_conn_limit and self.global_limit_reached():
             self.stats.downstream_global_cx_overflow.inc()
+        elif self.settings.listener_filters:
+            return Inspected(self, transport, _accepted(transport))
         else:
-            accepted = _accepted(transport)
-            if self.settings.listener_filters:
-                return Inspected(self, transport, accepted)
-            connection = self.start_connection(transport, accepted, self.now())
+            connection = self.start_connection(transport, None, self.now())
             return None if connection is None else as_protocol(connection)
         transport.close()
         return None
@@ -242,17 +241,19 @@ class TcpListener:
         return self._dispatcher.now()
 
     def start_connection(
-        self, transport: asyncio.Transport, accepted: AcceptedSocket, since: float, data: bytes = b""
+        self, transport: asyncio.Transport, accepted: AcceptedSocket | None, since: float, data: bytes = b""
     ) -> TcpConnection | None:
-        """Choose the filter chain and make the connection; None, and the transport is closed, if no chain matches."""
-        chain = self._unconditional or self._find_chain(accepted)
+        """Choose the filter chain and make the connection; None, and the transport is closed, if no chain matches.
+
+        Without listener filters `accepted` is None, and only made where a chain is to be chosen.
+        """
+        chain = self._unconditional
         if chain is None:
-            self.stats.no_filter_chain_match.inc()
-            self.on_unmatched_end(accepted, since, unmatched=True)
-            if accepted.peeked:
-                end_with_reset(transport)  # Envoy's filters only peek: bytes that nobody read make RST of a close
-            transport.close()
-            return None
+            known = accepted or _accepted(transport)
+            chain = self._find_chain(known)
+            if chain is None:
+                self._turn_away(transport, known, since)
+                return None
         limit = self.settings.per_connection_buffer_limit_bytes
         connection: TcpConnection
         context = self._contexts.get(id(chain))
@@ -265,17 +266,25 @@ class TcpListener:
         connection.filter_chain_name = chain.name
         connection.metadata = chain.metadata
         connection.listener_name = self.settings.name
-        connection.requested_server_name = accepted.server_name
         self._count_open(connection, since)
         transport.set_protocol(as_protocol(connection))
         connection.connection_made(transport)
-        if self.settings.listener_filters:
+        if accepted is not None:
+            connection.requested_server_name = accepted.server_name
             _hand_on(accepted, connection)
         if context is None:
             self.hand_over(connection, chain)
         if data:
             connection.data_received(data)
         return connection
+
+    def _turn_away(self, transport: asyncio.Transport, accepted: AcceptedSocket, since: float) -> None:
+        """No chain matches."""
+        self.stats.no_filter_chain_match.inc()
+        self.on_unmatched_end(accepted, since, unmatched=True)
+        if accepted.peeked:
+            end_with_reset(transport)  # Envoy's filters only peek: bytes that nobody read make RST of a close
+        transport.close()
 
     def hand_over(self, connection: TcpConnection, chain: FilterChainSettings) -> None:
         """Give a usable connection to whoever runs the chain's filters."""
@@ -361,7 +370,7 @@ class TcpListener:
 
 def _accepted(transport: asyncio.Transport) -> AcceptedSocket:
     local = address_of(transport.get_extra_info("sockname"))
-    return AcceptedSocket(transport.get_extra_info("socket"), local, remote_address_of(transport, local))
+    return AcceptedSocket(local, remote_address_of(transport, local))
 
 
 def _hand_on(accepted: AcceptedSocket, connection: TcpConnection) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from envoymesh.matching.tree.match_tree import MatchTree
 from envoymesh.metadata import MatchCriteria
@@ -20,6 +20,19 @@ if TYPE_CHECKING:
     from envoymesh.router.actions.weighted import WeightedClusters
     from envoymesh.router.mirror import MirrorPolicy
     from envoymesh.router.rate_limits.descriptors import RateLimit
+
+NO_UPGRADES: Final[dict[bytes, bool]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectConfig:
+    """RouteAction.UpgradeConfig.ConnectConfig: what CONNECT asks for is a connection to the cluster.
+
+    Args:
+        allow_post: POST asks for one, too.
+    """
+
+    allow_post: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,8 @@ class ClusterAction:
         high_priority: whose circuit breakers count, and so with whom connections are shared.
         include_virtual_host_rate_limits: those of the virtual host count too, where the route has its own.
         hedges: a try that takes too long goes on beside the next one (`hedge_on_per_try_timeout`).
+        upgrades: whether it takes an upgrade, by its kind in lower case; ``connect`` is CONNECT.
+        connect: tunnels end here, and their bytes go to the cluster.
     """
 
     cluster: str
@@ -62,6 +77,8 @@ class ClusterAction:
     hedges: bool = False
     flush_timeout: float | None = None
     cluster_matcher: MatchTree | None = None
+    upgrades: Mapping[bytes, bool] = field(default_factory=lambda: NO_UPGRADES)
+    connect: ConnectConfig | None = None
 
     @property
     def named_clusters(self) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from envoymesh.matching.config import read_header_matcher, read_string_matcher
 from envoymesh.matching.tree.config import MatchTreeFactoryContext, read_match_tree
 from envoymesh.matching.tree.match_tree import MatchTree
 from envoymesh.metadata import MatchCriteria, match_criteria
+from envoymesh.router.actions.cluster import NO_UPGRADES, ConnectConfig
 from envoymesh.router.actions.durations import GrpcTimeout, StreamDuration
 from envoymesh.router.actions.hash_policy import (
     CookieHash,
@@ -112,6 +113,7 @@ def _read_cluster_action(
     reader.accept("early_data_policy")
     # Envoy's API has it, and nothing of Envoy reads it.
     reader.accept("retry_policy_typed_config")
+    upgrades, connect = _read_upgrades(reader)
     action = ClusterAction(
         cluster=reader.string("cluster"),
         timeout=reader.duration("timeout", 15.0) or 0.0,
@@ -133,6 +135,8 @@ def _read_cluster_action(
         high_priority=reader.enum("priority") == "HIGH",
         include_virtual_host_rate_limits=reader.boolean("include_vh_rate_limits"),
         hedges=read_hedge_policy(reader, context.hedges),
+        upgrades=upgrades,
+        connect=connect,
     )
     weighted = reader.message_("weighted_clusters")
     return (
@@ -172,6 +176,28 @@ def _read_cluster_matcher(reader: Reader, context: RouteFactoryContext) -> Match
             "cluster_specifier_plugin", f"Unknown cluster specifier plugin name: {name} is used in the route"
         )
     return context.cluster_specifiers.get(name)
+
+
+def _read_upgrades(reader: Reader) -> tuple[dict[bytes, bool], ConnectConfig | None]:
+    """`upgrade_configs`: what is taken by kind, and whether tunnels end here."""
+    upgrades: dict[bytes, bool] = {}
+    connect = None
+    for each in reader.repeated("upgrade_configs"):
+        name = each.string("upgrade_type")
+        kind = name.lower().encode()
+        if kind in upgrades:
+            raise each.error("upgrade_type", f"Duplicate upgrade {name}")
+        upgrades[kind] = each.boolean("enabled", True)
+        config = each.message_("connect_config")
+        if config is None:
+            continue
+        if kind == b"connect-udp":
+            raise each.error("connect_config", "datagrams in tunnels are not supported by envoymesh")
+        if kind != b"connect":
+            raise each.error("connect_config", f"Non-CONNECT upgrade type {name} has ConnectConfig")
+        config.refuse("proxy_protocol_config", "is not supported by envoymesh: it writes no PROXY protocol")
+        connect = ConnectConfig(config.boolean("allow_post"))
+    return upgrades or NO_UPGRADES, connect
 
 
 def _read_weighted(

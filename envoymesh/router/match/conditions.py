@@ -129,9 +129,7 @@ class IsConnect(RouteCondition):
 
     def holds(self, headers: RequestHeaders, info: StreamInfo | None) -> bool:
         """Whether the request asks for a tunnel."""
-        if headers.method == b"CONNECT":
-            return headers.protocol is None or headers.protocol == b"connect-udp"
-        return (headers.get(b"upgrade") or b"").lower() == b"connect-udp"
+        return headers.method == b"CONNECT" or (headers.get(b"upgrade") or b"").lower() == b"connect-udp"
 
     def describe(self) -> tuple[str, str]:
         """What the request must be."""

@@ -50,6 +50,7 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         "_connect_started",
         "_dispatching",
         "_duration_timer",
+        "_ended_by_reset",
         "_idle_since",
         "_idle_timeout",
         "_idle_timer",
@@ -77,6 +78,7 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
         self._closing = False
         self._dispatching = False
         self._close_after_dispatch = False
+        self._ended_by_reset = False  # the stream that ended last
         self._remote_closed = False
         self._reset_reason = StreamResetReason.CONNECTION_TERMINATION
         self._offered = 0  # bytes that were not taken: they come again, and are counted already
@@ -129,10 +131,12 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
 
     def on_stream_complete(self) -> None:
         """A stream ended regularly."""
+        self._ended_by_reset = False
         self._end_stream()
 
     def on_stream_reset(self) -> None:
         """A stream was reset, by either side."""
+        self._ended_by_reset = True
         self._end_stream()
 
     def _end_stream(self) -> None:
@@ -193,14 +197,14 @@ class UpstreamConnection(ConnectionHandler, CodecConnection, ClientCodecCallback
             self._dispatching = False
         self._offered = size - taken
         if self._close_after_dispatch:
-            if self.protocol is HttpProtocol.HTTP2:
+            if self.protocol is HttpProtocol.HTTP2 and not self._ended_by_reset:
                 self._pool.stats.upstream_cx_protocol_error.inc()  # as Envoy's codec finds its connection closed
             self.finish()
         return taken
 
     def on_eof(self) -> None:
         """The peer sends no more: a body that ends with the connection is complete, anything else is cut."""
-        self._remote_closed = True
+        self._remote_closed = not self.codec.has_connect
         try:
             self.codec.on_eof()
         except CodecProtocolError:

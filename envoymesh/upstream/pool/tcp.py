@@ -100,6 +100,7 @@ class TcpUpstreamConnection(ConnectionHandler, Cancellable):
         "_pool",
         "_ready",
         "_received",
+        "_released",
         "_remote_closed",
         "_sent",
         "_started",
@@ -118,6 +119,7 @@ class TcpUpstreamConnection(ConnectionHandler, Cancellable):
         self._pool = pool
         self._callbacks = callbacks
         self._ready = False
+        self._released = False
         self._closing = False
         self._remote_closed = False
         self._received = pool.stats.upstream_cx_rx_bytes_total
@@ -165,6 +167,12 @@ class TcpUpstreamConnection(ConnectionHandler, Cancellable):
         else:
             stats.upstream_flow_control_resumed_reading_total.inc()
 
+    def release(self) -> None:
+        """Its owner is done with it, regularly: it ends when both sides have, and nobody is told."""
+        self._callbacks = NOBODY
+        self._released = True
+        self._pool.count_released(self)
+
     def close(self, how: CloseType) -> None:
         """Begin to close; `on_upstream_event` follows."""
         self._closing = True
@@ -194,6 +202,8 @@ class TcpUpstreamConnection(ConnectionHandler, Cancellable):
         # The connector closes locally, unasked and without another reason, only when connect_timeout passed.
         timed_out = not (self._ready or remote or self._closing or self.connection.failure_reason)
         self._pool.count_closed(self, self._ready, remote, timed_out, callbacks is NOBODY, self._age_ms())
+        if self._ready and not self._released:
+            self._pool.count_cut(self, remote)
         self._tell_end(callbacks, event, remote, timed_out)
         self._pool.on_closed(self.host)
 
@@ -348,7 +358,6 @@ class TcpConnectionPool:
         (stats.upstream_cx_destroy_remote if remote else stats.upstream_cx_destroy_local).inc()
         stats.upstream_cx_length_ms.record(age)
         if ready:
-            self._count_end_of_use(upstream, remote)
             return
         self._count_waited(upstream.host)
         stats.upstream_cx_connect_fail.inc()
@@ -358,11 +367,16 @@ class TcpConnectionPool:
         if not cancelled:
             stats.upstream_rq_pending_failure_eject.inc()
 
-    def _count_end_of_use(self, upstream: TcpUpstreamConnection, remote: bool) -> None:
-        stats, of_host = self.stats, upstream.host.stats
-        stats.upstream_rq_active.dec()
-        of_host.rq_active.dec()
+    def count_released(self, upstream: TcpUpstreamConnection) -> None:
+        """It is nobody's any more."""
+        self.stats.upstream_rq_active.dec()
+        upstream.host.stats.rq_active.dec()
         self.resources.requests.dec()
+
+    def count_cut(self, upstream: TcpUpstreamConnection, remote: bool) -> None:
+        """It has ended while it was somebody's."""
+        self.count_released(upstream)
+        stats = self.stats
         stats.upstream_cx_destroy_with_active_rq.inc()
         if remote:
             stats.upstream_cx_destroy_remote_with_active_rq.inc()

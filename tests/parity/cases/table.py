@@ -43,7 +43,7 @@ from tests.parity.cases import (
     templates,
     times,
     tls,
-    upgrades,
+    tunnels,
     workers,
 )
 
@@ -87,7 +87,7 @@ CASES: list[Case] = [
     *workers.CASES,
     *tcp.CASES,
     *network.CASES,
-    *upgrades.CASES,
+    *tunnels.CASES,
     *times.CASES,
 ]
 AREAS: list[str] = list(dict.fromkeys(case.area for case in CASES))

@@ -133,13 +133,18 @@ def _network_filters() -> list[dict[str, Any]]:
 def _manager(newer: bool) -> dict[str, Any]:
     """A connection manager; of two ways to say a thing, the newer one or the older."""
     logging = {"access_log_options": {"access_log_flush_interval": "1s"}} if newer else EMPTY
+    router = {"name": "r", "typed_config": {"@type": EXT + "filters.http.router.v3.Router"}}
     dynamic = {"@type": EXT + "filters.http.dynamic_forward_proxy.v3.FilterConfig"}
     manager = {
         "@type": EXT + "filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "m",
         "local_reply_config": _local_replies(),
         "common_http_protocol_options": EMPTY,
-        "http_protocol_options": {"header_key_format": {"proper_case_words": EMPTY}},
+        "http_protocol_options": {
+            "header_key_format": {"proper_case_words": EMPTY},
+            "ignore_http_11_upgrade": [{"exact": "a"}],
+        },
+        "upgrade_configs": [{"upgrade_type": "a", "filters": [router]}],
         "http2_protocol_options": ALIVE
         | HTTP2
         | dict.fromkeys(HTTP2_INTEGERS[4:], 1)
@@ -151,7 +156,7 @@ def _manager(newer: bool) -> dict[str, Any]:
             {"name": "b", "typed_config": {"@type": EXT + "filters.http.buffer.v3.Buffer", "max_request_bytes": 1}},
             {"name": "h", "typed_config": _health_check()},
             {"name": "d", "typed_config": {**dynamic, "dns_cache_config": _dns_cache()}},
-            {"name": "r", "typed_config": {"@type": EXT + "filters.http.router.v3.Router"}},
+            router,
         ],
         **({"route_config": _routes()} if newer else {"scoped_routes": scoped_routes(_routes())}),
         **logging,
@@ -305,6 +310,7 @@ def _actions() -> list[dict[str, Any]]:
         {"auto_host_rewrite": True},
         {"host_rewrite_path_regex": substitution, "internal_redirect_policy": {"predicates": _predicates()}},
         {"hash_policy": _hash_policies(), "rate_limits": _rate_limits()},
+        {"upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": EMPTY}]},
     ]
     return [
         *({"route": {"cluster": "c", **kind}} for kind in kinds),

@@ -105,6 +105,8 @@ def log(**fields: Any) -> dict[str, Any]:
         ({"flush_access_log_on_new_request": True}, "flush_access_log_on_new_request", True),
         ({"access_log_options": {"access_log_flush_interval": "7s"}}, "access_log_flush_interval", 7.0),
         ({"access_log_options": {"flush_access_log_on_new_request": True}}, "flush_access_log_on_new_request", True),
+        ({"access_log_options": {"flush_log_on_tunnel_successfully_established": True}},
+         "flush_access_log_on_tunnel", True),
         ({"max_request_headers_kb": 7}, "http1.max_request_headers_kb", 7),
         ({"max_request_headers_kb": 7}, "http2.max_request_headers_kb", 7),
         ({"common_http_protocol_options": {"max_headers_count": 7}}, "http1.max_headers_count", 7),
@@ -157,6 +159,29 @@ def test_a_connection_manager_s_logs_filters_and_routes() -> None:
     assert asked == ["p", ["r"]]
 
 
+def test_upgrades_and_their_filters() -> None:
+    asked: list[Any] = []
+
+    def read_filters(filters: Any, prefix: str) -> Any:
+        asked.append([each.string("name") for each in filters])
+        return ()
+
+    context = ConnectionManagerFactoryContext(read_filters, LOGS, ROUTES, "", "", "", FakeRuntime(), lambda: 0.5)
+    kinds = [{"upgrade_type": "A", "filters": [{"name": "own"}], "enabled": False}, {"upgrade_type": "b"}]
+    required = {"stat_prefix": "p", "route_config": {}, "http_filters": [{"name": "r"}]}
+    made = read_connection_manager(reader(MANAGER, {**required, "upgrade_configs": kinds}), context).upgrades
+    assert asked == [["r"], ["own"]]
+    found = {name: (kind.enabled, kind.filters is not None) for name, kind in made.items()}
+    assert found == {b"a": (False, True), b"b": (True, False)}
+
+
+def test_ignored_upgrades() -> None:
+    assert manager().http1.ignores_upgrade is None
+    ignores = manager(http_protocol_options={"ignore_http_11_upgrade": [{"exact": "h2"}]}).http1.ignores_upgrade
+    assert ignores is not None
+    assert (ignores(b"h2"), ignores(b"websocket")) == (True, False)
+
+
 def test_scoped_routes_in_the_place_of_a_table() -> None:
     scope = {"name": "1", "key": {"fragments": [{"string_key": "a"}]}, "route_configuration": {"name": "inner"}}
     scoped = {
@@ -177,8 +202,7 @@ def test_a_port_is_stripped_in_one_way() -> None:
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        ({"access_log_options": {"flush_log_on_tunnel_successfully_established": True}},
-         "access_log_options.flush_log_on_tunnel_successfully_established"),
+        ({"upgrade_configs": [{"upgrade_type": "a"}, {"upgrade_type": "A"}]}, "upgrade_configs[1].upgrade_type"),
         ({"codec_type": "HTTP3"}, "codec_type"),
         ({"http_filters": []}, "http_filters"),
     ],

@@ -73,6 +73,7 @@ def test_errors_of_a_file_laid_over_it_name_it(tmp_path: Path) -> None:
         ("a: $", f"{overlay}: a: a lone"),
         ("services: {app: {scale: x}}", f"{file} with {overlay}: services.app.scale: 'x'"),
         ("x-envoymesh: {see: 1}", f"{file} with {overlay}: x-envoymesh.see: unknown; known are network, title, watch"),
+        ("x-envoymesh: {watch: [see: this]}", f"{file} with {overlay}: x-envoymesh.watch: a list of words is expected"),
         ("x-envoymesh: {watch: see}", f"{file} with {overlay}: x-envoymesh.watch: a list of words"),
     ):
         overlay.write_text(text)

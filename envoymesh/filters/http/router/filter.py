@@ -13,6 +13,7 @@ Rules of this module:
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from envoymesh.filters.http.router.balancer_context import BalancedRequest, RequestContext
 from envoymesh.filters.http.router.direct import answer_directly, answer_no_route
@@ -46,10 +47,13 @@ from envoymesh.upstream.failures import UpstreamFailure
 from envoymesh.upstream.host import Host
 from envoymesh.upstream.pool.options import HIGH_PRIORITY, PoolOptions
 from envoymesh.upstream.timeouts import Timeouts, set_expected_timeout
+from envoymesh.upstream.tunnel_request import NOTHING, TunnelOwner, TunnelRequest, awaited
 from envoymesh.upstream.upstream_request import UpstreamRequest
 
+_OF_BODIES: Final = frozenset({b"content-length", b"content-type", b"transfer-encoding"})
 
-class RouterFilter(StreamFilter, WatermarkCallbacks, HedgingOwner, BalancedRequest):
+
+class RouterFilter(StreamFilter, WatermarkCallbacks, HedgingOwner, TunnelOwner, BalancedRequest):
     """One request on its way to an upstream.
 
     Attributes:
@@ -245,11 +249,16 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, HedgingOwner, BalancedReque
         timeouts = self.timeouts
         per_try, idle = timeouts.per_try, timeouts.per_try_idle
         cluster, dispatcher, ends = self.cluster, self.dispatcher, self._end_stream
-        if timeouts.hedges:
+        tunnel = None
+        if b"upgrade" in headers.index or headers.method == b"CONNECT" or self._action.connect is not None:
+            tunnel = self._tunnel_request(host)
+        if tunnel is not None:
+            request: UpstreamRequest = tunnel
+        elif timeouts.hedges:
             hedged = HedgedTry(self, cluster, host, info, dispatcher, headers, ends, per_try, idle)
             hedge = self._hedge = self._hedge or Hedge()
             hedge.tries.append(hedged)
-            request: UpstreamRequest = hedged
+            request = hedged
         else:
             request = UpstreamRequest(self, cluster, host, info, dispatcher, headers, ends, per_try, idle)
         self._request = request
@@ -270,6 +279,28 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, HedgingOwner, BalancedReque
                 keep_original = not self.config.suppress_envoy_headers
                 finalize_request_headers(self._route, headers, info, self.dispatcher.now(), keep_original)
             self._separate()
+
+    def _tunnel_request(self, host: Host) -> UpstreamRequest | None:
+        """A try of what becomes a tunnel; None for any other request."""
+        headers, connect = self._headers, self._action.connect
+        over_tcp = connect is not None and (
+            headers.method == b"CONNECT" or (connect.allow_post and headers.method == b"POST")
+        )
+        waits_for = awaited(headers, self._end_stream)
+        if waits_for == NOTHING and not over_tcp:
+            return None
+        return TunnelRequest(
+            self,
+            self.cluster,
+            host,
+            self.info,
+            self.dispatcher,
+            headers,
+            self._end_stream,
+            self.timeouts,
+            waits_for=waits_for,
+            over_tcp=over_tcp,
+        )
 
     def _mirror(self, route: Route, end_stream: bool) -> None:
         """Send copies of the request to the clusters of `request_mirror_policies`, unless it has failed already."""
@@ -353,11 +384,35 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, HedgingOwner, BalancedReque
         request = self._request
         if request is None and (self._retry is None or not self._retry.is_waiting):
             return
-        if self.timeouts.overall:
-            self._response_timer = self.decoder_callbacks.create_timer(self._on_response_timeout)
-            self._response_timer.enable(self.timeouts.overall)
+        self._start_response_timer()
         if request is not None:
             request.start_per_try_timer()
+
+    def _start_response_timer(self) -> None:
+        if self.timeouts.overall and self._response_timer is None:
+            self._response_timer = self.decoder_callbacks.create_timer(self._on_response_timeout)
+            self._response_timer.enable(self.timeouts.overall)
+
+    # TunnelOwner
+
+    def on_websocket_begins(self) -> None:
+        """Its request has no end, so the response timeout begins here."""
+        self._start_response_timer()
+
+    def on_websocket_established(self) -> None:
+        """From here on it lasts as long as it is used; only the end of the client's side begins that timeout anew."""
+        self._stop_response_timer()
+
+    def on_handshake_failed(self, headers: ResponseHeaders) -> None:
+        """As in Envoy the client gets the answer's headers alone, and nothing of it is counted."""
+        fields = headers.fields
+
+        def add(local: ResponseHeaders) -> None:
+            for name, value in fields:
+                if name not in _OF_BODIES:
+                    local.add(name, value)
+
+        self.decoder_callbacks.send_local_reply(headers.status, b"", "websocket_handshake_unsuccessful", add)
 
     def pause_request(self) -> None:
         """The upstream's write buffer, or what waits for a stream, is full."""
@@ -400,7 +455,9 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, HedgingOwner, BalancedReque
             return
         self._charge(headers.status, request.host)
         request.count_headers(headers, end_stream, self._is_grpc)
-        if self.request_complete and not self.config.suppress_envoy_headers:
+        if not self.request_complete:
+            self._cancel_retry()  # there is no other try: what else comes of the request is not kept for one
+        elif not self.config.suppress_envoy_headers:
             headers.set(b"x-envoy-upstream-service-time", b"%d" % (self._elapsed() * 1000))
         if self._route.virtual_host.include_attempt_count_in_response:
             headers.set(b"x-envoy-attempt-count", b"%d" % self.info.attempt_count)
@@ -685,10 +742,13 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, HedgingOwner, BalancedReque
                 shadow.reset()
 
     def _clean_up(self) -> None:
+        self._stop_response_timer()
+        self._cancel_retry()
+
+    def _stop_response_timer(self) -> None:
         timer, self._response_timer = self._response_timer, None
         if timer is not None:
             timer.disable()
-        self._cancel_retry()
 
     def _cancel_retry(self) -> None:
         retry, self._retry = self._retry, None

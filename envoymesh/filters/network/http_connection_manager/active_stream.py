@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from envoymesh.access_loggers import log_all
 from envoymesh.errors import CodecProtocolError
 from envoymesh.filters.network.http_connection_manager.header_mutation import (
-    is_upgrade,
     mutate_request_headers,
     mutate_response_headers,
     set_server,
@@ -26,15 +25,18 @@ from envoymesh.filters.network.http_connection_manager.local_reply import (
 )
 from envoymesh.filters.network.http_connection_manager.request_checks import Refusal, check_request
 from envoymesh.filters.network.http_connection_manager.request_timers import RequestTimers, TimedStream
+from envoymesh.filters.network.http_connection_manager.upgrades import upgrade_filters
 from envoymesh.formatter import FormatterContext
 from envoymesh.http.codec import HttpProtocol, RequestDecoder, ResponseEncoder, StreamCallbacks, StreamResetReason
 from envoymesh.http.filter import WatermarkCallbacks
 from envoymesh.http.filter_manager.filter_chain import FilterChain
 from envoymesh.http.filter_manager.filter_handle import FilterChainStream
-from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.http.filter_manager.filter_plan import FilterChainFactory
+from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders, is_upgrade
 from envoymesh.http.inline_headers import INLINE_REQUEST_HEADERS, join_inline
 from envoymesh.http.stream_info import ResponseFlag, StreamInfo
 from envoymesh.network.api import Address, Timer
+from envoymesh.router.actions.cluster import NO_UPGRADES
 from envoymesh.router.table import ClusterAction, Route
 
 if TYPE_CHECKING:
@@ -45,6 +47,11 @@ HELD: Final = 1
 ENDED: Final = 2
 """`ActiveStream.destroyed`. HELD: the exchange is over, but part of the response waits for an HTTP/2 client's windows;
 it is counted and logged when that is out, or can't be."""
+
+NO_UPGRADE: Final = 0
+UPGRADE: Final = 1
+CONNECT: Final = 2  # without an upgrade besides
+"""`ActiveStream.upgrade`: which kind of tunnel the request asks for, where it is one that is taken."""
 
 _UNMATCHED: Final = object()
 TIMER_RESOLUTION: Final = 0.001
@@ -65,7 +72,6 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
         "_last_activity",
         "_request_timers",
         "_route",
-        "_saw_upgrade",
         "_watermark_callbacks",
         "asked_to_close",
         "buffer_limit",
@@ -82,6 +88,7 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
         "reset_reason",
         "response_headers",
         "response_trailers",
+        "upgrade",
     )
 
     def __init__(self, manager: ConnectionManager, encoder: ResponseEncoder, stream_id: int) -> None:
@@ -105,7 +112,7 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
         self.reset_reason = StreamResetReason.LOCAL_RESET
         self._chain: FilterChain | None = None
         self._route: object = _UNMATCHED
-        self._saw_upgrade = False
+        self.upgrade = NO_UPGRADE
         self._high_watermark_calls = 0
         self._watermark_callbacks: list[WatermarkCallbacks] = []
         self._idle_timeout = settings.stream_idle_timeout
@@ -154,22 +161,43 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
             return
         if headers.get(b"expect") is not None:
             self._continue_expected(headers, headers.join(b"expect"))
-        self._saw_upgrade = headers.method == b"CONNECT" or (b"upgrade" in headers.index and is_upgrade(headers))
-        trusted = mutate_request_headers(
-            headers, settings, manager.peer, manager.request_ids, is_upgrade=self._saw_upgrade
-        )
+        upgrades = b"upgrade" in headers.index and is_upgrade(headers)
+        trusted = mutate_request_headers(headers, settings, manager.peer, manager.request_ids, is_upgrade=upgrades)
         if trusted != manager.peer.host:
             self.info.trusted_remote = Address(trusted, 0)
         if settings.flush_access_log_on_new_request:
             _ = self.route  # as in Envoy the line has the route already, and that one's cluster
             self.log(self.dispatcher.now(), "DownstreamStart")
-        if self._saw_upgrade and headers.method != b"CONNECT":
-            manager.stats.downstream_rq_ws_on_non_ws_route.inc()
-            _ = self.route  # for the log
-            self.reply_locally(403, b"", "upgrade_failed")
-            return
-        chain = self._chain = FilterChain(self, manager.filters)
+        filters = manager.filters
+        if upgrades or headers.method == b"CONNECT":
+            accepted = self._accept_upgrade(headers, upgrades)
+            if accepted is None:
+                self._refuse_upgrade()
+                return
+            filters = accepted
+        chain = self._chain = FilterChain(self, filters)
         chain.decoding.pass_headers(headers, end_stream)
+
+    def _accept_upgrade(self, headers: RequestHeaders, upgrades: bool) -> FilterChainFactory | None:
+        """The filters for an upgrade or a CONNECT, or None where it is not taken (`upgrade_configs`)."""
+        manager, route = self.manager, self.route
+        action = None if route is None else route.action
+        of_route = action.upgrades if isinstance(action, ClusterAction) else NO_UPGRADES
+        kind = (headers.get(b"upgrade") or b"" if upgrades else headers.method).lower()
+        filters = upgrade_filters(manager.settings.upgrades, kind, of_route, manager.filters)
+        if filters is not None:
+            self.upgrade = UPGRADE if upgrades else CONNECT
+            manager.stats.downstream_cx_upgrades_total.inc()
+            manager.stats.downstream_cx_upgrades_active.inc()
+        elif route is None:
+            return manager.filters  # as in Envoy: what has no route is answered as any other request
+        return filters
+
+    def _refuse_upgrade(self) -> None:
+        # What comes behind may be the payload of the upgrade, and must not be taken for requests.
+        self.manager.take_no_more()
+        self.manager.stats.downstream_rq_ws_on_non_ws_route.inc()
+        self.reply_locally(403, b"", "upgrade_failed")
 
     def _refuse(self, refusal: Refusal) -> None:
         if refusal.malformed:
@@ -232,6 +260,11 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
 
     # Timers
 
+    def disarm_request_timeout(self) -> None:
+        """The answer has begun before the request's end: `request_timeout` is of no interest any more."""
+        if self._request_timers is not None:
+            self._request_timers.on_request_complete()
+
     def _note_activity(self) -> None:
         # The timer runs on, and looks when it fires: cheaper than a restart for each piece.
         self._last_activity = self.dispatcher.now()
@@ -292,13 +325,11 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
         info = self.info
         if remote or why:
             info.flags |= ResponseFlag.DOWNSTREAM_CONNECTION_TERMINATION
-        held = self.destroyed == HELD
-        if held:
+        if self.destroyed == HELD:
             self.local_complete = False
-        if held or not info.response_code_details or self.response_headers is None:
-            info.response_code_details = "downstream_remote_disconnect" if remote else "downstream_local_disconnect"
-            if why:
-                info.response_code_details += f"({why})"
+        info.response_code_details = "downstream_remote_disconnect" if remote else "downstream_local_disconnect"
+        if why:
+            info.response_code_details += f"({why})"
 
     def note_codec_error(self, error: CodecProtocolError) -> None:
         """The connection is about to be closed, because the peer broke the protocol on this stream or on another."""
@@ -550,9 +581,13 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
         if b"date" not in headers.index:
             headers.add(b"date", manager.dates.value())
         set_server(headers, settings)
-        mutate_response_headers(headers, settings, self.request_headers, is_upgrade=False)
+        upgrades = self.upgrade == UPGRADE and b"upgrade" in headers.index and is_upgrade(headers)
+        mutate_response_headers(headers, settings, self.request_headers, is_upgrade=upgrades)
         manager.before_response(self, headers, end_stream)
-        if manager.closing and not manager.multiplexed:
+        tunnels = upgrades or (self.upgrade != NO_UPGRADE and self._is_connected(headers.status))
+        if tunnels:
+            pass  # what follows is not HTTP, and what Connection says is the upgrade's
+        elif manager.closing and not manager.multiplexed:
             headers.set(b"connection", b"close")
         elif self.encoder.protocol is HttpProtocol.HTTP10:
             headers.set(b"connection", b"keep-alive")
@@ -560,9 +595,16 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
         if not info.health_check:
             manager.charge_response(headers.status)
         info.first_downstream_tx = self._last_activity = self.dispatcher.now()
+        if tunnels and settings.flush_access_log_on_tunnel:
+            self.log(self.dispatcher.now(), "DownstreamTunnelSuccessfullyEstablished")
         self.encoder.encode_headers(headers, end_stream)
         if end_stream:
             self._on_response_complete()
+
+    def _is_connected(self, status: int) -> bool:
+        """Whether a response's status makes a tunnel of a CONNECT (HeaderUtility::isConnectResponse)."""
+        headers = self.request_headers
+        return headers is not None and headers.method == b"CONNECT" and status == 200
 
     def write_data(self, data: bytes, end_stream: bool) -> None:
         """Part of the response body."""

@@ -22,10 +22,13 @@ from envoymesh.filters.network.http_connection_manager.local_reply_mapping impor
 )
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings, Network
 from envoymesh.filters.network.http_connection_manager.stats import UnusedTracingStats
+from envoymesh.filters.network.http_connection_manager.upgrades import UpgradeKind
 from envoymesh.formatter.config import read_body_format
 from envoymesh.http.config import read_http1_options, read_http2_options
 from envoymesh.http.filter_manager.filter_plan import FilterChainFactory, NamedFilter
+from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
+from envoymesh.matching.config import read_string_matcher
 from envoymesh.router.config import RouteFactoryContext, read_route_table, read_scoped_routes
 from envoymesh.router.header_parser import HeaderParser
 from envoymesh.router.levels.config import read_headers_to_add
@@ -145,10 +148,10 @@ def read_connection_manager(reader: Reader, context: ConnectionManagerFactoryCon
         access_logs=tuple(reader.each("access_log", lambda log: read_access_log(log, context.access_logs))),
         access_log_flush_interval=flushing.interval,
         flush_access_log_on_new_request=flushing.on_new_request,
+        flush_access_log_on_tunnel=flushing.on_tunnel,
+        upgrades=_read_upgrades(reader, context, routes.chooses_filters),
         local_reply=_read_local_reply(reader, context),
-        http1=read_http1_options(
-            reader.message_("http_protocol_options"), common, max_headers_kb=limits.kb, max_headers_count=limits.count
-        ),
+        http1=_read_http1(reader, common, limits),
         http2=_read_http2(reader, common, limits),
     )
 
@@ -161,10 +164,26 @@ def _read_filters(reader: Reader, context: ConnectionManagerFactoryContext) -> S
     return context.read_filters(filters, reader.string("stat_prefix"))
 
 
+def _read_upgrades(
+    reader: Reader, context: ConnectionManagerFactoryContext, routes_choose: bool
+) -> dict[bytes, UpgradeKind]:
+    kinds: dict[bytes, UpgradeKind] = {}
+    for each in reader.repeated("upgrade_configs"):
+        name = each.string("upgrade_type")
+        if name.lower().encode() in kinds:
+            raise each.error("upgrade_type", f"Error: multiple upgrade configs with the same name: '{name}'")
+        filters = each.repeated("filters")
+        own = context.read_filters(filters, reader.string("stat_prefix")) if filters else None
+        factory = None if own is None else FilterChainFactory(own, routes_choose)
+        kinds[name.lower().encode()] = UpgradeKind(each.boolean("enabled", True), factory)
+    return kinds
+
+
 @dataclass(frozen=True, slots=True)
 class _Flushing:
     interval: float
     on_new_request: bool
+    on_tunnel: bool = False
 
 
 def _read_flushing(reader: Reader) -> _Flushing:
@@ -178,10 +197,10 @@ def _read_flushing(reader: Reader) -> _Flushing:
     if old.on_new_request or old.interval:
         field = "flush_access_log_on_new_request" if old.on_new_request else "access_log_flush_interval"
         raise reader.error(field, f"Only one of {field} or access_log_options can be specified.")
-    if options.boolean("flush_log_on_tunnel_successfully_established"):
-        raise options.error("flush_log_on_tunnel_successfully_established", "envoymesh has no tunnels")
     return _Flushing(
-        _seconds(options, "access_log_flush_interval", 0.0), options.boolean("flush_access_log_on_new_request")
+        _seconds(options, "access_log_flush_interval", 0.0),
+        options.boolean("flush_access_log_on_new_request"),
+        options.boolean("flush_log_on_tunnel_successfully_established"),
     )
 
 
@@ -291,6 +310,15 @@ def _read_cidr(reader: Reader) -> Network:
         return ipaddress.ip_network(text, strict=False)
     except ValueError as error:
         raise reader.error("address_prefix", f"invalid ip/mask combo '{text}': {error}") from None
+
+
+def _read_http1(reader: Reader, common: Reader | None, limits: _HeaderLimits) -> Http1Settings:
+    options = reader.message_("http_protocol_options")
+    settings = read_http1_options(options, common, max_headers_kb=limits.kb, max_headers_count=limits.count)
+    ignored = () if options is None else options.each("ignore_http_11_upgrade", read_string_matcher)
+    if not ignored:
+        return settings
+    return replace(settings, ignores_upgrade=lambda name: any(each.matches(name) for each in ignored))
 
 
 def _read_http2(reader: Reader, common: Reader | None, limits: _HeaderLimits) -> Http2Settings:

@@ -11,7 +11,7 @@ from itertools import islice
 
 from envoymesh.errors import CodecProtocolError
 from envoymesh.filters.network.filter import TerminalFilter
-from envoymesh.filters.network.http_connection_manager.active_stream import ENDED, ActiveStream
+from envoymesh.filters.network.http_connection_manager.active_stream import ENDED, NO_UPGRADE, ActiveStream
 from envoymesh.filters.network.http_connection_manager.header_mutation import Peer, ends_with_connection
 from envoymesh.filters.network.http_connection_manager.leaving import LEAVE_GRACE, Goodbye, IdleWatch, LeavingConnection
 from envoymesh.filters.network.http_connection_manager.manager_config import ConnectionManagerConfig
@@ -305,12 +305,20 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
         if not self.multiplexed:
             self.closing = True
 
+    def take_no_more(self) -> None:
+        """A request was such that what follows may not be one: the connection ends after the answer."""
+        if self.multiplexed:
+            self.start_drain()
+        else:
+            self.closing = True
+
     def before_response(self, stream: ActiveStream, headers: ResponseHeaders, end_stream: bool) -> None:
         """Decide, as response headers go out, whether the connection ends after this response."""
         # `asked_to_close`: the client knows of the close beforehand, so that the close need not wait for it to read.
         encoder = stream.encoder
-        asked = encoder.close_connection_after_response or ends_with_connection(encoder.protocol, headers, end_stream)
-        if asked:
+        said = encoder.close_connection_after_response or ends_with_connection(encoder.protocol, headers, end_stream)
+        asked = said
+        if said:
             self.closing = True
         elif not self.closing and (self._draining or self._wants_to_drain()):
             if self.multiplexed:
@@ -321,7 +329,10 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
         stream.asked_to_close = asked and stream.info.upstream_host is not None
         if not stream.remote_complete:
             self.stats.downstream_rq_response_before_rq_complete.inc()
+            stream.disarm_request_timeout()
             self.close_after_response()
+            if stream.upgrade != NO_UPGRADE:
+                stream.asked_to_close = said  # a tunnel's request has no end that could be waited for
 
     def _wants_to_drain(self) -> bool:
         limit = self.settings.max_requests_per_connection
@@ -355,11 +366,12 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
         if not (stream.remote_complete and stream.local_complete):
             self.stats.downstream_rq_rx_reset.inc()
             if reset:
-                stream.encoder.reset_stream(stream.reset_reason)
+                stream.encoder.reset_stream(_reset_reason(stream))
         self._finish(stream, sent)
         if self._resets_too_often(stream):
             return
-        self.check_for_deferred_close(skip_delay=stream.asked_to_close and stream.remote_complete)
+        whole = stream.remote_complete or stream.upgrade != NO_UPGRADE
+        self.check_for_deferred_close(skip_delay=stream.asked_to_close and whole)
         if not self._streams and self.settings.idle_timeout and not self.connection.closed:
             self._idle_timer.enable(self.settings.idle_timeout)
 
@@ -370,8 +382,11 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
         stream.destroy_filters()
         self._streams.discard(stream)
         self.stats.downstream_rq_active.dec()
-        # As in Envoy an answer counts when its codec has written it; HTTP/2 forgets one whose request is reset.
-        if sent and stream.local_complete and (stream.remote_complete or not self.multiplexed):
+        if stream.upgrade:
+            self.stats.downstream_cx_upgrades_active.dec()
+        # As in Envoy an answer counts when its codec has written it; HTTP/2 forgets one whose request is reset, but for
+        # tunnels.
+        if sent and stream.local_complete and (stream.remote_complete or not self.multiplexed or stream.upgrade):
             self.stats.downstream_rq_time.record(int((info.end_time - info.start_time) * 1000))
         if stream.local_complete:
             info.last_downstream_tx = info.end_time
@@ -462,3 +477,12 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
             (stats.downstream_cx_http2_active if self.multiplexed else stats.downstream_cx_http1_active).dec()
         if self._streams:
             self.stats.charge_active_requests(remote or self.connection.close_details == PING_TIMEOUT)
+
+
+def _reset_reason(stream: ActiveStream) -> StreamResetReason:
+    """Why a client's stream is reset: to who has asked for a tunnel the upstream's end has a word of its own
+    (RFC 9113 section 8.5)."""
+    lost = ResponseFlag.UPSTREAM_CONNECTION_FAILURE | ResponseFlag.UPSTREAM_CONNECTION_TERMINATION
+    if stream.upgrade != NO_UPGRADE and stream.info.flags & lost:
+        return StreamResetReason.CONNECT_ERROR
+    return stream.reset_reason

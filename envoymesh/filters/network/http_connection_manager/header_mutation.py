@@ -13,7 +13,7 @@ from typing import Final
 from envoymesh.filters.network.http_connection_manager.request_id import RequestIdGenerator
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.http.codec import HttpProtocol
-from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.http.headers import RequestHeaders, ResponseHeaders
 from envoymesh.network.api import Connection
 
 HOP_BY_HOP: Final = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
@@ -41,6 +41,9 @@ _CLIENT_CERT: Final = b"x-forwarded-client-cert"
 
 _REQUEST_SPECIAL = HOP_BY_HOP | INTERNAL_HEADERS | {b"te", _CLIENT_CERT}
 _RESPONSE_SPECIAL: Final = tuple(sorted(HOP_BY_HOP))
+_OF_UPGRADES: Final = tuple(sorted(HOP_BY_HOP - {b"connection", b"upgrade"}))
+_TRANSFER_ENCODING: Final = b"transfer-encoding"
+_LENGTH: Final = b"content-length"
 _SCHEMES: Final = (b"http", b"https")
 
 
@@ -187,7 +190,7 @@ def _sanitise(
     if keep_upgrade:
         gone -= {b"connection", b"upgrade"}
     nominated = headers.joined(b"connection")
-    if nominated is not None:
+    if nominated is not None and not keep_upgrade:
         _remove_nominated(headers, nominated)
     _keep_only_trailers(headers)
     headers.remove_all(gone)
@@ -212,8 +215,16 @@ def _keep_only_trailers(headers: RequestHeaders) -> None:
 def mutate_response_headers(
     headers: ResponseHeaders, settings: HttpConnectionManagerSettings, request: RequestHeaders | None, is_upgrade: bool
 ) -> None:
-    """Drop hop-by-hop headers and set the request id and via where asked for."""
-    headers.remove_all(HOP_BY_HOP - {b"connection", b"upgrade"} if is_upgrade else _RESPONSE_SPECIAL)
+    """Drop hop-by-hop headers and set the request id and via where asked for.
+
+    `is_upgrade` says that these answer an upgrade, with Connection and Upgrade of their own.
+    """
+    if is_upgrade:
+        if headers.status >= 200 and _TRANSFER_ENCODING not in headers.index and _LENGTH not in headers.index:
+            headers.set(_LENGTH, b"0")  # an upgrade that was refused, as in Envoy
+        headers.remove_all(_OF_UPGRADES)
+    else:
+        headers.remove_all(_RESPONSE_SPECIAL)
     if request is not None and (settings.always_set_request_id_in_response or b"x-envoy-force-trace" in request.index):
         request_id = request.get(b"x-request-id")
         if request_id is not None:
@@ -227,12 +238,6 @@ def set_server(headers: ResponseHeaders, settings: HttpConnectionManagerSettings
     how = settings.server_header_transformation
     if how == "OVERWRITE" or (how == "APPEND_IF_ABSENT" and b"server" not in headers.index):
         headers.set(b"server", settings.server_name)
-
-
-def is_upgrade(headers: HeaderMap) -> bool:
-    """Whether Connection names `upgrade` and there is an Upgrade (Utility::isUpgrade)."""
-    connection = headers.joined(b"connection")
-    return connection is not None and b"upgrade" in list_tokens(connection) and b"upgrade" in headers.index
 
 
 def ends_with_connection(protocol: HttpProtocol, headers: ResponseHeaders, end_stream: bool) -> bool:

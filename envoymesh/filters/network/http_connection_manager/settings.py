@@ -7,12 +7,13 @@ Times are seconds; 0 disables a timeout, as in Envoy.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from envoymesh.access_loggers import AccessLog
 from envoymesh.filters.network.http_connection_manager.local_reply_mapping import LocalReplyMapping
+from envoymesh.filters.network.http_connection_manager.upgrades import UpgradeKind
 from envoymesh.http.filter_manager.filter_plan import FilterChainFactory
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2 import Http2Settings
@@ -71,6 +72,8 @@ class HttpConnectionManagerSettings:
     access_logs: Sequence[AccessLog] = ()
     access_log_flush_interval: float = 0.0
     flush_access_log_on_new_request: bool = False
+    flush_access_log_on_tunnel: bool = False
+    upgrades: Mapping[bytes, UpgradeKind] = field(default_factory=dict)
     local_reply: LocalReplyMapping | None = None
     http1: Http1Settings = field(default_factory=Http1Settings)
     http2: Http2Settings = field(default_factory=Http2Settings)

@@ -10,14 +10,12 @@ from envoymesh.stats import ConstantStats, Counter, Gauge, Histogram, StatsStruc
 
 @stats_struct
 class UnusedConnectionManagerStats(ConstantStats):
-    """``http.<stat_prefix>.`` of HTTP/3, upgrades, overload actions and the detection of addresses."""
+    """``http.<stat_prefix>.`` of HTTP/3, overload actions and the detection of addresses."""
 
     downstream_cx_http1_soft_drain: Gauge
     downstream_cx_http3_active: Gauge
     downstream_cx_http3_total: Counter
     downstream_cx_overload_disable_keepalive: Counter
-    downstream_cx_upgrades_active: Gauge
-    downstream_cx_upgrades_total: Counter
     downstream_rq_http3_total: Counter
     downstream_rq_overload_close: Counter
     downstream_rq_rejected_via_ip_detection: Counter
@@ -62,6 +60,8 @@ class HttpConnectionManagerStats(StatsStruct):
     downstream_cx_total: Counter
     downstream_cx_tx_bytes_buffered: Gauge
     downstream_cx_tx_bytes_total: Counter
+    downstream_cx_upgrades_active: Gauge
+    downstream_cx_upgrades_total: Counter
     downstream_flow_control_paused_reading_total: Counter
     downstream_flow_control_resumed_reading_total: Counter
     downstream_rq_1xx: Counter

@@ -39,7 +39,7 @@ class World:
         reader = Reader(json_format.ParseDict(settings, message_class(KIND)()), "at")
         self.filter = proxy_protocol_filter_factory(reader, ListenerFilterFactoryContext(self.store.scope("")))()
         reader.finish()
-        self.accepted = AcceptedSocket(None, Address("10.0.0.1", 443), Address("10.0.0.2", 50000))
+        self.accepted = AcceptedSocket(Address("10.0.0.1", 443), Address("10.0.0.2", 50000))
         self.buffer = bytearray()
 
     def feed(self, data: bytes) -> ListenerFilterStatus:

@@ -48,7 +48,7 @@ def test_what_the_inspector_finds() -> None:
     (make,) = read_listener_filters(
         [reader(PACKAGE + "tls_inspector.v3.TlsInspector")], ListenerFilterFactoryContext(store.scope(""))
     )
-    accepted, plain = AcceptedSocket(None, None, None), make()
+    accepted, plain = AcceptedSocket(None, None), make()
     assert plain.on_accept(accepted) is ListenerFilterStatus.STOP
     assert plain.on_data(accepted, bytearray(b"\x16\x03")) is ListenerFilterStatus.STOP
     assert plain.on_data(accepted, bytearray(b"\x16\x03\x01\x00\x05GET /")) is ListenerFilterStatus.CONTINUE

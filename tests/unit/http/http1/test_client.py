@@ -278,11 +278,31 @@ def test_upgrade() -> None:
     client.wire.take()
     message.encoder.encode_data(b"xyz", False)
     assert client.wire.out == b"xyz"
+    assert not client.codec.has_connect
+    assert not client.codec.is_amid_message
     client.codec.on_eof()
-    assert message.ended
-    message.encoder.encode_data(b"", True)
-    assert client.completed == 1
+    assert not message.ended  # a tunnel is cut by it, which is for the owner to do
+    client.codec.reset_all_streams(StreamResetReason.CONNECTION_TERMINATION, "")
+    assert message.resets == [StreamResetReason.CONNECTION_TERMINATION]
     assert not client.codec.can_take_stream
+
+
+@pytest.mark.parametrize("line", [b"HTTP/1.1 403 Forbidden", b"HTTP/1.1 200 OK"])
+def test_the_fields_of_an_upgrade_make_a_tunnel(line: bytes) -> None:
+    client = Client()
+    message = client.request(fields=[(b"connection", b"upgrade"), (b"upgrade", b"foo")], end_stream=False)
+    client.feed(response(b"Content-Length: 2", b"Connection: x, Upgrade", b"Upgrade: foo", line=line, body=b"more"))
+    assert (message.body, message.ended) == (b"more", False)
+
+
+@pytest.mark.parametrize(("line", "raw"), [(b"HTTP/1.1 201 S", True), (b"HTTP/1.1 403 S", False)])
+def test_connect(line: bytes, raw: bool) -> None:
+    client = Client()
+    message = client.request(method=b"CONNECT", end_stream=False)
+    assert client.codec.has_connect
+    assert client.wire.take().startswith(b"CONNECT ")
+    client.feed(response(b"Content-Length: 2", line=line, body=b"no"))
+    assert (message.body, message.ended) == (b"no", not raw)
 
 
 def test_a_refused_upgrade_is_an_ordinary_response() -> None:

@@ -195,7 +195,6 @@ REFUSED = {
         head(b"CONNECT a:80 HTTP/1.1", b"Content-Length: 2"), (*BAD_REQUEST, "http1.body_disallowed"),
     ),
     "CONNECT, chunked": (head(b"CONNECT a:80 HTTP/1.1", CHUNKED), INVALID_CODING),
-    "chunked upgrade": (post(CHUNKED, b"Connection: upgrade", b"Upgrade: websocket"), CODEC_ERROR),
     "chunk size": (post(CHUNKED) + b"zz\r\n\r\n", CODEC_ERROR),
     "chunk size 0x": (post(CHUNKED) + b"0x2\r\nab\r\n0\r\n\r\n", CODEC_ERROR),
     "chunk size -1": (post(CHUNKED) + b"-1\r\nab\r\n0\r\n\r\n", CODEC_ERROR),
@@ -365,6 +364,39 @@ def test_trailers_are_dropped_unless_enabled() -> None:
     assert only(passing).seen()[2:5] == (b"ab", [(b"x-t", b"v")], True)
 
 
+def test_an_upgrade_s_body_is_what_comes_whatever_its_head_says() -> None:
+    server = Server()
+    server.feed(post(CHUNKED, b"Connection: Upgrade", b"Upgrade: websocket") + b"2\r\nab\r\n0\r\n\r\n")
+    request = only(server)
+    assert (request.body, request.ended) == (b"2\r\nab\r\n0\r\n\r\n", False)
+    assert request.headers.get(b"transfer-encoding") is None
+    server = Server()
+    server.feed(post(b"Content-Length: 1", b"Connection: Upgrade", b"Upgrade: websocket") + b"abc")
+    assert (only(server).body, only(server).headers.get(b"content-length")) == (b"abc", b"1")
+
+
+def test_connect_has_no_length() -> None:
+    server = Server()
+    server.feed(head(b"CONNECT a:80 HTTP/1.1", b"Content-Length: 0") + b"raw")
+    assert (only(server).body, only(server).headers.fields) == (b"raw", [])
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "connection", "fields"),
+    [
+        (b"foo", b"Upgrade", []),
+        (b"bar/2, foo", b"Upgrade, keep-alive", [(b"connection", b"keep-alive")]),
+        (b"foo, websocket", b"Upgrade", [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]),
+        (b"websocket", b"Upgrade", [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]),
+    ],
+)
+def test_ignored_upgrades(upgrade: bytes, connection: bytes, fields: list[tuple[bytes, bytes]]) -> None:
+    server = Server(ignores_upgrade=lambda name: name in (b"foo", b"bar/2"))
+    server.feed(head(b"GET / HTTP/1.1", b"Connection: " + connection, b"Upgrade: " + upgrade))
+    assert sorted(only(server).headers.fields) == fields
+    assert only(server).ended is (b"websocket" not in upgrade)
+
+
 def test_h2c_upgrades_are_taken_out() -> None:
     server = Server()
     server.feed(
@@ -518,25 +550,18 @@ def test_a_head_that_has_begun_is_read_to_its_end_while_answers_are_not_read() -
     assert (len(server.requests), server.wire.disabled) == (1, 1)
 
 
-@pytest.mark.interpreted_only("compiled, the end of a tunnel does not reach this stand-in: to be found out")
-def test_a_tunnel_ends_with_the_connection() -> None:
+def test_a_tunnel_is_bytes_both_ways_until_it_is_given_up() -> None:
     server = Server()
     server.feed(head(b"GET / HTTP/1.1", b"Connection: upgrade", b"Upgrade: websocket") + b"in")
     request = only(server)
     request.encoder.encode_headers(ResponseHeaders(101, [(b"upgrade", b"websocket")]), False)
     request.encoder.encode_data(b"out", False)
     assert server.wire.out == b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\nout"
-    server.codec.on_eof()
-    assert (request.body, request.ended) == (b"in", True)
-    request.encoder.encode_data(b"", True)
+    server.feed(GET)
+    assert (request.body, request.ended) == (b"in" + GET, False)
+    server.codec.reset_all_streams(StreamResetReason.CONNECTION_TERMINATION, "")
+    assert request.resets == [StreamResetReason.CONNECTION_TERMINATION]
     assert request.encoder.closed
-
-
-def test_eof_is_otherwise_left_to_the_owner() -> None:
-    server = Server()
-    server.feed(post(b"Content-Length: 2") + b"a")
-    server.codec.on_eof()
-    assert not only(server).ended
 
 
 def respond(method: bytes, headers: ResponseHeaders, *body: bytes, end: bool = False, **settings: object) -> bytes:
@@ -567,6 +592,7 @@ def test_framing_of_responses() -> None:
     assert respond(b"GET", ResponseHeaders(204), end=True) == empty + b"\r\n"
     assert respond(b"GET", ResponseHeaders(204, length), b"ab") == empty + b"\r\n"
     assert respond(b"CONNECT", ResponseHeaders(200), b"a", b"b") == ok + b"\r\nab"
+    assert respond(b"CONNECT", ResponseHeaders(200, length), b"abc", b"d") == ok + b"content-length: 2\r\n\r\nabcd"
     assert respond(b"GET", ResponseHeaders(101), end=True) == b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
     assert respond(b"GET", ResponseHeaders(299), end=True).startswith(b"HTTP/1.1 299 Unknown\r\n")
 

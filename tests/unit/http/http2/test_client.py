@@ -63,9 +63,43 @@ def test_the_order_of_pseudo_headers_of_a_request_that_came_by_http2() -> None:
 def test_connect_has_neither_scheme_nor_path() -> None:
     client = ClientSide()
     client.wire.take()
+    decoder = Decoder()
     client.request(RequestHeaders(b"CONNECT", b"", b"a:1", b"http"), end_stream=False)
-    fields = Decoder().decode(frames_of(client.wire.take())[0].payload)
+    fields = decoder.decode(frames_of(client.wire.take())[0].payload)
+    assert list(fields) == [(b":authority", b"a:1"), (b":method", b"CONNECT")]
+    client.request(Http2RequestHeaders(b"CONNECT", b"/", b"a:1", b"http", protocol=b"bytestream"), end_stream=False)
+    fields = decoder.decode(frames_of(client.wire.take())[0].payload)
     assert list(fields) == [(b":method", b"CONNECT"), (b":authority", b"a:1")]
+
+
+UPGRADE = [(b"connection", b"Upgrade"), (b"upgrade", b"foo"), (b"content-length", b"0"), (b"x-a", b"b")]
+
+
+def test_an_upgrade_is_an_extended_connect() -> None:
+    client = ClientSide()
+    client.wire.take()
+    headers = RequestHeaders(b"GET", b"/p", b"a", b"http", list(UPGRADE))
+    client.request(headers, end_stream=False)
+    fields = Decoder().decode(frames_of(client.wire.take())[0].payload)
+    pseudo = [(b":authority", b"a"), (b":path", b"/p"), (b":method", b"CONNECT"), (b":scheme", b"http")]
+    assert list(fields) == [*pseudo, (b":protocol", b"foo"), (b"x-a", b"b")]
+    assert (headers.method, headers.fields) == (b"GET", UPGRADE)  # for logs, and for another try
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (200, (101, [(b"x", b"y"), (b"upgrade", b"foo"), (b"connection", b"upgrade")])),
+        (201, (201, [(b"x", b"y")])),
+        (403, (403, [(b"x", b"y")])),
+    ],
+)
+def test_the_answer_to_an_extended_connect(
+    server: RawServer, status: int, expected: tuple[int, list[tuple[bytes, bytes]]]
+) -> None:
+    stream = server.client.request(RequestHeaders(b"GET", b"/", b"a", b"http", list(UPGRADE)), end_stream=False)
+    server.send(server.headers(1, [(b":status", b"%d" % status), (b"x", b"y")], end_stream=False))
+    assert (stream.headers.status, stream.headers.fields) == expected
 
 
 def test_large_headers_are_continued(server: RawServer) -> None:

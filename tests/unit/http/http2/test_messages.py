@@ -122,7 +122,10 @@ def test_connect() -> None:
     request = MessageReader().request(TUNNEL)
     assert (request.method, request.path, request.authority, request.protocol) == (b"CONNECT", b"", b"a:1", None)
     extended = MessageReader(allow_connect=True).request(WEBSOCKET)
-    assert (extended.path, extended.protocol) == (b"/", b"websocket")
+    assert (extended.method, extended.path, extended.protocol) == (b"GET", b"/", None)
+    assert extended.fields[-2:] == [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
+    stream = MessageReader(allow_connect=True).request([*WEBSOCKET[:-1], (b":protocol", b"bytestream")])
+    assert (stream.method, stream.protocol) == (b"CONNECT", b"bytestream")
     with pytest.raises(MalformedMessageError):
         MessageReader(allow_connect=True).request([*TUNNEL, (b":protocol", b"websocket")])
 

@@ -202,4 +202,9 @@ def test_server_offers_extended_connect_where_allowed() -> None:
     assert peer.remote_settings.enable_connect_protocol == 1
     peer.send_headers(1, [(":method", "CONNECT"), (":protocol", "websocket"), *HEADERS[1:]])
     carry(peer, server)
-    assert server.requests[0].headers.protocol == b"websocket"
+    (request,) = server.requests
+    assert request.headers.fields[-2:] == [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
+    fields = [(b"connection", b"upgrade"), (b"upgrade", b"websocket"), (b"x-a", b"b")]
+    request.encoder.encode_headers(ResponseHeaders(101, list(fields)), False)
+    (answer,) = of(carry(peer, server), h2.events.ResponseReceived)
+    assert answer.headers == [(b":status", b"200"), (b"x-a", b"b")]

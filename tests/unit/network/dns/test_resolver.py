@@ -182,10 +182,29 @@ def test_a_failure_of_the_first_family_falls_back(with_dns: Any) -> None:
     with_dns(main)
 
 
-@pytest.mark.parametrize("literal", ["192.0.2.1", "2001:db8::1"])
-def test_literals_need_no_server(with_dns: Any, literal: str) -> None:
+@pytest.mark.parametrize(
+    ("literal", "family"),
+    [
+        ("192.0.2.1", "V4_ONLY"),
+        ("2001:db8::1", "V6_ONLY"),
+        ("192.0.2.1", "ALL"),
+        ("2001:db8::1", "ALL"),
+        ("192.0.2.1", "AUTO"),
+        ("2001:db8::1", "AUTO"),
+    ],
+)
+def test_literals_need_no_server(with_dns: Any, literal: str, family: str) -> None:
     async def main(server: NameServer, dns: Dns) -> None:
-        assert await dns.ask(literal, "V4_ONLY") == (DnsStatus.COMPLETED, [literal])
+        assert await dns.ask(literal, family) == (DnsStatus.COMPLETED, [literal])
+        assert server.asked == []
+
+    with_dns(main)
+
+
+@pytest.mark.parametrize(("literal", "family"), [("2001:db8::1", "V4_ONLY"), ("192.0.2.1", "V6_ONLY")])
+def test_literals_of_a_family_not_asked_for_fail(with_dns: Any, literal: str, family: str) -> None:
+    async def main(server: NameServer, dns: Dns) -> None:
+        assert await dns.ask(literal, family) == (DnsStatus.FAILURE, [])
         assert server.asked == []
 
     with_dns(main)

@@ -15,6 +15,7 @@ from envoymesh.http.headers import RequestHeaders
 from envoymesh.matching.headers import HeaderMatcher
 from envoymesh.matching.queries import QueryParameterMatcher
 from envoymesh.matching.strings import StringMatcher
+from envoymesh.router.actions.cluster import ConnectConfig
 from envoymesh.router.actions.durations import GrpcTimeout, StreamDuration
 from envoymesh.router.actions.hash_policy import (
     CookieHash,
@@ -67,6 +68,36 @@ def action(**fields: Any) -> ClusterAction:
     made = read({"route": fields if fields.keys() & SPECIFIERS else {"cluster": "c", **fields}}).action
     assert isinstance(made, ClusterAction)
     return made
+
+
+def test_upgrades() -> None:
+    made = action(
+        upgrade_configs=[
+            {"upgrade_type": "WebSocket"},
+            {"upgrade_type": "foo", "enabled": False},
+            {"upgrade_type": "connect", "connect_config": {"allow_post": True}},
+        ]
+    )
+    assert made.upgrades == {b"websocket": True, b"foo": False, b"connect": True}
+    assert made.connect == ConnectConfig(allow_post=True)
+    assert (action().upgrades, action().connect) == ({}, None)
+
+
+@pytest.mark.parametrize(
+    ("upgrades", "message"),
+    [
+        ([{"upgrade_type": "a"}, {"upgrade_type": "A"}], "Duplicate upgrade A"),
+        ([{"upgrade_type": "a", "connect_config": {}}], "Non-CONNECT upgrade type a has ConnectConfig"),
+        ([{"upgrade_type": "CONNECT-UDP", "connect_config": {}}], "datagrams in tunnels are not supported"),
+        (
+            [{"upgrade_type": "CONNECT", "connect_config": {"proxy_protocol_config": {}}}],
+            "proxy_protocol_config: field",
+        ),
+    ],
+)
+def test_upgrades_that_cannot_be(upgrades: list[Json], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        action(upgrade_configs=upgrades)
 
 
 def typed(kind: str, **fields: Any) -> Json:

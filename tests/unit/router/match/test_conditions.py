@@ -83,8 +83,7 @@ def test_what_filters_have_left() -> None:
     ("headers", "wanted"),
     [
         (RequestHeaders(b"CONNECT", b"", b"a"), True),
-        (RequestHeaders(b"CONNECT", b"/", b"a", protocol=b"connect-udp"), True),
-        (RequestHeaders(b"CONNECT", b"/", b"a", protocol=b"websocket"), False),
+        (RequestHeaders(b"CONNECT", b"/", b"a", protocol=b"bytestream"), True),
         (RequestHeaders(b"GET", b"/", b"a", fields=[(b"upgrade", b"Connect-UDP")]), True),
         (GET, False),
     ],

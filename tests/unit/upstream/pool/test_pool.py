@@ -434,6 +434,24 @@ def test_bytes_behind_a_response_are_an_error_and_no_close_notify() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("resets", "errors"), [(False, 1), (True, 0)])
+def test_http2_closing_as_a_response_ends_counts_as_in_envoy(resets: bool, errors: int) -> None:
+    world = World(HTTP2)
+    asker = world.connected()
+    codec = world.codecs[0]
+
+    def respond() -> None:
+        codec.callbacks.on_go_away(0)
+        if resets:
+            asker.ready.reset_stream(StreamResetReason.REMOTE_RESET)
+        else:
+            asker.ready.complete()
+
+    codec.on_dispatch = respond
+    world.connector.last.receive(b"frames")
+    assert world.count("cx_protocol_error", "cx_destroy_local") == {"cx_protocol_error": errors, "cx_destroy_local": 1}
+
+
 def test_going_away_lets_streams_finish() -> None:
     world = World(HTTP2)
     first = world.connected()

@@ -803,7 +803,7 @@ def test_headers_that_say_why_can_be_suppressed() -> None:
 
 def test_a_stream_that_takes_longer_than_its_cluster_allows() -> None:
     bench = RouterBench(ClusterAction("c", timeout=0.0))
-    bench.cluster.max_stream_duration = 2.0
+    bench.cluster.real.max_stream_duration = 2.0
     bench.send()
     stream = bench.cluster.ready()
     bench.dispatcher.advance(2.1)
@@ -818,7 +818,7 @@ def test_a_stream_that_takes_longer_than_its_cluster_allows() -> None:
 
 def test_a_stream_that_is_fast_enough() -> None:
     bench = RouterBench(ClusterAction("c", timeout=0.0))
-    bench.cluster.max_stream_duration = 2.0
+    bench.cluster.real.max_stream_duration = 2.0
     bench.send()
     bench.cluster.ready().answer(200)
     bench.dispatcher.advance(3.0)
@@ -828,7 +828,7 @@ def test_a_stream_that_is_fast_enough() -> None:
 
 def test_a_request_that_goes_on_for_too_long() -> None:
     bench = RouterBench(ClusterAction("c", timeout=0.0))
-    bench.cluster.max_stream_duration = 2.0
+    bench.cluster.real.max_stream_duration = 2.0
     bench.send(end_stream=False)
     bench.cluster.ready()
     bench.dispatcher.advance(2.1)
@@ -837,7 +837,7 @@ def test_a_request_that_goes_on_for_too_long() -> None:
 
 def test_a_stream_that_took_too_long_is_tried_again() -> None:
     bench = RouterBench(ClusterAction("c", timeout=0.0, retry=RetryPolicy(retry_on=frozenset({"reset"}))))
-    bench.cluster.max_stream_duration = 2.0
+    bench.cluster.real.max_stream_duration = 2.0
     bench.send()
     bench.cluster.ready()
     bench.dispatcher.advance(2.5)
@@ -857,6 +857,6 @@ def test_the_high_priority_has_connections_of_its_own() -> None:
 
 def test_a_cluster_may_separate_requests() -> None:
     bench = RouterBench(ClusterAction("c"))
-    bench.cluster.separator = separator_for(ClusterSettings("c", pool_per_downstream_connection=True))
+    bench.cluster.real.separator = separator_for(ClusterSettings("c", pool_per_downstream_connection=True))
     bench.send()
     assert bench.cluster.options == PoolOptions(downstream=bench.info.downstream.id)

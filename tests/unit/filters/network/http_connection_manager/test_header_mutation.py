@@ -9,14 +9,13 @@ import pytest
 
 from envoymesh.filters.network.http_connection_manager.header_mutation import (
     Peer,
-    is_upgrade,
     mutate_request_headers,
     mutate_response_headers,
     set_server,
 )
 from envoymesh.filters.network.http_connection_manager.request_id import RequestIdGenerator
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
-from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
+from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders, is_upgrade
 from envoymesh.network.api import PipeAddress
 from envoymesh.router.table import RouteTable
 from tests.support.fakes import FakeConnection
