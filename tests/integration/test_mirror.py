@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from envoymesh.testing.plugin import Proxies
 from tests.integration.harness import (
     Address,
     Peer,
@@ -30,6 +31,8 @@ SIZE = 24 * 1024 * 1024
 
 MODERATE = 1024 * 1024
 """Bytes that a copy may be behind."""
+
+ANYWHERE = ("127.0.0.1", 1)
 
 
 class Deaf:
@@ -101,13 +104,11 @@ def test_a_mirror_that_does_not_read_holds_nobody_up(upstream: Upstream, tmp_pat
         assert proxy.stat("cluster.mirror.upstream_rq_active") == 0
 
 
-def test_a_mirror_gets_all(upstream: Upstream, tmp_path: Path) -> None:
-    with Upstream({"/": answer}) as mirror:
-        with Proxy.ours(configuration(upstream.address, mirror.address), tmp_path) as proxy:
-            upload(proxy.addresses["main"], MODERATE)
-            wait_for(lambda: mirror.requests, "the copy")
-        (requests,) = mirror.requests.values()
-        assert [len(request.body) for request in requests] == [MODERATE]
+def test_a_mirror_gets_all(envoymesh: Proxies) -> None:
+    proxy = envoymesh(configuration(ANYWHERE, ANYWHERE), upstreams={"up": "got it", "mirror": 200})
+    assert proxy.post("/", content=bytes(MODERATE)).text == "got it"
+    proxy.stats.until("cluster.mirror.upstream_rq_200", 1)
+    assert [len(request.body) for request in proxy.upstreams["mirror"].requests] == [MODERATE]
 
 
 def test_a_mirror_that_is_not_there_is_refused(tmp_path: Path) -> None:

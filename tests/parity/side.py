@@ -40,7 +40,7 @@ class Side:
         self.real = real
         self.setup = setup
         self.upstreams: dict[str, Upstream] = {}
-        self._folder = folder
+        self.folder = folder
         self._certificates = certificates
         self._stack = ExitStack()
         self._admin: http.client.HTTPConnection | None = None
@@ -54,13 +54,13 @@ class Side:
                 name: stack.enter_context(make())  # type: ignore[misc]
                 for name, make in self.setup.upstreams.items()
             }
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._log = self._folder / "access.log"
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._log = self.folder / "access.log"
             addresses = {name: upstream.address for name, upstream in self.upstreams.items()}
             config = self.setup.bootstrap(Places(addresses, self._log, self._certificates), LOG_FORMAT)
             command = [str(self.real)] if self.real else [sys.executable, "-m", "envoymesh", "proxy"]
             flags = ["--file-flush-interval-msec", "20", "--use-dynamic-base-id", *self.setup.flags]
-            self.proxy = stack.enter_context(Proxy(command, config, self._folder, *flags))
+            self.proxy = stack.enter_context(Proxy(command, config, self.folder, *flags))
             self._names = self._port_names()
             self._before = self._measured()
             self._stack = stack.pop_all()
@@ -82,14 +82,14 @@ class Side:
     def address(self, listener: str) -> Address | Path:
         """Where a client connects."""
         if listener in PIPES:
-            return pipe_path(self._folder, listener)
+            return pipe_path(self.folder, listener)
         return self.proxy.admin if listener == "admin" else self.proxy.addresses[listener]
 
     def named(self, text: str) -> str:
         """Text with the ports and the folder of this half by name."""
         for port, name in self._names.items():
             text = text.replace(port, name)
-        return text.replace(str(self._folder), "FOLDER")
+        return text.replace(str(self.folder), "FOLDER")
 
     @property
     def ended(self) -> bool:
@@ -203,7 +203,7 @@ class Side:
             name = re.sub(r"\.worker_\d+\.", ".worker_N.", name)
         for listener, address in self.proxy.addresses.items():
             name = name.replace(f"127.0.0.1_{address[1]}.", f"{listener}.")
-        return name.replace(str(self._folder), "FOLDER")
+        return name.replace(str(self.folder), "FOLDER")
 
     def admin_get(self, path: str) -> str:
         """The admin's answer, over one connection that stays."""

@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "upstream", "access_loggers", "filters", "admin", "explain", "lint", "native", "root",
     },
     "native": set(),
+    "testing": {"errors", "config", "sandbox", "server", "native", "cli"},
     "explain": {
         "errors", "metadata", "stats", "network", "config", "http", "formatter", "matching", "router", "upstream",
         "access_loggers", "filters",
@@ -52,7 +53,7 @@ READING_FILES = {"config.py", "registry.py"}
 PROTOBUF = ("google.protobuf", "envoy", "xds", "udpa", "validate")
 PROTOBUF_ROOMS = ("config", "admin.proto")
 ASYNCIO = ("asyncio", "uvloop", "aiodns", "pycares")
-ASYNCIO_ROOMS = {"network", "server", "admin", "sandbox"}
+ASYNCIO_ROOMS = {"network", "server", "admin", "sandbox", "testing"}
 ARGPARSE_FILES = {"cli.py", "__main__.py"}
 
 
@@ -290,3 +291,10 @@ def test_imports_are_read_as_the_modules_they_reach(source: str, expected: set[s
     (tmp_path / PACKAGE / "errors.py").touch()
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     assert {found.module for found in imports_of(file)} == expected
+
+
+def test_the_pytest_plugin_imports_nothing_before_a_test_asks() -> None:
+    tree = ast.parse((ROOT / PACKAGE / "testing/plugin.py").read_text())
+    at_top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    found = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in at_top}
+    assert found == {"__future__", "collections.abc", "json", "pathlib", "typing", "pytest"}
