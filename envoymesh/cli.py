@@ -49,6 +49,7 @@ def make_parser() -> Parser:
     add_check(commands)
     add_why(commands)
     add_explain(commands)
+    add_new(commands)
     add_mesh(commands)
     return parser
 
@@ -270,6 +271,25 @@ def run_explain(given: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 1
     return run(given.config_path, question, given.json)
+
+
+def add_new(commands: argparse._SubParsersAction[Parser]) -> None:
+    """`envoymesh new filter`."""
+    text = "Write a filter in Python and its test, and say what to paste into the YAML."
+    parser = commands.add_parser("new", help=text, description=text)
+    parser.add_argument("what", choices=("filter",), help="what to write")
+    parser.add_argument("name", metavar="NAME", help="such as stamp: stamp.py and test_stamp.py are written")
+    parser.add_argument("--folder", type=Path, default=Path(), help="where: the working directory")
+    parser.set_defaults(run=run_new)
+
+
+def run_new(given: argparse.Namespace) -> int:
+    """Write the files."""
+    from envoymesh.scripting.new import new_filter
+
+    text, code = new_filter(given.name, given.folder)
+    print(text, end="", file=sys.stderr if code else sys.stdout)
+    return code
 
 
 # The mesh as local processes.

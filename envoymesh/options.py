@@ -88,6 +88,7 @@ class Options:
         choices=IP_VERSIONS,
         error="unknown local address IP version",
     )
+    filter: str = _flag("", "A Python file whose HTTP filter runs before each router (docs/filters.md)")
     file_flush_interval_msec: int = _flag(10000, "Interval for log flushing in msec")
 
     def command_line_options(self) -> dict[str, object]:

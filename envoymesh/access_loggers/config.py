@@ -17,8 +17,10 @@ from envoymesh.formatter.config import compile_json, compile_text, read_format
 from envoymesh.http.stream_info import FLAG_NAMES
 from envoymesh.matching.config import read_header_matcher, read_value_matcher
 from envoymesh.runtime import RuntimeNumber, RuntimeReader
+from envoymesh.scripting.script import Scripts
 
 FILE_ACCESS_LOG = "envoy.extensions.access_loggers.file.v3.FileAccessLog"
+PYTHON_ACCESS_LOG = "envoymesh.access_loggers.PythonAccessLog"
 ACCESS_LOG_PATHS = {
     "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog": "/dev/stdout",
     "envoy.extensions.access_loggers.stream.v3.StderrAccessLog": "/dev/stderr",
@@ -33,11 +35,13 @@ class AccessLogFactoryContext:
         open_log: opens the log file of a path; one path gives one file.
         runtime: gives filters the keys that they name.
         random: gives numbers in [0, 1), for `runtime_filter`.
+        scripts: watches users' files; None where there can be none.
     """
 
     open_log: Callable[[str], AccessLogFile]
     runtime: RuntimeReader
     random: Callable[[], float]
+    scripts: Scripts | None = None
 
 
 def read_access_log(reader: Reader, context: AccessLogFactoryContext) -> AccessLog:
@@ -51,11 +55,27 @@ def read_access_log(reader: Reader, context: AccessLogFactoryContext) -> AccessL
         path = config.string("path")
     elif config.type_name in ACCESS_LOG_PATHS:
         path = ACCESS_LOG_PATHS[config.type_name]
+    elif config.type_name == PYTHON_ACCESS_LOG and context.scripts is not None:
+        return _read_python_log(reader, config, context, context.scripts)
     else:
         raise reader.error("typed_config", f"access logger {config.type_name} is not supported by envoymesh")
+    return AccessLog(_read_format(config), context.open_log(path), _read_wanted(reader, context))
+
+
+def _read_wanted(reader: Reader, context: AccessLogFactoryContext) -> LogFilter | None:
     chosen = reader.message_("filter")
-    wanted = None if chosen is None else read_filter(chosen, context)
-    return AccessLog(_read_format(config), context.open_log(path), wanted)
+    return None if chosen is None else read_filter(chosen, context)
+
+
+def _read_python_log(reader: Reader, config: Reader, context: AccessLogFactoryContext, scripts: Scripts) -> AccessLog:
+    # Not at the top: only who has one pays for it.
+    from envoymesh.access_loggers.python_log import KIND, NoFile, PythonLines
+    from envoymesh.scripting.config import read_script, read_text
+
+    script, values = read_script(config, KIND, scripts, "path")
+    path = read_text(config, values, "path")
+    file = context.open_log(path) if path else NoFile()
+    return AccessLog(PythonLines(script, scripts), file, _read_wanted(reader, context))
 
 
 def default_access_log(path: str, context: AccessLogFactoryContext) -> AccessLog:

@@ -111,6 +111,7 @@ class AdminParts:
         allows: whether a request target may be asked for (`admin.allow_paths`).
         explainer: what /explain asks.
         failures: the requests that failed lately, the oldest first.
+        python_files: users' filters and loggers (`scripting.script.Script.told`).
     """
 
     store: Store
@@ -132,3 +133,4 @@ class AdminParts:
     allows: Callable[[str], bool]
     explainer: LiveExplainer
     failures: Callable[[], Sequence[FailedRequest]]
+    python_files: Callable[[], Sequence[Mapping[str, object]]]

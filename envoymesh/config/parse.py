@@ -219,7 +219,8 @@ class Parser:
             self._fail(path, str(error), value)
 
     def _any(self, message: Any, value: Any, path: str) -> None:
-        """Fill an Any; a TypedStruct becomes the message that it stands for, as Envoy makes it one."""
+        """Fill an Any; a TypedStruct becomes the message that it stands for, as Envoy makes it one. One of a type that
+        only this proxy knows (and no .proto describes) stays what it is."""
         if not isinstance(value, dict):
             self._fail(path, "expected a mapping with '@type'", value)
             return
@@ -239,7 +240,7 @@ class Parser:
         self._message(inner, rest.get("value") if inner.DESCRIPTOR.full_name in self._special else rest, path)
         if len(self.errors) > before:
             return
-        if inner.DESCRIPTOR.full_name in wellknown.TYPED_STRUCTS and inner.type_url:
+        if inner.DESCRIPTOR.full_name in wellknown.TYPED_STRUCTS and inner.type_url and not wellknown.own_type(inner):
             self._any(message, {**(rest.get("value") or {}), "@type": inner.type_url}, f"{path}.value")
         else:
             message.type_url = type_url

@@ -50,7 +50,7 @@ class Reader:
         self.message = message
         self.path = path
         self.source = source if source is not None else Source()
-        self.type_name: str = message.DESCRIPTOR.full_name
+        self.type_name: str = wellknown.own_type(message) or message.DESCRIPTOR.full_name
         self._fields = message.DESCRIPTOR.fields_by_name
         self._read: set[str] = set()
         self._read_all = False
@@ -261,6 +261,20 @@ class Reader:
         if kind == "inline_bytes":
             return source.bytes_(kind)
         return source.string("inline_string").encode()
+
+    def file_contents(self, field: str, name: str) -> bytes:
+        """Give what a file holds, or held when first read, whose name stands in a Struct at `field`.
+
+        Raises:
+            ConfigError: the file can't be read.
+        """
+        known, key = self.source.contents, ("filename", name)
+        if key not in known:
+            try:
+                known[key] = read_file(name)
+            except FileError as error:
+                raise self.error(field, f"cannot read the file: {error} (value: {name})") from error
+        return known[key]
 
     def variable(self, field: str) -> bytes | None:
         """Read an environment variable's name: what it holds, or held when first read; None where it is not set."""

@@ -28,6 +28,18 @@ FRACTION_DENOMINATORS = (100, 10_000, 1_000_000)
 """envoy.type.v3.FractionalPercent.DenominatorType by number: HUNDRED, TEN_THOUSAND, MILLION."""
 
 
+OWN_TYPES = "envoymesh."
+"""Where names of types begin that no .proto describes: what they hold stands in a TypedStruct."""
+
+
+def own_type(message: Any) -> str:
+    """The name of the type that only this proxy knows and a TypedStruct stands for; empty for any other message."""
+    if message.DESCRIPTOR.full_name not in TYPED_STRUCTS:
+        return ""
+    name = str(message.type_url).rpartition("/")[2]
+    return name if name.startswith(OWN_TYPES) else ""
+
+
 def struct_to_dict(struct: Any) -> dict[str, Any]:
     """Turn a google.protobuf.Struct into a dict of plain values."""
     return {key: value_to_plain(value) for key, value in struct.fields.items()}

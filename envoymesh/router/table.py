@@ -367,6 +367,11 @@ class RouteTable:
         """Names of the filters that any route has something to say of."""
         return {name for route in self._variants() for name in route.disabled_filters}
 
+    def settings_of_filter(self, name: str) -> list[Any]:
+        """What the levels say of one filter, each once."""
+        found = [each for route in self._variants() for each in route.filter_configs.get(name, ())]
+        return list({id(each): each for each in found}.values())
+
     def _variants(self) -> list[Route]:
         """All routes, each with its variants."""
         return [each for route in self.routes() for each in (route, *route.variants)]

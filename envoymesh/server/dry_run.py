@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -152,6 +153,8 @@ class DryServer(Server):
         names_of_files: files that the configuration names and that are not here count as empty.
     Errors: ConfigError, as for the server that would serve.
     """
+
+    log_level_of_steps = logging.DEBUG  # the server beside it, if there is one, has told already
 
     def __init__(self, options: Options, loaded: LoadedBootstrap, process_log: ProcessLog) -> None:
         self.loop = StillLoop()

@@ -221,4 +221,5 @@ def filter_context(stat_prefix: str, parts: ListenerParts) -> HttpFilterFactoryC
         parts.runtime,
         lambda: parts.drain.health_check_failed,
         parts.http_config.service_cluster,
+        parts.http_config.access_logs.scripts,
     )

@@ -111,6 +111,8 @@ class LiveExplainer:
         if dry is None:
             raise QuestionError(f"nothing can be explained: {self._failure}")
         statuses = {status.name: status for status in context.clusters()}
+        for script in dry.scripts.scripts:
+            script.look()  # nobody watches files for it: its loop stands still
         dry.runtime.take_over(self._server.runtime)
         dry.fail_health_check(self._server.state is ServerState.DRAINING)
         for name, cluster in dry.clusters.clusters().items():

@@ -12,6 +12,7 @@ from types import FrameType
 
 from envoymesh.config.errors import MultipleConfigError
 from envoymesh.config.load import load_bootstrap
+from envoymesh.config.trying import add_python_filter
 from envoymesh.errors import ConfigError, EnvoymeshError
 from envoymesh.native.loader import SOURCE, STALE
 from envoymesh.network.loop.dispatcher import new_event_loop
@@ -45,6 +46,8 @@ def _fail(error: Exception) -> int:
 
 def _make_server(options: Options, process_log: ProcessLog, loop: asyncio.AbstractEventLoop) -> Server:
     loaded = load_bootstrap(options.config_path or None, options.config_yaml, options.allow_unknown_static_fields)
+    if options.filter:
+        add_python_filter(loaded, options.filter)
     for warning in loaded.warnings:
         logging.getLogger("envoymesh.config").warning("%s", warning)
     if options.concurrency > 1 and options.mode == "serve":

@@ -44,6 +44,7 @@ from envoymesh.network.stats import DnsStats, SslStats
 from envoymesh.network.tls.tls_context import upstream_context
 from envoymesh.options import Options
 from envoymesh.router.table import RouteTable
+from envoymesh.scripting.script import Scripts
 from envoymesh.server.access_log_file import AccessLogFiles
 from envoymesh.server.admin import certificates, make_admin_context
 from envoymesh.server.config import (
@@ -144,7 +145,8 @@ class Server:
         """Make everything that the bootstrap asks for. Errors: ConfigError; `reader` may have noted others."""
         options = self.options
         self.runtime.set_layers(read_runtime_layers(reader))
-        self._log_context = AccessLogFactoryContext(self._open_log, self.runtime.reader, self.chance)
+        self.scripts = Scripts(self.dispatcher, self.store.scope(""), self.log_level_of_steps == logging.INFO)
+        self._log_context = AccessLogFactoryContext(self._open_log, self.runtime.reader, self.chance, self.scripts)
         health_checks = health_check_context(self._log_context, self.dispatcher)
         self.settings: BootstrapSettings = read_bootstrap(reader, options, self._log_context, health_checks)
         self._shortage = Shortage(self.dispatcher)
@@ -461,6 +463,7 @@ class Server:
         for listener in [*self.listeners, *filter(None, [self._admin])]:
             listener.close()
         self.clusters.shutdown()
+        self.scripts.close()
         self._stats_timer.disable()
         self._stats.stopping()
         self.cpu_profiler.stop()

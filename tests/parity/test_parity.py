@@ -12,7 +12,7 @@ from tests.parity.cases.table import AREAS, CASES
 from tests.parity.compare import Difference, by_case, read_list, unused
 from tests.parity.run import Findings, find_all
 
-pytestmark = [pytest.mark.oracle, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.oracle, pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 @pytest.fixture(scope="module")

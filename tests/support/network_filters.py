@@ -28,6 +28,7 @@ from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.discovery.static import StaticDiscovery
 from envoymesh.upstream.settings import ClusterSettings, EndpointSettings
 from tests.support.fakes import FakeConnection, FakeConnector, FakeDispatcher, FakeRuntime
+from tests.support.python_files import own_reader
 
 CONTINUE, STOP = FilterStatus.CONTINUE, FilterStatus.STOP_ITERATION
 
@@ -94,6 +95,8 @@ def context_of(dispatcher: FakeDispatcher, clusters: Any = None, log: Any = None
 
 def reader_of(kind: str, **fields: Any) -> Reader:
     """A reader of a message."""
+    if kind.startswith("envoymesh."):
+        return own_reader(kind, **fields)
     message_class("envoy.extensions.access_loggers.file.v3.FileAccessLog")
     return Reader(json_format.ParseDict(fields, message_class(kind)()))
 

@@ -17,6 +17,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor
 
 from envoymesh.config.messages import message_class
+from envoymesh.config.wellknown import OWN_TYPES
 from envoymesh.filters.http.registry import FILTERS
 from envoymesh.filters.network.registry import NETWORK_FILTERS
 from envoymesh.matching.tree.config import INPUTS
@@ -137,7 +138,7 @@ def _chapters() -> Iterator[str]:
 def _by_subject() -> dict[str, list[str]]:
     """Messages that are read, by chapter."""
     found: dict[str, list[str]] = {each.name: [] for each in subjects()}
-    for name in sorted({field.rpartition(".")[0] for field in readable()}):
+    for name in sorted({field.rpartition(".")[0] for field in readable() if not field.startswith(OWN_TYPES)}):
         fits = [(len(prefix), each.name) for each in subjects() for prefix in each.prefixes if name.startswith(prefix)]
         found[max(fits)[1]].append(name)
     return {name: messages for name, messages in found.items() if messages}
@@ -178,6 +179,7 @@ def _extensions() -> str:
     """Types that an Any may hold, by their kind."""
     kinds: defaultdict[str, list[str]] = defaultdict(list)
     known: set[Any] = {*extensions_read(), *FILTERS, *NETWORK_FILTERS, *INPUTS}
+    known = {each for each in known if not each.startswith(OWN_TYPES)}  # no .proto describes them
     for name in sorted(known):
         if name.startswith("envoy.extensions."):
             kinds[name.removeprefix("envoy.extensions.").rpartition(".v3.")[0].rpartition(".")[0]].append(name)

@@ -37,7 +37,7 @@ def test_every_flag_reaches_its_field() -> None:
         "--use-dynamic-base-id",
     ]
     words += ["--disable-hot-restart", "--allow-unknown-static-fields", "--reject-unknown-dynamic-fields"]
-    words += ["--local-address-ip-version", "v6", "--file-flush-interval-msec", "1500"]
+    words += ["--local-address-ip-version", "v6", "--filter", "f.py", "--file-flush-interval-msec", "1500"]
     given = proxy(*words)
     changed = [each.name for each in flags() if getattr(given, each.name) != each.default]
     assert changed == [each.name for each in flags()]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from envoymesh.network.api import Dispatcher
 from envoymesh.runtime import RuntimeReader
+from envoymesh.scripting.script import Scripts
 from envoymesh.stats import Scope
 from envoymesh.upstream.client import AsyncClient
 from envoymesh.upstream.cluster_manager import ClusterManager
@@ -23,6 +24,7 @@ class HttpFilterFactoryContext:
         runtime: gives filters their keys.
         health_check_failed: whether ``/healthcheck/fail`` was asked for.
         service_cluster: this proxy's own (`node.cluster`).
+        scripts: watches users' files; None where nobody does.
     """
 
     clusters: ClusterManager
@@ -33,3 +35,4 @@ class HttpFilterFactoryContext:
     runtime: RuntimeReader
     health_check_failed: Callable[[], bool] = lambda: False
     service_cluster: str = ""
+    scripts: Scripts | None = None

@@ -70,6 +70,13 @@ FILTERS: dict[str, HttpFilter] = {
         is_terminal=True,
         explain=when_used("http.router.explain", "explain_router"),
     ),
+    "envoymesh.http.PythonFilter": HttpFilter(
+        "envoymesh.http.python",
+        when_used("http.python.config", "python_filter_factory"),
+        "envoymesh.http.PythonFilter",
+        when_used("http.python.config", "read_python_route"),
+        explain=when_used("http.python.explain", "explain_python"),
+    ),
 }
 
 

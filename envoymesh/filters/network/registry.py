@@ -64,6 +64,9 @@ NETWORK_FILTERS: dict[str, NetworkFilterKind | TerminalFilterKind] = {
     _PACKAGE + "tcp_proxy.v3.TcpProxy": TerminalFilterKind(
         "envoy.filters.network.tcp_proxy", when_used("network.tcp_proxy.config", "tcp_proxy_filter_factory")
     ),
+    "envoymesh.network.PythonFilter": NetworkFilterKind(
+        "envoymesh.network.python", when_used("network.python.config", "python_network_filter_factory")
+    ),
 }
 
 

@@ -127,6 +127,7 @@ def admin_context(server: FakeServer) -> AdminParts:
         allows=lambda target: True,
         explainer=FakeExplainer(),
         failures=list,
+        python_files=list,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from envoymesh.http.config import HTTP2_INTEGERS
+from tests.support.python_files import PASSING
 from tests.unit.fields.everything_hosts import bind_config, host_clusters
 from tests.unit.fields.routing import cluster_specifier, match_routes, matched_hosts, scoped_routes, virtual_clusters
 
@@ -156,6 +157,7 @@ def _manager(newer: bool) -> dict[str, Any]:
             {"name": "b", "typed_config": {"@type": EXT + "filters.http.buffer.v3.Buffer", "max_request_bytes": 1}},
             {"name": "h", "typed_config": _health_check()},
             {"name": "d", "typed_config": {**dynamic, "dns_cache_config": _dns_cache()}},
+            {"name": "p", "typed_config": _python_filter()},
             router,
         ],
         **({"route_config": _routes()} if newer else {"scoped_routes": scoped_routes(_routes())}),
@@ -214,6 +216,12 @@ def _values() -> list[dict[str, Any]]:
         {"double_match": {"exact": 1}},
         {"double_match": {"range": {"start": 1, "end": 2}}},
     ]
+
+
+def _python_filter() -> dict[str, Any]:
+    kind = "type.googleapis.com/envoymesh.http.PythonFilter"
+    value = {"file": PASSING, "class": "Plain"}
+    return {"@type": "type.googleapis.com/xds.type.v3.TypedStruct", "type_url": kind, "value": value}
 
 
 def _streams() -> list[dict[str, Any]]:

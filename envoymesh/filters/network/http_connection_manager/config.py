@@ -74,6 +74,7 @@ def http_connection_manager_factory(reader: Reader, context: NetworkFilterFactor
         if table.validate_clusters:
             check_routes(table, context.clusters, reader)
     warn_of_unknown_filters(settings)
+    check_routes_of_filters(settings, reader)
     tracing = context.store.scope(f"http.{sanitize(settings.stat_prefix)}.tracing.")
     UnusedTracingStats.create(tracing)
     TracingStats.create(tracing)
@@ -86,6 +87,15 @@ def warn_of_unknown_filters(settings: HttpConnectionManagerSettings) -> None:
     table = settings.route_table
     for name in sorted(table.configured_filters - {each.name for each in settings.filters.filters}):
         _log.warning("route table %s: typed_per_filter_config of %s, which is not in http_filters", table.name, name)
+
+
+def check_routes_of_filters(settings: HttpConnectionManagerSettings, reader: Reader) -> None:
+    """Let factories that must see what routes say of their filters look at it (`check_routes`). Errors: ConfigError."""
+    for each in settings.filters.filters:
+        check = getattr(each.factory, "check_routes", None)
+        if check is not None:
+            for table in settings.route_table.tables():
+                check(table.settings_of_filter(each.name), reader)
 
 
 def check_routes(table: RouteTable, clusters: ClusterManager, reader: Reader) -> None:

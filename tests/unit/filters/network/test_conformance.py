@@ -28,10 +28,12 @@ from tests.support.network_filters import (
     context_of,
     reader_of,
 )
+from tests.support.python_files import PASSING
 
 _PACKAGE = "envoy.extensions.filters.network."
 SETTINGS: dict[str, dict[str, Any]] = {
     _PACKAGE + "direct_response.v3.Config": {"response": {"inline_string": "hi"}},
+    "envoymesh.network.PythonFilter": {"file": PASSING, "class": "Wire"},
     _PACKAGE + "tcp_proxy.v3.TcpProxy": {"stat_prefix": "t", "cluster": "up"},
 }
 # The connection manager has a conformance test of its own, for the filters in it.

@@ -31,6 +31,7 @@ from envoymesh.stats import Store
 from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.dynamic_forward_proxy.dns_cache import DnsCaches
 from tests.support.fakes import FakeConnection, FakeResolver, FakeRuntime
+from tests.support.python_files import PASSING, own_reader
 from tests.support.router import BenchCluster
 from tests.unit.filters.network.http_connection_manager.test_connection_manager import Edge
 
@@ -47,6 +48,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"pass_through_mode": True, "headers": [{"name": ":path", "string_match": {"prefix": "/"}}]},
         {},
     ),
+    "envoymesh.http.PythonFilter": ({"file": PASSING, "class": "Plain"}, {"config": {"a": 1}}),
     "envoy.extensions.filters.http.cors.v3.Cors": ({}, {"allow_origin_string_match": [{"exact": "*"}]}),
 }
 """A filter's message in `http_filters` and in routes, where it needs any."""
@@ -58,6 +60,8 @@ REQUEST = b"POST /x HTTP/1.1\r\nhost: a\r\norigin: http://b\r\ntransfer-encoding
 
 
 def reader(type_name: str, settings: dict[str, Any]) -> Reader:
+    if type_name.startswith("envoymesh."):
+        return own_reader(type_name, **settings)
     return Reader(json_format.ParseDict(settings, message_class(type_name)()), "settings")
 
 
