@@ -126,6 +126,8 @@ def let_no_one_in(sock: socket.socket) -> None:
         sock.setsockopt(
             socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(_DROP_SYN), ctypes.addressof(program))
         )
+        # Compiled code lets go of a value after its last use: the kernel must have read the program by then.
+        assert program.raw
 
 
 def _bind_error(address: Address, error: OSError) -> BindError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from envoymesh.http.http2 import Http2Settings
 from envoymesh.http.http2.frames import frame
 from envoymesh.http.http2.settings import KeepaliveSettings
@@ -95,6 +97,7 @@ class NoStats:
         """Nobody counts."""
 
 
+@pytest.mark.interpreted_only("its wire stands for three traits at once, and derives from none")
 def test_both_codecs_ask_and_take_the_answer() -> None:
     for made in (PingingClientCodec, PingingServerCodec):
         wire: Any = Wire()

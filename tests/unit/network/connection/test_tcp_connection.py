@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
-from envoymesh.network.api import CloseType, ConnectionEvent, PipeAddress
+from envoymesh.network.api import CloseType, ConnectionEvent, PipeAddress, WriteFilter
 from envoymesh.network.connection.sockets import address_of
 from envoymesh.network.connection.tcp_connection import TcpConnection
 from envoymesh.network.settings import CertificateSettings, CommonTlsSettings, UpstreamTlsSettings
 from envoymesh.network.tls.tls_context import upstream_context
 from tests.support.fakes import FakeDispatcher
 from tests.support.network import Net, Watcher, plain_listener, tls_chain
+from tests.support.stand_ins import stands_for
 from tests.unit.network.conftest import Run
+
+FAKE_DISPATCHER = "its dispatcher is a fake, and a compiled connection takes the real one alone"
 
 CONNECTED, LOCAL, REMOTE = ConnectionEvent.CONNECTED, ConnectionEvent.LOCAL_CLOSE, ConnectionEvent.REMOTE_CLOSE
 
@@ -160,6 +163,7 @@ class SlowPeer(asyncio.Transport):
         self.aborted = True
 
 
+@pytest.mark.interpreted_only(FAKE_DISPATCHER)
 def test_a_peer_that_takes_something_in_each_timeout_gets_all_the_time_it_needs() -> None:
     dispatcher: Any = FakeDispatcher()
     connection, peer = TcpConnection(dispatcher, 1000), SlowPeer()
@@ -365,6 +369,7 @@ def test_watermarks(run: Run, pair: Any) -> None:
     run(main)
 
 
+@pytest.mark.interpreted_only(FAKE_DISPATCHER)
 def test_the_low_watermark_is_half_of_the_high_one() -> None:
     """Envoy's: who was stopped goes on while there is still something to send."""
     dispatcher: Any = FakeDispatcher()
@@ -626,7 +631,7 @@ def test_bytes_given_back_wait_for_reading_after_the_peers_end(run: Run) -> None
 
 
 def test_a_write_filter_gets_what_is_written(run: Run, pair: Any) -> None:
-    class Doubling:
+    class Doubling(stands_for(WriteFilter)):
         def __init__(self, connection: Any) -> None:
             self.connection = connection
 

@@ -64,6 +64,7 @@ def test_stray_exceptions_are_logged_with_traceback_and_counted(run: Run, caplog
     assert "test_dispatcher.py" in caplog.text
 
 
+@pytest.mark.interpreted_only("it replaces the clock of a module, which is a constant of compiled code")
 def test_one_place_is_logged_once_a_second(
     run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
