@@ -225,8 +225,8 @@ BUFFER = {
 }
 BROKEN: dict[str, tuple[Any, tuple[str, ...]]] = {
     "unsupported field": (
-        lambda: broken(clusters=[{**static_cluster("up"), "track_timeout_budgets": True}]),
-        ("static_resources.clusters[0].track_timeout_budgets", "not supported"),
+        lambda: broken(clusters=[{**static_cluster("up"), "track_cluster_stats": {}}]),
+        ("static_resources.clusters[0].track_cluster_stats", "not supported"),
     ),
     "unsupported field of the manager": (
         lambda: broken(listeners=[http_listener("main", catch_all(TEA), tracing={})]),

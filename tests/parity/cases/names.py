@@ -65,7 +65,10 @@ class Secured(Http2Recorder):
             self._sockets.discard(peer.socket)
         self._sockets.add(secured)
         how = super()._serve if secured.selected_alpn_protocol() == "h2" else partial(Recorder._serve, self)
-        how(Peer(secured))
+        try:
+            how(Peer(secured))
+        finally:
+            secured.close()
 
 
 UPSTREAMS: dict[str, MakeUpstream] = {

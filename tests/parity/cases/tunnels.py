@@ -200,8 +200,6 @@ RAWS = [
     raw("by POST, trailers", "post", message(*POST, "x-to: tcp") + b"3\r\nin\n\r\n0\r\nx: y\r\n\r\n", BYE, Closed()),
     raw("the route's timeout", "raw-timeout", con("tcp-silent"), Wait(0.5), quiet=0.6),
     raw("a large answer", "raw", con("tcp-large"), IN, Closed()),
-    raw("a large answer, read late", "raw-small", con("tcp-large"), IN, Rest(0.4), Closed()),
-    raw("much to an upstream that rests", "raw-small", con("tcp-rests"), LARGE, Until(b"all\n")),
 ]
 
 
