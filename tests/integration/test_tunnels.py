@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import http.server
-import shutil
 import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -183,15 +182,21 @@ def hello() -> Iterator[Address]:
         server.shutdown()
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")
-def test_curl_s_proxy_tunnel(tmp_path: Path, hello: Address) -> None:
+def test_curl_s_proxy_tunnel(tool: Callable[[str], str], tmp_path: Path, hello: Address) -> None:
     taken = {"upgrade_type": "CONNECT", "connect_config": {}}
     routes = catch_all({"match": {"connect_matcher": {}}, "route": {"cluster": "up", "upgrade_configs": [taken]}})
     log = tmp_path / "access.log"
     config = bootstrap([http_listener("main", routes, access_log=_log(log))], [static_cluster("up", hello)])
     with Proxy.ours(config, tmp_path, "--file-flush-interval-msec", "20") as proxy:
         host, port = proxy.addresses["main"]
-        command = ["curl", "-sS", "--proxytunnel", "-x", f"http://{host}:{port}", f"http://{hello[0]}:{hello[1]}/"]
+        command = [
+            tool("curl"),
+            "-sS",
+            "--proxytunnel",
+            "-x",
+            f"http://{host}:{port}",
+            f"http://{hello[0]}:{hello[1]}/",
+        ]
         done = subprocess.run(command, capture_output=True, timeout=20, check=False)
         assert (done.returncode, done.stdout) == (0, b"hello\n"), done.stderr
         wait_for(lambda: log.exists() and log.read_text().count("\n") == 1, "the access log")
