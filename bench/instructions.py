@@ -28,6 +28,8 @@ REQUESTS = 5000
 START_LIMIT = 240
 """Seconds: the interpreter starts some fifty times slower under callgrind."""
 
+STAMP = 'def on_request(request):\n    request.headers["x-stamp"] = "1"\n'
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -45,6 +47,8 @@ SCENARIOS = {
     "h2-16": Counted(Setup(http2_downstream=True, http2_upstream=True), http2=True, streams=16),
     "front": Counted(Setup(http2_upstream=True)),
     "sidecar": Counted(Setup(http2_downstream=True), http2=True),
+    "python-filter": Counted(Setup(python_filter=STAMP)),
+    "python-async": Counted(Setup(python_filter=STAMP.replace("def", "async def"))),
     "down-64k": Counted(Setup(), path="/body/65536"),
 }
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 _HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_TYPED_STRUCT = "type.googleapis.com/xds.type.v3.TypedStruct"
+_PYTHON_FILTER = "type.googleapis.com/envoymesh.http.PythonFilter"
 _ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 _FILE_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
@@ -27,6 +29,7 @@ class Setup:
         routes: regex routes in front of the one that matches.
         access_log: one line a request to a file.
         clusters: in all; the first one is used.
+        python_filter: the source of a filter in Python before the router, for ours alone.
     """
 
     tls: bool = False
@@ -36,6 +39,7 @@ class Setup:
     routes: int = 0
     access_log: bool = False
     clusters: int = 1
+    python_filter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,18 @@ def _manager(setup: Setup, folder: Path) -> dict[str, Any]:
         "route_config": {"name": "routes", "virtual_hosts": [virtual_host]},
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER}}],
     }
+    if setup.python_filter:
+        manager["http_filters"].insert(0, _python_filter(setup.python_filter, folder / "stamp.py"))
     if setup.access_log:
         log = {"@type": _FILE_LOG, "path": str(folder / "access.log")}
         manager["access_log"] = [{"name": "envoy.access_loggers.file", "typed_config": log}]
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+
+
+def _python_filter(source: str, file: Path) -> dict[str, Any]:
+    file.write_text(source)
+    settings = {"@type": _TYPED_STRUCT, "type_url": _PYTHON_FILTER, "value": {"file": str(file)}}
+    return {"name": "stamp", "typed_config": settings}
 
 
 def _route(match: dict[str, Any]) -> dict[str, Any]:
