@@ -17,6 +17,7 @@ PROGRAM = "envoymesh"
 STATE_VARIABLE = "ENVOYMESH_STATE"
 LARGEST_UINT32 = 2**32 - 1
 SHORT_FLAGS = {"config_path": "-c", "log_level": "-l"}
+INIT = "Write the built-in sandbox's files into a folder, to change them there."
 NO_CONFIGURATION = "At least one of --config-path or --config-yaml should be non-empty"
 
 
@@ -318,6 +319,12 @@ def add_mesh(commands: argparse._SubParsersAction[Parser]) -> None:
     ):
         _mesh_command(commands, place, name, text).add_argument("replica", metavar="REPLICA", help="such as service1-1")
     _mesh_command(commands, place, "down", "Stop the mesh; nothing is left running.")
+    init = commands.add_parser("init", help=INIT, description=INIT)
+    init.add_argument(
+        "folder", metavar="DIR", type=Path, nargs="?", default=Path(), help="where: the working directory"
+    )
+    init.add_argument("--force", action="store_true", help="overwrite files that are there")
+    init.set_defaults(run=run_init)
     examples = _mesh_command(commands, place, "examples", "List the examples, or say what there is to see in one.")
     examples.add_argument("name", metavar="NAME", nargs="?", default="", help="such as canary-by-weight")
     examples.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="default: text")
@@ -356,14 +363,19 @@ def scale(text: str) -> tuple[str, int]:
 def run_mesh(given: argparse.Namespace) -> int:
     """Run one of the embedded runtime's commands."""
     # Not at the top: the proxy has no need of it, and starts the sooner.
+    from envoymesh.native.loader import what_runs
     from envoymesh.sandbox import commands
     from envoymesh.sandbox.state import State
 
     files = [each.absolute() for each in given.file or [Path("docker-compose.yaml")]]
     folder = given.state_dir or os.environ.get(STATE_VARIABLE) or files[0].parent / ".envoymesh"
+    if not given.file and not files[0].exists():
+        files = []
     state = State(Path(folder).absolute())
     run: dict[str, Callable[[], int]] = {
-        "up": lambda: commands.up(files, given.example, state, dict(given.scale), detach=given.detach),
+        "up": lambda: commands.up(
+            files, given.example, state, dict(given.scale), detach=given.detach, data_path=what_runs()
+        ),
         "ps": lambda: commands.ps(state, as_json=given.format == "json"),
         "scale": lambda: commands.scale(state, dict(given.scale)),
         "logs": lambda: commands.logs(state, given.replica, follow=given.follow),
@@ -371,6 +383,13 @@ def run_mesh(given: argparse.Namespace) -> int:
         "start": lambda: commands.start(state, given.replica),
         "kill": lambda: commands.kill(state, given.replica),
         "down": lambda: commands.down(state),
-        "examples": lambda: commands.examples(files[0], given.name, given.format),
+        "examples": lambda: commands.examples(files, given.name, given.format),
     }
     return run[given.command]()
+
+
+def run_init(given: argparse.Namespace) -> int:
+    """Write the built-in sandbox's files."""
+    from envoymesh.sandbox import commands
+
+    return commands.init(given.folder, force=given.force)

@@ -23,7 +23,7 @@ from envoymesh.native.modules import (
     PACKAGE,
     fingerprint,
     manifest_file,
-    read_manifest,
+    read_fresh_manifest,
     source_of,
 )
 
@@ -65,8 +65,7 @@ command.run()
 
 def compile_package() -> int:
     """Compile, and say what happens; gives the exit code."""
-    present = read_manifest()
-    if present is not None and present["fingerprint"] == fingerprint():
+    if read_fresh_manifest() is not None:
         sys.stdout.write(f"{len(MODULES)} modules are compiled already\n")
         return 0
     missing = _missing()
@@ -122,13 +121,13 @@ def _keep(made: Path, print_of_sources: str) -> None:
     for file in sorted(made.rglob(f"*{suffix}")):
         dotted = ".".join(file.relative_to(made).parts).removesuffix(suffix)
         modules[dotted] = dotted + suffix
-        FOLDER.mkdir(exist_ok=True)
-        _replace(FOLDER / modules[dotted], file.read_bytes())
-    _replace(manifest, json.dumps({"fingerprint": print_of_sources, "modules": modules}, indent=1).encode())
+        put_file(FOLDER / modules[dotted], file.read_bytes())
+    put_file(manifest, json.dumps({"fingerprint": print_of_sources, "modules": modules}, indent=1).encode())
 
 
-def _replace(path: Path, content: bytes) -> None:
+def put_file(path: Path, content: bytes) -> None:
     """Put a whole new file in the old one's place: running processes keep theirs."""
+    path.parent.mkdir(exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}")
     new.write_bytes(content)
     os.replace(new, path)

@@ -47,19 +47,18 @@ def activate() -> str:
     Raises:
         SystemExit: they are asked for by ENVOYMESH_NATIVE=1, and cannot be had.
     """
-    wanted = os.environ.get(VARIABLE, "")
-    running = SOURCE if wanted == "0" else _install()
-    if wanted == "1" and running != COMPILED:
+    running = what_runs()
+    if os.environ.get(VARIABLE) == "1" and running != COMPILED:
         sys.exit(f"{VARIABLE}=1, but there is only {running}; run: envoymesh compile")
+    manifest = read_manifest() if running == COMPILED else None
+    if manifest is not None:
+        sys.meta_path.insert(0, NativeFinder({name: FOLDER / file for name, file in manifest["modules"].items()}))
     return running
 
 
-def _install() -> str:
-    manifest = read_manifest()
+def what_runs() -> str:
+    """What a proxy that starts now runs, in words."""
+    manifest = None if os.environ.get(VARIABLE) == "0" else read_manifest()
     if manifest is None:
         return SOURCE
-    if manifest["fingerprint"] != fingerprint():
-        return STALE
-    files = {name: FOLDER / file for name, file in manifest["modules"].items()}
-    sys.meta_path.insert(0, NativeFinder(files))
-    return COMPILED
+    return COMPILED if manifest["fingerprint"] == fingerprint() else STALE

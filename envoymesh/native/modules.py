@@ -249,6 +249,12 @@ def read_manifest() -> Manifest | None:
     return manifest if all((FOLDER / file).is_file() for file in manifest["modules"].values()) else None
 
 
+def read_fresh_manifest() -> Manifest | None:
+    """The manifest, if it is of these very sources; else None."""
+    manifest = read_manifest()
+    return manifest if manifest is not None and manifest["fingerprint"] == fingerprint() else None
+
+
 def manifest_file() -> Path:
     """Where the manifest for this kind of Python is, or would be."""
     return FOLDER / f"{sysconfig.get_config_var('SOABI')}.json"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec
 
-from envoymesh.sandbox import runtime
+from envoymesh.sandbox import runtime, seed
 from envoymesh.sandbox.compose import load
 from envoymesh.sandbox.control import ask
 from envoymesh.sandbox.errors import SandboxError
@@ -51,25 +52,49 @@ def _command(run: Callable[P, None]) -> Callable[P, int]:
 
 
 @_command
-def up(files: Sequence[Path], example: str, state: State, scale: Mapping[str, int], *, detach: bool) -> None:
+def up(
+    files: Sequence[Path], example: str, state: State, scale: Mapping[str, int], *, detach: bool, data_path: str
+) -> None:
     """Run the mesh: in this process until Ctrl-C, or in the background when it is healthy.
 
     Args:
-        files: the description, and what is laid over it.
+        files: the description, and what is laid over it; empty for the built-in sandbox.
         example: the name of an example, which is laid over it too; empty for none.
+        data_path: what the proxies will run, in words.
     """
+    files = files or _built_in()
     if example:
         files = [*files, find(files[0].parent, example)]
     project = load(files[0], os.environ, files[1:])
+    _say(f"data path: {data_path}")
     if detach:
         print(_detached(files, state, scale))
     else:
         runtime.run(project, state, scale, _say)
 
 
+def _built_in() -> list[Path]:
+    """The built-in sandbox's description, which people are told of: they have not named it."""
+    _say(f"there is no {seed.DESCRIPTION} here: this is the built-in sandbox (`envoymesh init` writes its files here)")
+    return [seed.folder() / seed.DESCRIPTION]
+
+
 @_command
-def examples(file: Path, name: str, form: str) -> None:
-    """Show the examples beside a description, or one of them. `form` is text, json or markdown."""
+def init(target: Path, *, force: bool) -> None:
+    """Write the built-in sandbox's files into a folder."""
+    written = seed.write(target, force=force)
+    print("\n".join(str(target / name) for name in written))
+    enter = "" if target.resolve() == Path.cwd() else f"cd {shlex.quote(str(target))} && "
+    print(f"\nRun it as local processes, or in Docker:\n  {enter}envoymesh up\n  {enter}docker compose up --build")
+
+
+@_command
+def examples(files: Sequence[Path], name: str, form: str) -> None:
+    """Show the examples beside a description (of the built-in sandbox for none), or one of them.
+
+    `form` is text, json or markdown.
+    """
+    file = files[0] if files else seed.folder() / seed.DESCRIPTION
     print(shown(find_all(file, os.environ, name), form, in_full=bool(name)))
 
 

@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "access_loggers", "api", "scripting",
     },
     "admin": {"errors", "options", "stats", "network", "http", "upstream", "config", "explain"},
-    "sandbox": {"errors"},
+    "sandbox": {"errors", "root"},
     "server": {
         "errors", "options", "runtime", "stats", "network", "config", "http", "formatter", "matching", "router",
         "upstream", "access_loggers", "filters", "admin", "explain", "lint", "native", "scripting", "root",
