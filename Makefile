@@ -5,17 +5,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Changes with pyproject.toml only: an up-to-date environment costs no pip run.
 STAMP := $(VENV)/.envoymesh-installed
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' envoymesh/__init__.py)
 TEST_WORKERS ?= 2
 # By file, whose fixtures are made once (pytest 9.2 does not let pytest-xdist 3.8 mark groups).
 PYTEST := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install native run test compiled fuzz attack soak chaos parity check fix bench clean
+.PHONY: help install native wheels sbom audit run test compiled fuzz attack soak chaos parity check fix bench clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Without a compiler, a wheel in dist/ of these very sources has the compiled modules. INDEX=1 looks into the package index for
+# one: not by itself, for whoever owns the name there would decide what runs here.
+DOWNLOAD = $(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --dest dist envoymesh==$(VERSION)
+TAKE = $(if $(INDEX)$(wildcard dist/*.whl),@$(if $(INDEX),$(DOWNLOAD);) $(BIN)/python -m release.take)
+
 install: $(STAMP) ## Make .venv with the package (editable) and its development tools
+	$(TAKE)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -33,7 +40,26 @@ $(STAMP): pyproject.toml | $(BIN)/python
 native: $(STAMP) ## Compile the proxy's data path (needs a C compiler): less than half of the CPU for each request
 	$(BIN)/envoymesh compile
 
+# What makes wheels and looks at them has an environment of its own: its pins are not ours.
+RELEASE := $(VENV)/release
+RELEASE_STAMP := $(RELEASE)/.installed
+
+$(RELEASE_STAMP): release/requirements.txt | $(BIN)/python
+	$(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+wheels: $(STAMP) $(RELEASE_STAMP) ## Build wheels into dist/: compiled for this Python and, by Docker, the images' one; and a pure one
+	$(BIN)/python -m release.wheels
+
+sbom: $(STAMP) $(RELEASE_STAMP) ## Write what a wheel brings along (CycloneDX) into dist/
+	$(BIN)/python -m release.sbom
+
+audit: $(STAMP) $(RELEASE_STAMP) ## Check dependencies: conflicts, licences, the oldest that are allowed, known vulnerabilities
+	$(BIN)/python -m release.audit
+
 run: $(STAMP) ## Run the mesh as local processes until Ctrl-C (installs first)
+	$(TAKE)
 	@exec $(BIN)/envoymesh up
 
 test: $(STAMP) ## Run every test this machine can run
