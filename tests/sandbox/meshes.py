@@ -48,6 +48,29 @@ class Ports(NamedTuple):
         return {"PORT_PROXY": str(self.proxy), "PORT_HTTPS": str(self.https), "PORT_ADMIN": str(self.admin)}
 
 
+class Rights(NamedTuple):
+    """What a running container may do; `capabilities` are all of its sets, in hexadecimal."""
+
+    user: str
+    read_only: bool
+    capabilities: set[str]
+    no_new_privileges: bool
+
+
+def rights(container: str) -> Rights:
+    """Asked inside of the container: what the kernel knows of it, not what the engine was told."""
+    # The image's user owns its home: it is the root file system that keeps it from writing there.
+    write = "touch /home/envoy/written 2>/dev/null && echo writable || echo read-only"
+    script = f"id -u; {write}; grep -E '^(Cap|NoNewPrivs)' /proc/self/status"
+    done = subprocess.run(
+        ["docker", "exec", container, "bash", "-c", script], check=True, capture_output=True, text=True
+    )
+    user, root, *status = done.stdout.splitlines()
+    fields = dict(line.split(":\t") for line in status)
+    no_new = fields.pop("NoNewPrivs")
+    return Rights(user, root == "read-only", set(fields.values()), no_new == "1")
+
+
 class Mesh(Protocol):
     """What a scenario may do with a mesh. Every method returns when the runtime's own command has returned."""
 
@@ -155,6 +178,10 @@ class DockerMesh:
         command = ["curl", "-sS", "-X", method, "--data", body, f"http://127.0.0.1:{APP_PORT}{path}"]
         done = subprocess.run(["docker", "exec", replica, *command], check=True, capture_output=True, text=True)
         return done.stdout
+
+    def rights(self, replica: str) -> Rights:
+        """What one of its containers may do."""
+        return rights(replica)
 
     def inside(self, service: str, command: str) -> str:
         """What a command line prints in a service's container, under the container's own bash."""

@@ -16,7 +16,7 @@ from cryptography import x509
 
 from tests.sandbox.answers import HEADERS, HELLO, hostname, stats
 from tests.sandbox.conftest import DOCKER
-from tests.sandbox.meshes import FRONT, DockerMesh, Mesh
+from tests.sandbox.meshes import FRONT, DockerMesh, Mesh, Rights
 
 pytestmark = pytest.mark.slow
 
@@ -258,3 +258,10 @@ def test_curl_from_inside_the_front(mesh: DockerMesh) -> None:
     assert '"state": "LIVE"' in mesh.inside(FRONT, "curl -s localhost:8001/server_info")
     assert "cluster.service2.membership_total: 1" in mesh.inside(FRONT, "curl -s localhost:8001/stats")
     assert mesh.inside(FRONT, "id -u").strip() != "0"
+
+
+@pytest.mark.parametrize("mesh", [DOCKER], indirect=True)
+def test_containers_have_no_rights_to_speak_of(mesh: DockerMesh) -> None:
+    for replica in mesh.replicas():
+        rights = mesh.rights(replica.name)
+        assert rights == Rights(user="10001", read_only=True, capabilities={"0" * 16}, no_new_privileges=True), replica

@@ -11,7 +11,18 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
 SWARM = yaml.safe_load((ROOT / "deploy/swarm.yaml").read_text())["services"]
-SAME = ("command", "environment", "healthcheck", "ports", "stop_grace_period", "init", "networks")
+SAME = (
+    "command",
+    "environment",
+    "healthcheck",
+    "ports",
+    "stop_grace_period",
+    "init",
+    "networks",
+    "read_only",
+    "cap_drop",
+    "tmpfs",
+)
 
 
 def test_the_services_are_the_same() -> None:
