@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from tests.integration.exchanges import get, message
+from tests.integration.harness import http_listener, static_cluster, to_cluster
 from tests.parity.case import Case
+from tests.parity.setup import Json, Places, Setup, bootstrap_of, hosts
+from tests.parity.upstreams import Refusing
 
 AREA = "header mutations"
 
@@ -46,4 +49,45 @@ def _on(listener: str) -> list[Case]:
     ]
 
 
-CASES = [*_on("mutated"), *_on("mutated-specific")]
+ATTEMPTS = {
+    "removed": {"response_headers_to_remove": ["x-envoy-attempt-count"]},
+    "overwritten": {
+        "response_headers_to_add": [
+            {
+                "header": {"key": "x-envoy-attempt-count", "value": "z"},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }
+        ]
+    },
+    "read": {"response_headers_to_add": [{"header": {"key": "x-read", "value": "%RESP(x-envoy-attempt-count)%"}}]},
+    "mapped": {
+        "response_headers_to_add": [{"header": {"key": "x-plain", "value": "1"}}],
+        "response_headers_to_remove": ["x-host"],
+    },
+}
+"""What a route does with the header that its virtual host asks for (`include_attempt_count_in_response`)."""
+
+
+def _attempts(places: Places) -> Json:
+    routes = [
+        {**to_cluster(cluster, f"/{cluster}/{name}"), **changes}
+        for name, changes in ATTEMPTS.items()
+        for cluster in ("up", "dead")
+    ]
+    host = {"name": "all", "domains": ["*"], "include_attempt_count_in_response": True, "routes": routes}
+    listener = http_listener("main", {"virtual_hosts": [host]})
+    clusters = [static_cluster("up", *places.group("one")), static_cluster("dead", places["dead"])]
+    return bootstrap_of([listener], clusters)
+
+
+ATTEMPTS_SETUP = Setup("attempts", _attempts, {**hosts("one", 1), "dead": Refusing})
+
+CASES = [
+    *_on("mutated"),
+    *_on("mutated-specific"),
+    *[
+        Case(AREA, f"attempt count {name}, {cluster}", (get(f"/{cluster}/{name}"),), "main", setup=ATTEMPTS_SETUP)
+        for name in ATTEMPTS
+        for cluster in ("up", "dead")
+    ],
+]

@@ -459,10 +459,9 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, HedgingOwner, TunnelOwner, 
             self._cancel_retry()  # there is no other try: what else comes of the request is not kept for one
         elif not self.config.suppress_envoy_headers:
             headers.set(b"x-envoy-upstream-service-time", b"%d" % (self._elapsed() * 1000))
-        if self._route.virtual_host.include_attempt_count_in_response:
-            headers.set(b"x-envoy-attempt-count", b"%d" % self.info.attempt_count)
         if self._route.response_parsers:
             finalize_response_headers(self._route, self._headers, headers, self.info, self.dispatcher.now())
+        self._mark_reply(headers)
         if self._set_cookies is not None:
             for cookie in self._set_cookies:
                 headers.add(b"set-cookie", cookie)
@@ -640,6 +639,7 @@ class RouterFilter(StreamFilter, WatermarkCallbacks, HedgingOwner, TunnelOwner, 
         self.decoder_callbacks.reset_stream(StreamResetReason.LOCAL_RESET, failure.details)
 
     def _mark_reply(self, headers: ResponseHeaders) -> None:
+        """After what the route changes, as in Envoy: no route takes this header out."""
         if self._route.virtual_host.include_attempt_count_in_response:
             headers.set(b"x-envoy-attempt-count", b"%d" % self.info.attempt_count)
 

@@ -10,6 +10,7 @@ import pytest
 from envoymesh.http.codec import HttpProtocol, StreamResetReason
 from envoymesh.http.headers import HeaderMap, ResponseHeaders
 from envoymesh.http.stream_info import ResponseFlag
+from envoymesh.router.header_parser import HeaderParser, HeaderParsers
 from envoymesh.router.retry import HostPredicates, RetryPolicy
 from envoymesh.router.table import ClusterAction, DirectResponseAction, RedirectAction
 from envoymesh.upstream.api import PoolFailureReason
@@ -238,6 +239,15 @@ def test_a_reset_before_the_response(reason: StreamResetReason, status: int, fla
     assert bench.cluster.counts() == codes(status)
     assert bench.host == {"error": 1}
     bench.check_ended()
+
+
+def test_a_route_cannot_take_out_the_attempt_count() -> None:
+    parsers = HeaderParsers(response=HeaderParser(to_remove=[b"x-envoy-attempt-count"]))
+    bench = RouterBench(to_cluster(), include_attempt_count_in_response=True, header_parsers=parsers)
+    bench.send()
+    bench.cluster.ready().answer(200, b"")
+    assert bench.client.headers is not None
+    assert bench.client.headers.get(b"x-envoy-attempt-count") == b"1"
 
 
 def test_a_connection_that_says_why_it_ended() -> None:
