@@ -5,8 +5,9 @@
 
 ENVOYMESH_COMPILED_FOR_TESTS names another folder, for several checkouts with one environment.
 
-It compiles a copy of the package in which traits, and the classes of SUBCLASSED, are open to interpreted classes, and
-one module more (`stand_ins.OPENED`). It must not touch what `envoymesh compile` made, nor change a source.
+It compiles a copy of the package in which traits (each with what it inherits, see `traits.py`) and the classes of
+SUBCLASSED are open to interpreted classes, and one module more (`stand_ins.OPENED`). It must not touch what
+`envoymesh compile` made, nor change a source.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from envoymesh.native.build import _SCRIPT as SCRIPT
 from envoymesh.native.loader import NativeFinder
 from envoymesh.native.modules import FOLDER, GROUP, MODULES, PACKAGE, fingerprint, source_of
 from tests.support.stand_ins import OPENED, name_of
+from tests.support.traits import repeat_inherited
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(os.environ.get("ENVOYMESH_COMPILED_FOR_TESTS") or ROOT / ".venv" / "compiled-for-tests")
@@ -93,6 +95,7 @@ def make() -> None:
 
 def _open_traits(files: list[Path], package: Path) -> dict[str, str]:
     """Open the traits in these files, and the classes that tests derive from; gives traits' modules by their names."""
+    repeat_inherited(files, package)
     traits = {}
     for file in files:
         text = file.read_text()
