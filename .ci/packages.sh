@@ -12,6 +12,7 @@ PACKAGES=(
   nginx:nginx-light
   dockerd:docker.io
   iptables:iptables
+  chromium:chromium
 )
 
 install_packages() {

@@ -8,10 +8,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import Field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from envoymesh import __version__
 from envoymesh.options import Options, flags
+
+if TYPE_CHECKING:
+    from envoymesh.sandbox.state import State
 
 PROGRAM = "envoymesh"
 STATE_VARIABLE = "ENVOYMESH_STATE"
@@ -318,6 +321,12 @@ def add_mesh(commands: argparse._SubParsersAction[Parser]) -> None:
         ("kill", "End a replica at once."),
     ):
         _mesh_command(commands, place, name, text).add_argument("replica", metavar="REPLICA", help="such as service1-1")
+    page = _mesh_command(commands, place, "page", "Show the running mesh as a live picture in a browser.")
+    text = "where to serve it: http://127.0.0.1:8002, or the port of $PORT_PAGE"
+    page.add_argument("--listen", metavar="URL", default="", help=text)
+    page.add_argument("--url", default="", help="its address for people, where that is another one")
+    text = "find the mesh by these names (in a container), the front first; without any it is the one of `up`"
+    page.add_argument("service", metavar="SERVICE", nargs="*", default=[], help=text)
     _mesh_command(commands, place, "down", "Stop the mesh; nothing is left running.")
     init = commands.add_parser("init", help=INIT, description=INIT)
     init.add_argument(
@@ -382,6 +391,7 @@ def run_mesh(given: argparse.Namespace) -> int:
         "stop": lambda: commands.stop(state, given.replica),
         "start": lambda: commands.start(state, given.replica),
         "kill": lambda: commands.kill(state, given.replica),
+        "page": lambda: run_page(given, state),
         "down": lambda: commands.down(state),
         "examples": lambda: commands.examples(files, given.name, given.format),
     }
@@ -393,3 +403,11 @@ def run_init(given: argparse.Namespace) -> int:
     from envoymesh.sandbox import commands
 
     return commands.init(given.folder, force=given.force)
+
+
+def run_page(given: argparse.Namespace, state: State) -> int:
+    """Serve the page."""
+    from envoymesh.page.command import run
+
+    listen = given.listen or f"http://127.0.0.1:{os.environ.get('PORT_PAGE') or 8002}"
+    return run(state, given.service, listen, given.url)

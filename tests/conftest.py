@@ -1,8 +1,8 @@
-"""What every test may ask of the machine: a Docker engine, the real Envoy, a tool, compiled modules, wheels.
+"""What every test may ask of the machine: a Docker engine, the real Envoy, a browser, a tool, compiled modules, wheels.
 
 Where one is missing its tests skip, and the run says so once, loudly, at its end. When ENVOYMESH_REQUIRE (of docker,
-oracle, tools, native, wheels) names it, as .ci/run does, the missing thing is a failure instead. This file must not
-know what the tests do with them.
+oracle, tools, native, wheels, browser) names it, as .ci/run does, the missing thing is a failure instead. This file
+must not know what the tests do with them.
 """
 
 import os

@@ -17,6 +17,7 @@ from envoymesh.admin.views import (
 )
 from envoymesh.explain.question import Question
 from envoymesh.http.failed_requests import FailedRequest
+from envoymesh.http.recent_requests import Recent
 from envoymesh.stats import Store
 
 
@@ -111,6 +112,7 @@ class AdminParts:
         allows: whether a request target may be asked for (`admin.allow_paths`).
         explainer: what /explain asks.
         failures: the requests that failed lately, the oldest first.
+        recent: the last requests; more are kept for some seconds after each call.
         python_files: users' filters and loggers (`scripting.script.Script.told`).
     """
 
@@ -133,4 +135,5 @@ class AdminParts:
     allows: Callable[[str], bool]
     explainer: LiveExplainer
     failures: Callable[[], Sequence[FailedRequest]]
+    recent: Callable[[], Recent]
     python_files: Callable[[], Sequence[Mapping[str, object]]]

@@ -46,21 +46,21 @@ class Sender:
 UNKNOWN: Final = Sender()
 
 
-def refusal(sender: Sender, changes: bool) -> str:
+def refusal(sender: Sender, changes: bool, who: str = "The admin") -> str:
     """Why the request is refused, for people; empty when it is not. `changes`: it would change something."""
     if sender.over_loopback and not _is_known(sender.host):
         return (
-            f"The admin does not answer to the name in this request's Host header ({sender.host}). "
+            f"{who} does not answer to the name in this request's Host header ({sender.host}). "
             "Over the loopback it answers to an IP address, to localhost and to this machine's own name.\n"
         )
     if not changes:
         return ""
     if sender.origin and not _same_site(sender.origin, sender.host):
-        return f"The admin changes nothing for a page of another site (Origin: {sender.origin}).\n"
+        return f"{who} changes nothing for a page of another site (Origin: {sender.origin}).\n"
     if sender.fetch_site and sender.fetch_site.lower() not in _OWN_SITES:
-        return f"The admin changes nothing for a page of another site (Sec-Fetch-Site: {sender.fetch_site}).\n"
+        return f"{who} changes nothing for a page of another site (Sec-Fetch-Site: {sender.fetch_site}).\n"
     if sender.fetch_dest.lower() in _FRAMES:
-        return f"The admin changes nothing from inside another page (Sec-Fetch-Dest: {sender.fetch_dest}).\n"
+        return f"{who} changes nothing from inside another page (Sec-Fetch-Dest: {sender.fetch_dest}).\n"
     return ""
 
 

@@ -15,13 +15,14 @@ from envoymesh.admin.handlers import (
     pages,
     profiling,
     python_files,
+    requests,
     runtime,
     server,
     stats,
 )
 from envoymesh.admin.messages import Preparation, Request, Response
 
-_SUBJECTS = (clusters, config_dump, explain, listeners, logs, profiling, python_files, runtime, server, stats)
+_SUBJECTS = (clusters, config_dump, explain, listeners, logs, profiling, python_files, requests, runtime, server, stats)
 
 
 def all_endpoints() -> list[Endpoint]:

@@ -107,6 +107,7 @@ MODULES = (
     "http.inline_headers",
     "http.keepalive",
     "http.no_codec",
+    "http.recent_requests",
     "http.stream_info",
     "matching.addresses",
     "matching.filter_state",

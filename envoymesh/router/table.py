@@ -219,6 +219,7 @@ class VirtualHost:
     tls_redirect: Route | None = None
     rate_limits: Sequence[RateLimit] = ()
     ignore_path_parameters: bool = field(default=False, init=False)
+    _numbers: dict[int, int] | None = field(default=None, init=False, repr=False, compare=False)
     _list: RouteList = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -234,6 +235,13 @@ class VirtualHost:
     def all_routes(self) -> Sequence[Route]:
         """Those in order, and those that the matcher leads to."""
         return (*self.routes, *self.matched_routes)
+
+    def number_of(self, route: Route) -> int:
+        """For people: the place of a route, or of a variant of it, in the list, from 1; 0 where it is not in it."""
+        if self._numbers is None:
+            # A variant has the path of its route.
+            self._numbers = {id(each.path): number for number, each in enumerate(self.routes, 1) if each.path}
+        return self._numbers.get(id(route.path), 0)
 
     def route(self, headers: RequestHeaders, info: StreamInfo | None = None) -> Route | None:
         """The first route that matches, or the redirect to TLS."""

@@ -10,7 +10,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ from envoymesh.sandbox.interpolation import interpolate
 from envoymesh.sandbox.overlay import EXTENSION, dependency_mapping, environment_mapping, merge, volume_target
 
 TOP_FIELDS = frozenset({"network", "title", "watch"})
-EXTENSION_FIELDS = frozenset({"processes", "configs", "files", "generated", "try"})
+EXTENSION_FIELDS = frozenset({"processes", "configs", "files", "generated", "try", "page"})
 RESTART_POLICIES = ("no", "on-failure", "always", "unless-stopped")
 DEFAULT_NETWORK = "127.0.0.0/16"
-_PORT = re.compile(r"(?:(?P<published>\d+):)?(?P<target>\d+)(?:/tcp)?")
+# Here every published port is one of the loopback anyway.
+_PORT = re.compile(r"(?:(?:127\.0\.0\.1:)?(?P<published>\d+):)?(?P<target>\d+)(?:/tcp)?")
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>us|ms|s|m|h)")
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -53,6 +54,7 @@ class Service:
         dependencies: name of another service -> whether it must be healthy first, and not only started.
         grace: seconds between SIGTERM and SIGKILL.
         tries: command lines for people to try.
+        page: the address of the page that it is, for people; nothing waits for such a service. Empty for others.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Service:
     grace: float = 10.0
     replicas: int = 1
     tries: tuple[str, ...] = ()
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Project:
         file: the first of its files, whose folder all relative paths start from.
         network: the loopback network of the replicas' addresses.
         title: what it shows, of an example; `watch` says in sentences what is to be seen.
+        overlays: the files laid over the first.
     """
 
     file: Path
@@ -85,6 +89,13 @@ class Project:
     services: Mapping[str, Service]
     title: str = ""
     watch: tuple[str, ...] = ()
+    overlays: tuple[Path, ...] = ()
+
+    def parted(self) -> tuple[Project, Project]:
+        """The mesh, and its pages."""
+        pages = {name: each for name, each in self.services.items() if each.page}
+        mesh = {name: each for name, each in self.services.items() if not each.page}
+        return replace(self, services=mesh), replace(self, services=pages)
 
     @property
     def folder(self) -> Path:
@@ -113,7 +124,7 @@ def load(file: Path, environment: Mapping[str, str], overlays: Sequence[Path] = 
     for each in overlays:
         document = merge(document, _read(each, environment))
     try:
-        return _project(file, document)
+        return replace(_project(file, document), overlays=tuple(overlays))
     except SandboxError as error:
         raise SandboxError(f"{' with '.join(map(str, [file, *overlays]))}: {error}") from None
 
@@ -141,9 +152,7 @@ def _project(file: Path, top: dict[str, Any]) -> Project:
     if not services:
         raise SandboxError("services: there is none")
     for service in services.values():
-        for name in service.dependencies:
-            if name not in services:
-                raise SandboxError(f"services.{service.name}.depends_on: there is no service {name}")
+        _check_dependencies(service, services)
     return Project(
         file=file,
         network=_network(extension.get("network", DEFAULT_NETWORK)),
@@ -151,6 +160,15 @@ def _project(file: Path, top: dict[str, Any]) -> Project:
         title=str(extension.get("title", "")),
         watch=_words(extension["watch"], f"{EXTENSION}.watch") if "watch" in extension else (),
     )
+
+
+def _check_dependencies(service: Service, services: Mapping[str, Service]) -> None:
+    for name in service.dependencies:
+        where = f"services.{service.name}.depends_on"
+        if name not in services:
+            raise SandboxError(f"{where}: there is no service {name}")
+        if service.page or services[name].page:
+            raise SandboxError(f"{where}: {name}: a page waits for nothing, and nothing for a page")
 
 
 def _check_known(extension: Mapping[str, Any], known: frozenset[str], where: str) -> None:
@@ -192,6 +210,7 @@ def _service(name: str, fields: dict[str, Any]) -> Service:
         grace=_seconds(fields.get("stop_grace_period", "10s"), f"{where}.stop_grace_period"),
         replicas=_count(fields.get("scale", 1), f"{where}.scale"),
         tries=_words(extension["try"], f"{where}.{EXTENSION}.try") if "try" in extension else (),
+        page=str(extension.get("page", "")),
     )
 
 

@@ -86,6 +86,8 @@ class Preparation:
 
     def _environment_of(self, replica: Replica) -> dict[str, str]:
         own = {"HOSTNAME": replica.name, "CARES_HOSTS": str(self.hosts(replica))}
+        if replica.service.page:
+            own["ENVOYMESH_STATE"] = str(self._state.folder)  # where it asks about the mesh
         return {**self._environment, **replica.service.environment, **own}
 
     def _word(self, replica: Replica, word: str) -> str:
@@ -140,8 +142,8 @@ def _shown(address: str, port: int) -> str:
 def _reason(error: OSError, address: str) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
-            "it is in use. Is another mesh running? For published ports set PORT_PROXY, PORT_HTTPS and"
-            " PORT_ADMIN, for inner addresses ENVOYMESH_NETWORK (such as 127.1.0.0/16)"
+            "it is in use. Is another mesh running? For published ports set PORT_PROXY, PORT_HTTPS,"
+            " PORT_ADMIN and PORT_PAGE, for inner addresses ENVOYMESH_NETWORK (such as 127.1.0.0/16)"
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return (

@@ -141,6 +141,22 @@ class Replica:
         await self._end_processes()
         self._become(EXITED, "killed")
 
+    def pause(self) -> None:
+        """Let the processes stand still. Errors: SandboxError where none runs."""
+        self._signal_running(signal.SIGSTOP)
+        self._report("paused")
+
+    def resume(self) -> None:
+        """Let them go on. Errors: SandboxError where none runs."""
+        self._signal_running(signal.SIGCONT)
+        self._report("goes on")
+
+    def _signal_running(self, number: int) -> None:
+        if self.state != RUNNING:
+            raise SandboxError(f"{self.name} does not run")
+        for process in self._processes.values():
+            process.send_signal(number)
+
     def send_kill(self) -> None:
         """SIGKILL every process, and wait for nothing; none is started again."""
         self._wanted = False

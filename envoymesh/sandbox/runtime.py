@@ -10,12 +10,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from envoymesh.sandbox.addresses import AddressPlan
 from envoymesh.sandbox.compose import Project
 from envoymesh.sandbox.control import ControlServer
 from envoymesh.sandbox.errors import SandboxError
+from envoymesh.sandbox.mesh import Mesh
 from envoymesh.sandbox.preparation import Preparation, has_ipv6
 from envoymesh.sandbox.process import spawn
 from envoymesh.sandbox.replica import Clock
@@ -29,8 +29,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Runtime:
     """One mesh, until it is told to stop."""
 
-    def __init__(self, supervisor: Supervisor, state: State, say: Callable[[str], None]) -> None:
-        self._supervisor = supervisor
+    def __init__(self, mesh: Mesh, state: State, say: Callable[[str], None]) -> None:
+        self._mesh = mesh
         self._state = state
         self._say = say
         self._stop = asyncio.Event()
@@ -39,11 +39,15 @@ class Runtime:
             state.control,
             {
                 "wait": self._wait,
-                "rows": self._rows,
-                "scale": supervisor.scale,
-                "start": supervisor.start,
-                "stop": supervisor.stop,
-                "kill": supervisor.kill,
+                "rows": mesh.rows,
+                "about": mesh.about,
+                "scale": mesh.scale,
+                "start": mesh.start,
+                "stop": mesh.stop,
+                "kill": mesh.kill,
+                "pause": mesh.pause,
+                "resume": mesh.resume,
+                "change": self._change,
                 "down": self._down,
             },
         )
@@ -55,18 +59,22 @@ class Runtime:
         """
         self._catch_signals()
         await self._control.start()
-        self._up = asyncio.create_task(self._supervisor.up(), name="up")
+        self._up = asyncio.create_task(self._mesh.services.up(), name="up")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        pages: asyncio.Task[None] | None = None
         try:
             await asyncio.wait({self._up, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if self._up.done():
                 self._up.result()
-                self._say(banner(self._supervisor, self._state))
+                self._say(banner(self._mesh.services, self._state))
+                pages = asyncio.create_task(self._mesh.open_pages(), name="pages")
                 await stopping
         finally:
             stopping.cancel()
             self._up.cancel()
-            await self._supervisor.down()
+            if pages is not None:
+                pages.cancel()
+            await self._mesh.down()
             # Answers to those who asked for this get out first.
             await asyncio.sleep(0)
             self._control.close()
@@ -79,7 +87,7 @@ class Runtime:
     def _on_signal(self) -> None:
         if self._stop.is_set():
             self._say("killing everything")
-            self._supervisor.send_kill()
+            self._mesh.send_kill()
             return
         self._say("stopping (once more kills everything at once)")
         self._stop.set()
@@ -91,14 +99,15 @@ class Runtime:
         if self._up.cancelled():
             raise SandboxError("the mesh was stopped before it was up")
         self._up.result()
-        return banner(self._supervisor, self._state)
+        return "\n".join([banner(self._mesh.services, self._state), *self._mesh.page_lines()])
 
-    async def _rows(self) -> list[Any]:
-        return list(self._supervisor.rows())
+    async def _change(self, example: str | None) -> None:
+        await self._mesh.change(example)
+        self._say(banner(self._mesh.services, self._state))
 
     async def _down(self) -> None:
         self._say("stopping")
-        await self._supervisor.down()
+        await self._mesh.down()
         self._stop.set()
 
 
@@ -108,12 +117,16 @@ def run(project: Project, state: State, scale: Mapping[str, int], say: Callable[
 
 
 async def _run(project: Project, state: State, scale: Mapping[str, int], say: Callable[[str], None]) -> None:
-    preparation = Preparation(project, state, os.environ)
-    plan = AddressPlan(project, ipv6=has_ipv6())
     clock = Clock(time.monotonic, asyncio.sleep)
-    supervisor = Supervisor(project, plan, preparation, scale, spawn, clock, say)
+    ipv6 = has_ipv6()
+
+    def make(project: Project, scale: Mapping[str, int]) -> Supervisor:
+        preparation = Preparation(project, state, os.environ)
+        return Supervisor(project, AddressPlan(project, ipv6=ipv6), preparation, scale, spawn, clock, say)
+
+    mesh = Mesh(project, scale, make, lambda: state.token, say)
     lock = state.acquire()
     try:
-        await Runtime(supervisor, state, say).run()
+        await Runtime(mesh, state, say).run()
     finally:
         os.close(lock)

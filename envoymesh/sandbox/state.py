@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ LONGEST_SOCKET_PATH = 103
 class State:
     """Paths below one folder.
 
+    token        what the page wants to see before it changes something
     lock         held by the supervisor as long as it lives
     control.sock where the supervisor takes commands
     supervisor.log   what a detached supervisor says
@@ -32,6 +34,7 @@ class State:
         self.generated = folder / "generated"
         self.replicas = folder / "replicas"
         self.logs = folder / "logs"
+        self._token = folder / "token"
         self._lock = folder / "lock"
 
     def __repr__(self) -> str:
@@ -40,6 +43,14 @@ class State:
     def log(self, replica: str) -> Path:
         """The file that a replica's processes write to."""
         return self.logs / f"{replica}.log"
+
+    @property
+    def token(self) -> str:
+        """The secret of this run, which only this user can read; empty where there is none."""
+        try:
+            return self._token.read_text(encoding="ascii")
+        except OSError:
+            return ""
 
     def acquire(self) -> int:
         """Take the folder for a new run, and clear it of the last one.
@@ -84,6 +95,10 @@ class State:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
         self.generated.mkdir(exist_ok=True)
+        self._token.unlink(missing_ok=True)
+        descriptor = os.open(self._token, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(24))
 
 
 def write(path: Path, text: str) -> None:

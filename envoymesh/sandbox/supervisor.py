@@ -115,6 +115,14 @@ class Supervisor:
         async with self._busy:
             await self._replica(name).kill()
 
+    async def pause(self, name: str) -> None:
+        """Let a replica stand still: it accepts, and answers nothing."""
+        self._replica(name).pause()
+
+    async def resume(self, name: str) -> None:
+        """Let it go on."""
+        self._replica(name).resume()
+
     async def down(self) -> None:
         """Stop everything, each service before those it depends on. What is being started or waited for fails."""
         self._closing = True

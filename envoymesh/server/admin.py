@@ -59,6 +59,7 @@ def make_admin_context(server: Server, admin: AdminSettings) -> AdminParts:
         allows=admin.allows,
         explainer=LiveExplainer(server),
         failures=server.failures,
+        recent=server.recent,
         python_files=lambda: [each.told() for each in server.scripts.scripts],
     )
 

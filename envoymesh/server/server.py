@@ -33,6 +33,7 @@ from envoymesh.filters.network.registry import CONNECTION_MANAGER
 from envoymesh.http.failed_requests import FailedRequest, FailedRequests
 from envoymesh.http.filter import FilterFactory
 from envoymesh.http.filter_manager.filter_plan import FilterChainFactory, NamedFilter
+from envoymesh.http.recent_requests import Recent, RecentRequests
 from envoymesh.network.api import ClientTls, Connector, DnsResolver
 from envoymesh.network.connection.connector import LoopConnector
 from envoymesh.network.listener.tcp_listener import TcpListener
@@ -271,7 +272,7 @@ class Server:
         )
         context = network_filter_context(settings, self._parts, ADMIN_STAT_NAME)
         http = context.http.make(self._admin_http(admin), context.listener_scope, context.drain_close)
-        http.failed = FailedRequests()  # /failures is about others
+        http.failed, http.recent = FailedRequests(), RecentRequests()  # /failures and /requests are about others
         terminal = ConnectionManagerFactory(http, context.buffer_limit)
         factory = NetworkFilterChainFactory(terminal, (), self.dispatcher, context.buffer_limit)
         chain = FilterChainSettings("", FilterChainMatch(), (), factory=factory)
@@ -447,6 +448,10 @@ class Server:
     def failures(self) -> Sequence[FailedRequest]:
         """The requests that failed lately, the oldest first."""
         return tuple(self._parts.http.failed.kept)
+
+    def recent(self) -> Recent:
+        """The last requests, which are kept from now on."""
+        return self._parts.http.recent.ask(self.dispatcher.now())
 
     def _open_connections(self) -> int:
         return sum(listener.active_connections for listener in self.listeners)

@@ -49,7 +49,7 @@ class Mesh:
 
     def up(self, scale: Mapping[str, int]) -> None:
         """Start it, and wait until every replica is healthy. Errors: SandboxError."""
-        project = load(self._files[0], os.environ, self._files[1:])
+        project, _ = load(self._files[0], os.environ, self._files[1:]).parted()
         published = {port for service in project.services.values() for port in service.ports.values()}
         for attempt in range(ATTEMPTS):
             self._ports = dict(zip(sorted(published), free_ports(len(published)), strict=True))

@@ -23,7 +23,8 @@ from envoymesh.sandbox.state import State
 
 
 def moved(project: Project, network: ipaddress.IPv4Network, ports: Mapping[str, int]) -> Project:
-    """The same mesh elsewhere."""
+    """The same mesh elsewhere, without its page."""
+    project, _ = project.parted()
     services = {
         name: replace(service, ports={inner: ports.get(str(outer), outer) for inner, outer in service.ports.items()})
         for name, service in project.services.items()

@@ -19,6 +19,7 @@ from testcontainers.compose import DockerCompose
 
 ROOT = Path(__file__).resolve().parents[2]
 FRONT = "front-envoy"
+PAGE = "page"
 APP_PORT = 8080
 # Linux gives clients ports from 32768 on.
 BELOW_EPHEMERAL = (20_000, 32_000)
@@ -37,15 +38,16 @@ class Replica(NamedTuple):
 
 
 class Ports(NamedTuple):
-    """The three published ports of the front, chosen by the kernel."""
+    """The three published ports of the front, and the page's."""
 
     proxy: int
     https: int
     admin: int
+    page: int
 
     def environment(self) -> dict[str, str]:
         """The variables docker-compose.yaml reads them from."""
-        return {"PORT_PROXY": str(self.proxy), "PORT_HTTPS": str(self.https), "PORT_ADMIN": str(self.admin)}
+        return {f"PORT_{name.upper()}": str(port) for name, port in self._asdict().items()}
 
 
 class Rights(NamedTuple):
@@ -83,7 +85,7 @@ class Mesh(Protocol):
         """Leave nothing running."""
 
     def replicas(self) -> list[Replica]:
-        """The running replicas of all services."""
+        """The running replicas of all services but the page, which is none of the mesh's."""
 
     def scale(self, service: str, count: int) -> None:
         """Run `count` replicas of a service; starts again what was killed."""
@@ -102,7 +104,7 @@ class Mesh(Protocol):
 
 
 def free_ports() -> Ports:
-    """Three ports nobody listens on. The system gives them to no client, which might take one before it is needed."""
+    """Ports nobody listens on. The system gives them to no client, which might take one before it is needed."""
     return Ports(*(_free_port() for _ in Ports._fields))
 
 
@@ -155,7 +157,8 @@ class DockerMesh:
     def replicas(self) -> list[Replica]:
         """docker compose ps."""
         # Compose names a container's host by the first twelve digits of its id.
-        return [Replica(each.Name, each.Service, each.Health, each.ID[:12]) for each in self._own.get_containers()]
+        running = [each for each in self._own.get_containers() if each.Service != PAGE]
+        return [Replica(each.Name, each.Service, each.Health, each.ID[:12]) for each in running]
 
     def scale(self, service: str, count: int) -> None:
         """docker compose up --scale, which leaves the other containers alone."""
@@ -214,7 +217,7 @@ class EmbeddedMesh:
         return [
             Replica(each["Name"], each["Service"], each["Health"], each["Name"])
             for each in self._rows()
-            if each["State"] == "running"
+            if each["State"] == "running" and each["Service"] != PAGE
         ]
 
     def scale(self, service: str, count: int) -> None:

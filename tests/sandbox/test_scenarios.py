@@ -265,3 +265,22 @@ def test_containers_have_no_rights_to_speak_of(mesh: DockerMesh) -> None:
     for replica in mesh.replicas():
         rights = mesh.rights(replica.name)
         assert rights == Rights(user="10001", read_only=True, capabilities={"0" * 16}, no_new_privileges=True), replica
+
+
+def test_the_page_shows_the_mesh(mesh: Mesh, client: httpx.Client) -> None:
+    token = re.findall(r"Page: http://127\.0\.0\.1:(\d+)/#token=(\S+)", mesh.logs())[-1]
+    assert int(token[0]) == mesh.ports.page
+    with httpx.Client(base_url=f"http://127.0.0.1:{mesh.ports.page}", timeout=30) as page:
+
+        def edges() -> dict[str, float]:
+            client.get("/service/2")
+            return {each["to"]: each["rps"] for each in page.get("/api/mesh").json()["edges"] if each["cluster"]}
+
+        until(lambda: edges().get("service2-1", 0) > 0, 20, "requests on the edge to service 2")
+        asked = {"replica": "service2-1", "faults": {"error_rate": 1}}
+        with_token = {"x-envoymesh-token": token[1]}
+        assert page.post("/api/faults", json=asked).status_code == 403
+        assert page.post("/api/faults", json=asked, headers=with_token).json()["faults"]["error_rate"] == 1
+        assert client.get("/service/2").status_code == 503
+        page.post("/api/faults", json={**asked, "faults": {}}, headers=with_token)
+        assert client.get("/service/2").status_code == 200

@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "admin": {"errors", "options", "stats", "network", "http", "upstream", "config", "explain"},
     "sandbox": {"errors", "root"},
+    "page": {"admin", "sandbox"},
     "server": {
         "errors", "options", "runtime", "stats", "network", "config", "http", "formatter", "matching", "router",
         "upstream", "access_loggers", "filters", "admin", "explain", "lint", "native", "scripting", "root",
@@ -43,7 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "access_loggers", "filters",
     },
     "lint": {"errors", "config"},
-    "cli": {"errors", "options", "config", "server", "sandbox", "native", "explain", "lint", "scripting", "root"},
+    "cli": {"errors", "options", "config", "server", "sandbox", "native", "explain", "lint", "page",
+        "scripting", "root"},
     "__main__": {"cli"},
     "root": set(),
 }  # fmt: skip
@@ -55,7 +57,7 @@ READING_FILES = {"config.py", "registry.py"}
 PROTOBUF = ("google.protobuf", "envoy", "xds", "udpa", "validate")
 PROTOBUF_ROOMS = ("config", "admin.proto")
 ASYNCIO = ("asyncio", "uvloop", "aiodns", "pycares")
-ASYNCIO_ROOMS = {"network", "server", "admin", "sandbox", "testing"}
+ASYNCIO_ROOMS = {"network", "server", "admin", "sandbox", "testing", "page"}
 ARGPARSE_FILES = {"cli.py", "__main__.py"}
 
 

@@ -24,7 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 WITHOUT_EFFECT = {
     "envoymesh.network.api.PipeAddress.port": "a Unix domain socket has none; it is an address's all the same",
-    "envoymesh.router.table.VirtualHost.name": "as in Envoy, where only the stats of virtual clusters have it",
 }
 """What may be read and used by nobody, and why."""
 

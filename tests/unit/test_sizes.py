@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MEASURED = ("envoymesh", "service", "certs", "bench", "release")
+MEASURED = ("envoymesh", "service", "certs", "bench", "release", "vendoring")
 LONGEST_FUNCTION = 60
 LARGEST_P90 = 40
 LARGEST_MEDIAN = 12

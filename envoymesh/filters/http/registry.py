@@ -60,9 +60,12 @@ FILTERS: dict[str, HttpFilter] = {
         when_used("http.dynamic_forward_proxy.config", "dynamic_forward_proxy_filter_factory"),
         "envoy.extensions.filters.http.dynamic_forward_proxy.v3.PerRouteConfig",
         when_used("http.dynamic_forward_proxy.config", "read_dynamic_forward_proxy_route"),
+        explain=when_used("http.dynamic_forward_proxy.explain", "explain_dynamic_forward_proxy"),
     ),
     "envoy.extensions.filters.http.health_check.v3.HealthCheck": HttpFilter(
-        "envoy.filters.http.health_check", when_used("http.health_check.config", "health_check_filter_factory")
+        "envoy.filters.http.health_check",
+        when_used("http.health_check.config", "health_check_filter_factory"),
+        explain=when_used("http.health_check.explain", "explain_health_check"),
     ),
     "envoy.extensions.filters.http.router.v3.Router": HttpFilter(
         "envoy.filters.http.router",

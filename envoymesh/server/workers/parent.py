@@ -20,6 +20,7 @@ from envoymesh.admin.views import ClusterStatus, ServerState
 from envoymesh.config.load import LoadedBootstrap
 from envoymesh.http.failed_requests import FailedRequest, latest
 from envoymesh.http.filter import FilterFactory
+from envoymesh.http.recent_requests import JoinedRequests, Recent
 from envoymesh.options import Options
 from envoymesh.server.admin import make_admin_context
 from envoymesh.server.config import AdminSettings
@@ -52,6 +53,7 @@ class Parent(Server):
         self._fleet = Fleet(self.dispatcher, options.concurrency, self, worker, kill_after)
         self._sockets: list[WorkerSockets] = []
         self._ended = Ended()
+        self._joined = JoinedRequests()
         self._health = FleetHealth(self.clusters.clusters(), self.dispatcher, self._tell_health)
         self._waiting: list[Callable[[], None]] = []
         self._gathering = False
@@ -192,6 +194,11 @@ class Parent(Server):
     def failures(self) -> Sequence[FailedRequest]:
         """Those of all workers, also of workers that have ended."""
         return latest([self._ended.failures, *(each.failures for each in self._fleet.snapshots)])
+
+    def recent(self) -> Recent:
+        """Those of all workers, which keep them from now on."""
+        self.tell(Verb.KEEP_REQUESTS)
+        return self._joined.join(each.recent for each in self._fleet.snapshots)
 
     def _open_connections(self) -> int:
         return sum(each.connections for each in self._fleet.snapshots)

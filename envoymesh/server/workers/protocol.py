@@ -38,6 +38,7 @@ class Verb(StrEnum):
     ENABLE_LOOKUPS = "enable_lookups"  # (wanted: bool)
     CLEAR_LOOKUPS = "clear_lookups"
     TELL_HEALTH = "tell_health"  # (cluster: str, hosts: Mapping[HostKey, HostHealth])
+    KEEP_REQUESTS = "keep_requests"  # for some seconds
     PROFILE_CPU = "profile_cpu"  # (wanted: bool)
     DRAIN_AND_STOP = "drain_and_stop"
     STOP = "stop"

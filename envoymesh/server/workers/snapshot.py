@@ -15,6 +15,7 @@ from itertools import chain
 
 from envoymesh.admin.views import ClusterStatus, HealthFlags, HostStatus, MemoryUsage
 from envoymesh.http.failed_requests import FailedRequest, latest
+from envoymesh.http.recent_requests import NOTHING, Recent
 from envoymesh.stats.image import StoreImage, blanked, lasting, merge, merging, without
 from envoymesh.stats.recent_lookups import RecentLookups
 
@@ -37,7 +38,8 @@ _NO_MEMORY = MemoryUsage(0, 0, 0)
 
 @dataclass(slots=True)
 class Snapshot:
-    """One worker's figures; `connections` are open downstream ones, `failures` all that it remembers.
+    """One worker's figures; `connections` are open downstream ones, `failures` and
+    `recent` all that it remembers of requests.
 
     It is made and sent in parts, so that nobody waits for it who is served by that worker.
     """
@@ -48,13 +50,14 @@ class Snapshot:
     connections: int = 0
     lookups: Lookups = Lookups()
     failures: Sequence[FailedRequest] = ()
+    recent: Recent = NOTHING
 
     def add(self, more: Snapshot) -> None:
         """Add a later part. What is not a list of many things is the later part's."""
         self.stats.add(more.stats)
         self.clusters += more.clusters
         self.memory, self.connections, self.lookups = more.memory, more.connections, more.lookups
-        self.failures = more.failures
+        self.failures, self.recent = more.failures, more.recent
 
 
 SENT_AT_ONCE = 256

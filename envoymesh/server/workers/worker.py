@@ -93,6 +93,7 @@ class Worker(Server):
             Verb.ENABLE_LOOKUPS: self.store.lookups.enable,
             Verb.CLEAR_LOOKUPS: self.store.lookups.clear,
             Verb.TELL_HEALTH: self._take_health,
+            Verb.KEEP_REQUESTS: self.recent,
             Verb.PROFILE_CPU: self._profile_cpu,
             Verb.DRAIN_AND_STOP: self.drain_and_stop,
             Verb.STOP: self._stopped.set,
@@ -195,6 +196,7 @@ class Worker(Server):
             connections=self._open_connections(),
             lookups=Lookups.of(self.store.lookups),
             failures=self.failures(),
+            recent=self._parts.http.recent.told(),
         )
         self._send(Answer(number, rest))
 

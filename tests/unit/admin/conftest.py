@@ -11,6 +11,7 @@ from envoymesh.admin.context import AdminParts
 from envoymesh.admin.messages import Request, Response, parse_target
 from envoymesh.admin.registry import Admin
 from envoymesh.admin.views import MemoryUsage, RuntimeSnapshot, ServerState
+from envoymesh.http.recent_requests import NOTHING
 from envoymesh.stats import Store
 from tests.support.steps import finished
 
@@ -127,6 +128,7 @@ def admin_context(server: FakeServer) -> AdminParts:
         allows=lambda target: True,
         explainer=FakeExplainer(),
         failures=list,
+        recent=lambda: NOTHING,
         python_files=list,
     )
 

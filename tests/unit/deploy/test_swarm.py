@@ -10,6 +10,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
+del COMPOSE["page"]  # for people at the machine itself, not for a cluster
 SWARM = yaml.safe_load((ROOT / "deploy/swarm.yaml").read_text())["services"]
 SAME = (
     "command",

@@ -17,7 +17,10 @@ def written(folder: Path, text: str) -> Path:
 
 def test_the_projects_own_description() -> None:
     project = load(ROOT / "docker-compose.yaml", {"PORT_PROXY": "9080"})
-    assert [each.name for each in project.in_start_order()] == ["service1", "service2", "front-envoy"]
+    mesh, pages = project.parted()
+    assert [each.name for each in mesh.in_start_order()] == ["service1", "service2", "front-envoy"]
+    assert [each.page for each in pages.services.values()] == ["http://127.0.0.1:8002/"]
+    assert pages.services["page"].ports == {8002: 8002}
     front, service = project.services["front-envoy"], project.services["service1"]
     assert front.ports == {8080: 9080, 8443: 8443, 8001: 8001}
     assert front.dependencies == {"service1": True, "service2": True}
@@ -132,3 +135,12 @@ def test_a_circle_of_dependencies(tmp_path: Path) -> None:
     project = load(written(tmp_path, f"services: {{a: {one % 'b'}, b: {one % 'a'}}}"), {})
     with pytest.raises(SandboxError, match="in a circle: a, b"):
         project.in_start_order()
+
+
+def test_nothing_depends_on_a_page(tmp_path: Path) -> None:
+    page = "{ x-envoymesh: { page: 'http://h/', processes: { a: [b] } } }"
+    other = "{ depends_on: [page], x-envoymesh: { processes: { a: [b] } } }"
+    file = tmp_path / "compose.yaml"
+    file.write_text(f"services: {{ page: {page}, other: {other} }}")
+    with pytest.raises(SandboxError, match=r"services\.other\.depends_on: page: a page waits for nothing"):
+        load(file, {})

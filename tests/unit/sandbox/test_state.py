@@ -25,7 +25,7 @@ def test_a_new_run_clears_the_last_ones_files_but_keeps_what_was_generated(tmp_p
     for file in (state.log("a"), state.replicas / "a" / "hosts", state.generated / "key", state.control):
         write(file, "old")
     os.close(state.acquire())
-    assert {each.name for each in tmp_path.rglob("*") if each.is_file()} == {"lock", "key"}
+    assert {each.name for each in tmp_path.rglob("*") if each.is_file()} == {"lock", "token", "key"}
 
 
 def test_a_path_too_long_for_a_socket(tmp_path: Path) -> None:
@@ -47,3 +47,14 @@ def test_write_replaces_the_whole_file(tmp_path: Path) -> None:
     assert file.read_text() == "two\n"
     assert file.stat().st_ino != before
     assert [each.name for each in file.parent.iterdir()] == ["hosts"]
+
+
+def test_every_run_has_a_token_of_its_own_that_only_its_user_reads(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    assert state.token == ""
+    os.close(state.acquire())
+    first = state.token
+    assert len(first) >= 32
+    assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
+    os.close(state.acquire())
+    assert state.token not in ("", first)

@@ -57,6 +57,14 @@ class HostRewrite:
     header: bytes = b""
 
 
+def rewritten_host(headers: RequestHeaders, rewrite: HostRewrite | None) -> bytes | None:
+    """The host that a request goes to."""
+    if rewrite is None:
+        return headers.authority
+    value = headers.get(rewrite.header) if rewrite.header else None
+    return value if value is not None else rewrite.literal or headers.authority
+
+
 class DynamicForwardProxyFilter(StreamFilter):
     """One request; `_load` is its wait for a name."""
 
@@ -102,13 +110,8 @@ class DynamicForwardProxyFilter(StreamFilter):
 
     def _rewrite_host(self, headers: RequestHeaders) -> None:
         rewrite = self.decoder_callbacks.most_specific_per_filter_config
-        if not isinstance(rewrite, HostRewrite):
-            return
-        if rewrite.literal:
-            headers.authority = rewrite.literal
-        value = headers.get(rewrite.header) if rewrite.header else None
-        if value is not None:
-            headers.authority = value
+        if isinstance(rewrite, HostRewrite):
+            headers.authority = rewritten_host(headers, rewrite)
 
     def _refuse(self, body: bytes, details: str) -> FilterHeadersStatus:
         self.decoder_callbacks.send_local_reply(503, body, details)

@@ -396,6 +396,11 @@ class ActiveStream(RequestDecoder, StreamCallbacks, FilterChainStream, TimedStre
             self._note_route(route)
         return self._route  # type: ignore[return-value]  # _UNMATCHED only without headers, when no filter runs
 
+    @property
+    def known_route(self) -> Route | None:
+        """The matched route, where anybody has asked for it."""
+        return self._route if isinstance(self._route, Route) else None
+
     def _note_route(self, route: Route | None) -> None:
         self._route = route
         if route is not None:

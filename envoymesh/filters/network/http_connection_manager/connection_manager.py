@@ -394,6 +394,14 @@ class ConnectionManager(TerminalFilter, CodecConnection, ServerCodecCallbacks, L
             self._log(stream, info.end_time)
         if info.flags or (info.response_code or 0) >= 500:
             self._context.failed.note(info, stream.request_headers)
+        if self._context.recent.open:
+            self._note(stream)
+
+    def _note(self, stream: ActiveStream) -> None:
+        route = stream.known_route
+        name = "" if route is None else route.virtual_host.name
+        number = 0 if route is None else route.virtual_host.number_of(route)
+        self._context.recent.note(stream.info, stream.request_headers, name, number)
 
     def _log(self, stream: ActiveStream, now: float) -> None:
         try:

@@ -19,6 +19,7 @@ from envoymesh.filters.network.http_connection_manager.stats import (
     response_class_counters,
 )
 from envoymesh.http.failed_requests import FailedRequests
+from envoymesh.http.recent_requests import RecentRequests
 from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
 from envoymesh.network.api import Dispatcher
 from envoymesh.runtime import RuntimeReader
@@ -32,6 +33,7 @@ class ConnectionManagerConfig:
         next_stream_id: gives process-wide unique request numbers.
         random: uniform in [0, 1).
         failed: where requests that failed are noted.
+        recent: where all are noted while somebody looks.
     """
 
     __slots__ = (
@@ -49,6 +51,7 @@ class ConnectionManagerConfig:
         "premature_reset_limit",
         "premature_reset_seconds",
         "random",
+        "recent",
         "request_ids",
         "response_classes",
         "settings",
@@ -71,9 +74,11 @@ class ConnectionManagerConfig:
         runtime: RuntimeReader,
         random: Callable[[], float] = chance.random,
         failed: FailedRequests,
+        recent: RecentRequests,
     ) -> None:
         self.settings = settings
         self.failed = failed
+        self.recent = recent
         self.stats = stats
         self.listener_stats = listener_stats
         self.http1_stats = http1_stats

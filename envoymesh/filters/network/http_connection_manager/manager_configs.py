@@ -12,6 +12,7 @@ from envoymesh.filters.network.http_connection_manager.request_id import Request
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.filters.network.http_connection_manager.stats import HttpConnectionManagerStats, ListenerHttpStats
 from envoymesh.http.failed_requests import FailedRequests
+from envoymesh.http.recent_requests import RecentRequests
 from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
 from envoymesh.network.api import Dispatcher
 from envoymesh.runtime import RuntimeReader
@@ -19,7 +20,7 @@ from envoymesh.stats import Scope, Store, sanitize
 
 
 class ConnectionManagerConfigs:
-    """What all connection managers of a process share: codec stats, ids and the date, and what is known of failures."""
+    """What all connection managers of a process share: codec stats, ids and the date, and what is known of requests."""
 
     def __init__(
         self,
@@ -29,6 +30,7 @@ class ConnectionManagerConfigs:
         next_stream_id: Callable[[], int] | None = None,
     ) -> None:
         self.failed = FailedRequests()
+        self.recent = RecentRequests()
         self._store = store
         self._dispatcher = dispatcher
         self._runtime = runtime
@@ -59,4 +61,5 @@ class ConnectionManagerConfigs:
             next_stream_id=self._next_stream_id,
             runtime=self._runtime,
             failed=self.failed,
+            recent=self.recent,
         )

@@ -23,6 +23,7 @@ from envoymesh.http.filter_manager.filter_plan import FilterChainFactory, NamedF
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.http.http2.frames import PREFACE, FrameType
+from envoymesh.http.recent_requests import RecentRequests
 from envoymesh.http.stats import Http1CodecStats, Http2CodecStats
 from envoymesh.http.stream_info import StreamInfo
 from envoymesh.network.api import Address, CloseType
@@ -101,6 +102,7 @@ class Edge:
             next_stream_id=itertools.count(1).__next__,
             runtime=self.runtime,
             failed=FailedRequests(),
+            recent=RecentRequests(),
         )
         self.connection = FakeConnection()
         self.manager = ConnectionManager(self.context, self.connection, 1024)
