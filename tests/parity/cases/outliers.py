@@ -156,11 +156,29 @@ def _alone(name: str, places: Places, **common: Any) -> Json:
     return {**made, "common_lb_config": {"update_merge_window": "0s", **common}}
 
 
+def modify(**keys: int) -> Admin:
+    return Admin("POST /runtime_modify?" + "&".join(f"outlier_detection.{key}={value}" for key, value in keys.items()))
+
+
+SHARES = Table("outliers-shares")
+SHORT, LONG = 50, 2000
+"""Milliseconds of an interval: between cases, and of the one that a case's requests are in."""
+
+
+def _in_one_interval(*requests: CaseStep) -> list[CaseStep]:
+    """Requests that no end of an interval parts, however slow the machine is: parted, they are too few to be judged.
+
+    When an interval ends is not to be seen, and each side has its own. So intervals are short, and the next one is made
+    long: after a moment it has begun, and the requests have most of it.
+    """
+    return [modify(interval_ms=LONG), Wait(4 * SHORT / 1000), *requests]
+
+
 def _shares() -> list[Case]:
     """Success rates and shares of failures, of two hosts that requests choose."""
-    soon = {"interval": "0.8s", "base_ejection_time": "60s", **NEVER}
-    rates = {"success_rate_minimum_hosts": 2, "success_rate_request_volume": 6, "success_rate_stdev_factor": 500}
-    shares = {"failure_percentage_minimum_hosts": 2, "failure_percentage_request_volume": 6,
+    rates = {**NEVER, "success_rate_minimum_hosts": 2, "success_rate_request_volume": 6,
+             "success_rate_stdev_factor": 500}  # fmt: skip
+    shares = {**NEVER, "failure_percentage_minimum_hosts": 2, "failure_percentage_request_volume": 6,
               "failure_percentage_threshold": 50, "enforcing_failure_percentage": 100}  # fmt: skip
     local = {"split_external_local_origin_errors": True, "consecutive_local_origin_failure": 1000}
     for name, fields in {
@@ -169,31 +187,48 @@ def _shares() -> list[Case]:
         "rates-few-hosts": {**rates, "success_rate_minimum_hosts": 3},
         "rates-few-requests": {**rates, "success_rate_request_volume": 100},
         "rates-wide": {**rates, "success_rate_stdev_factor": 1900},
+        "rates-shown": rates,
         "shares": shares,
         "shares-detected-only": {**shares, "enforcing_failure_percentage": 0},
         "shares-below": {**shares, "failure_percentage_threshold": 51},
     }.items():
-        TABLE.ring(name, "h-1", "h-2", **soon, **fields)
-    TABLE.ring("rates-local", "h-1", "dead", **soon, **rates, **local)
-    TABLE.ring("shares-local", "h-1", "dead", **soon, **shares, **local, enforcing_local_origin_success_rate=0,
-               enforcing_failure_percentage_local_origin=100)  # fmt: skip
+        SHARES.ring(name, "h-1", "h-2", **fields)
+    SHARES.ring("rates-local", "h-1", "dead", **rates, **local)
+    SHARES.ring("shares-local", "h-1", "dead", **shares, **local, enforcing_local_origin_success_rate=0,
+                enforcing_failure_percentage_local_origin=100)  # fmt: skip
+    return [*_outliers_by_share(), *_no_outliers_by_share(), _rates_shown()]
+
+
+def _share_case(cluster: str, requests: list[CaseStep], *after: CaseStep, **more: Any) -> Case:
+    """Intervals are short again when this one is over."""
+    steps = *_in_one_interval(*requests), modify(interval_ms=SHORT), *after
+    return case(cluster.replace("-", " "), *steps, setup=BY_SHARE, **more)
+
+
+def _outliers_by_share() -> list[Case]:
     made = []
     for name in ("rates", "rates-detected-only", "shares", "shares-detected-only"):
         detected = f"cluster.{name}.outlier_detection.ejections_detected_"
         kind = "success_rate" if name.startswith("rates") else "failure_percentage"
-        made.append(case(name.replace("-", " "), *_half_of(name), UntilStat(detected + kind, 1), Events(name, 1)))
-    TABLE.ring("rates-shown", "h-1", "h-2", **{**soon, "interval": "2s"}, **rates)
-    made.append(case("rates shown", *_half_of("rates-shown"), ejected("rates-shown"), Shown("rates-shown"),
-                     ShownAsJson("rates-shown")))  # fmt: skip
+        made.append(_share_case(name, _half_of(name), UntilStat(detected + kind, 1), Events(name, 1)))
     made += [
-        case(name.replace("-", " "), *_half_of(name), Wait(0.9), show=statuses)
-        for name in ("rates-few-hosts", "rates-few-requests", "rates-wide", "shares-below")
-    ]
-    made += [
-        case(name.replace("-", " "), *_refused(name), ejected(name), Events(name, 1))
-        for name in ("rates-local", "shares-local")
+        _share_case(name, _refused(name), ejected(name), Events(name, 1)) for name in ("rates-local", "shares-local")
     ]
     return made
+
+
+def _no_outliers_by_share() -> list[Case]:
+    over = Wait((LONG + SHORT) / 1000)
+    return [
+        _share_case(name, _half_of(name), over, show=statuses)
+        for name in ("rates-few-hosts", "rates-few-requests", "rates-wide", "shares-below")
+    ]
+
+
+def _rates_shown() -> Case:
+    """The last of its setup: rates are shown until the next interval ends, so that one stays long, too."""
+    shown = ejected("rates-shown"), Shown("rates-shown"), ShownAsJson("rates-shown")
+    return case("rates shown", *_in_one_interval(*_half_of("rates-shown")), *shown, setup=BY_SHARE)
 
 
 def _half_of(cluster: str) -> list[CaseStep]:
@@ -275,16 +310,13 @@ def _others() -> list[Case]:
 
 
 SETUP = TABLE.setup()
+BY_SHARE = SHARES.setup({"outlier_detection.interval_ms": SHORT})
 MADE = [case for make in (_failures, _ends, _split, _retries, _rest, _shares, _several, _others) for case in make()]
 
 KEYED = Table("outliers-runtime")
 for each in ("limit", "enforcing", "percent", "rest"):
     KEYED.pair(each, consecutive_5xx=5, base_ejection_time="60s")
 RUNTIME = KEYED.setup({"outlier_detection.consecutive_5xx": 2, "outlier_detection.interval_ms": 100})
-
-
-def modify(**keys: int) -> Admin:
-    return Admin("POST /runtime_modify?" + "&".join(f"outlier_detection.{key}={value}" for key, value in keys.items()))
 
 
 BY_RUNTIME = [
