@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.processes import LOAD_CORES, free_port, pinned
+from bench.processes import LOAD_CORES, accepts, pinned
+from envoymesh.testing.mesh import free_ports
 
 ROOT = Path(__file__).parents[1]
 SETTLE = 3.0
@@ -35,7 +37,8 @@ def _command(environment: Mapping[str, str], *words: str) -> str:
 @contextmanager
 def _mesh() -> Iterator[tuple[dict[str, int], dict[str, str]]]:
     """A mesh: its ports, and the environment of commands for it."""
-    ports = {name: free_port() for name in ("PORT_PROXY", "PORT_HTTPS", "PORT_ADMIN", "PORT_PAGE")}
+    names = ("PORT_PROXY", "PORT_HTTPS", "PORT_ADMIN", "PORT_PAGE")
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     with tempfile.TemporaryDirectory(prefix="envoymesh-") as folder:
         own = {**{name: str(port) for name, port in ports.items()}, "ENVOYMESH_NETWORK": "127.77.0.0/16"}
         environment = {**os.environ, **own, "ENVOYMESH_STATE": folder}
@@ -64,15 +67,22 @@ def _cpu(pids: Mapping[str, int]) -> dict[str, float]:
 @contextmanager
 def _looking(port: int) -> Iterator[None]:
     """A browser that has the page open."""
-    answer = urllib.request.urlopen(f"http://127.0.0.1:{port}/api/events", timeout=60)
-    reader = threading.Thread(target=lambda: all(iter(lambda: answer.read1(1 << 16), b"")), daemon=True)
-    reader.start()
-    try:
-        yield
-    finally:
-        answer.fp.raw._sock.shutdown(2)
-        reader.join(10)
-        answer.close()
+    with socket.create_connection(("127.0.0.1", port)) as browser:
+        browser.sendall(b"GET /api/events HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        reader = threading.Thread(target=lambda: all(iter(lambda: browser.recv(1 << 16), b"")))
+        reader.start()
+        try:
+            yield
+        finally:
+            browser.shutdown(socket.SHUT_RDWR)
+            reader.join()
+
+
+def _served(admin: int) -> int:
+    """Requests that the front has had."""
+    url = f"http://127.0.0.1:{admin}/stats?filter=http.ingress_http.downstream_rq_total"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return int(answer.read().split()[-1])
 
 
 @contextmanager
@@ -114,13 +124,18 @@ def main() -> int:
     whole = given.rounds * 2 * (given.seconds + 2 * SETTLE) + 5
     with _mesh() as (ports, environment), _load(given.rate, ports["PORT_PROXY"], whole):
         rounds = []
-        pids = _pids(environment)
+        # The load is under way already: the page starts beside it.
+        while not (pids := _pids(environment)).keys() >= {"page-1 page"} or not accepts(ports["PORT_PAGE"]):
+            time.sleep(0.5)
+        begun, before = time.monotonic(), _served(ports["PORT_ADMIN"])
         for _ in range(given.rounds):
             idle = _measure(pids, given.seconds)
             with _looking(ports["PORT_PAGE"]):
                 watched = _measure(pids, given.seconds)
             rounds.append((idle, watched))
             time.sleep(SETTLE * 2)  # the page lingers
+        served = _served(ports["PORT_ADMIN"]) - before
+        print(f"{served / (time.monotonic() - begun):.0f} requests a second")
         _print(rounds)
     return 0
 

@@ -68,7 +68,7 @@ class Process:
         Raises:
             BenchError: the process ended, or `limit` seconds passed.
         """
-        while not _accepts(port):
+        while not accepts(port):
             if self._popen.poll() is not None or time.monotonic() > self.started + limit:
                 raise BenchError(f"{self.name} does not listen on {port}; its last words:\n{self.last_words()}")
             time.sleep(0.002)
@@ -117,7 +117,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _accepts(port: int) -> bool:
+def accepts(port: int) -> bool:
+    """Whether something listens on a port of the loopback."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
