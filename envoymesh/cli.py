@@ -325,6 +325,8 @@ def add_mesh(commands: argparse._SubParsersAction[Parser]) -> None:
     text = "where to serve it: http://127.0.0.1:8002, or the port of $PORT_PAGE"
     page.add_argument("--listen", metavar="URL", default="", help=text)
     page.add_argument("--url", default="", help="its address for people, where that is another one")
+    text = "the mesh runs in Docker on this machine: scale and kill it with the docker command"
+    page.add_argument("--docker", action="store_true", help=text)
     text = "find the mesh by these names (in a container), the front first; without any it is the one of `up`"
     page.add_argument("service", metavar="SERVICE", nargs="*", default=[], help=text)
     _mesh_command(commands, place, "down", "Stop the mesh; nothing is left running.")
@@ -391,7 +393,7 @@ def run_mesh(given: argparse.Namespace) -> int:
         "stop": lambda: commands.stop(state, given.replica),
         "start": lambda: commands.start(state, given.replica),
         "kill": lambda: commands.kill(state, given.replica),
-        "page": lambda: run_page(given, state),
+        "page": lambda: run_page(given, state, [*files, Path("docker-compose.yaml").absolute()][0]),
         "down": lambda: commands.down(state),
         "examples": lambda: commands.examples(files, given.name, given.format),
     }
@@ -405,9 +407,9 @@ def run_init(given: argparse.Namespace) -> int:
     return commands.init(given.folder, force=given.force)
 
 
-def run_page(given: argparse.Namespace, state: State) -> int:
+def run_page(given: argparse.Namespace, state: State, file: Path) -> int:
     """Serve the page."""
     from envoymesh.page.command import run
 
     listen = given.listen or f"http://127.0.0.1:{os.environ.get('PORT_PAGE') or 8002}"
-    return run(state, given.service, listen, given.url)
+    return run(state, given.service, listen, given.url, file if given.docker else None)

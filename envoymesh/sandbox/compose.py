@@ -82,6 +82,7 @@ class Project:
         network: the loopback network of the replicas' addresses.
         title: what it shows, of an example; `watch` says in sentences what is to be seen.
         overlays: the files laid over the first.
+        name: Compose's name for it; empty for that of the folder.
     """
 
     file: Path
@@ -90,6 +91,7 @@ class Project:
     title: str = ""
     watch: tuple[str, ...] = ()
     overlays: tuple[Path, ...] = ()
+    name: str = ""
 
     def parted(self) -> tuple[Project, Project]:
         """The mesh, and its pages."""
@@ -158,6 +160,7 @@ def _project(file: Path, top: dict[str, Any]) -> Project:
         network=_network(extension.get("network", DEFAULT_NETWORK)),
         services=services,
         title=str(extension.get("title", "")),
+        name=str(top.get("name") or ""),
         watch=_words(extension["watch"], f"{EXTENSION}.watch") if "watch" in extension else (),
     )
 
