@@ -27,6 +27,9 @@ from envoymesh.page.runtime import FRONT_TIER, MeshRuntime
 STATIC = Path(__file__).parent / "static"
 LARGEST_BODY = 128 << 10
 MOST_VALUES = 50
+FIRST_LOOKS = 50
+"""Tenths of a second for which a request of the lab waits for the front to be known."""
+
 SILENCE = 15.0
 """Seconds after which a stream says something, so that a dead connection is noticed."""
 
@@ -147,7 +150,7 @@ class Page:
 
     async def _send(self, request: web.Request) -> web.StreamResponse:
         asked = await _asked(request)
-        await self._collector.look()
+        await self._wait_for_front()
         how = asked.get("how", "once")
         if how == "stop":
             return web.json_response(await self._sender.stop())
@@ -159,6 +162,14 @@ class Page:
         if how == "rate":
             return web.json_response(await self._sender.begin(wanted, _number(asked, "rate")))
         raise PageError("how is once, rate, burst or stop.", 400)
+
+    async def _wait_for_front(self) -> None:
+        """Until its listeners are known, for a little: the page may have been opened just now."""
+        for _ in range(FIRST_LOOKS):
+            await self._collector.look()
+            if any(each.configuration for each in self._collector.watches.values()):
+                return
+            await asyncio.sleep(0.1)
 
     def _front(self, tls: bool) -> str:
         for watch in self._collector.watches.values():

@@ -10,11 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from envoymesh.sandbox.addresses import PUBLISHED_ADDRESS
 from envoymesh.sandbox.compose import Project, Service, load
 from envoymesh.sandbox.errors import SandboxError
 from envoymesh.sandbox.examples import FOLDER, find
-from envoymesh.sandbox.preparation import check_sockets
 from envoymesh.sandbox.supervisor import Row, Supervisor
 
 Make = Callable[[Project, Mapping[str, int]], Supervisor]
@@ -51,9 +49,6 @@ class Mesh:
     async def open_pages(self) -> None:
         """Start the pages, and tell where they are. What hinders one is told too, and costs the mesh nothing."""
         try:
-            for row in self.pages.rows():
-                service = self.pages.project.services[row["Service"]]
-                check_sockets([(PUBLISHED_ADDRESS, port) for port in service.ports.values()], service.name)
             await self.pages.up()
         except SandboxError as error:
             self._say(f"The mesh runs without its page: {error}")

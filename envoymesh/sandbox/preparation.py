@@ -60,6 +60,8 @@ class Preparation:
             )
             wrote.append(copy)
             sockets.extend(adapted.sockets)
+        if replica.service.page:
+            sockets += [(replica.placement.address, port) for port in replica.service.ports.values()]
         environment = self._environment_of(replica)
         commands = {
             name: Command(

@@ -241,7 +241,7 @@ def test_a_taken_port_is_a_word_and_the_mesh_runs(tmp_path: Path) -> None:
         mesh = PagedMesh(tmp_path, page_port=taken.getsockname()[1])
         try:
             line = mesh.wait_for("The mesh runs without its page: .*")[0]
-            assert f"page cannot listen on 127.0.0.1:{taken.getsockname()[1]}: it is in use" in line
+            assert f"page-1 cannot listen on 127.0.0.1:{taken.getsockname()[1]}: it is in use" in line
             assert "PORT_PAGE" in line
             assert "front-envoy-1" in mesh.command("ps")
         finally:
