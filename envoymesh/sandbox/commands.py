@@ -179,7 +179,10 @@ def _detached(files: Sequence[Path], state: State, scale: Mapping[str, int]) -> 
     named = [word for file in files for word in ("--file", str(file))]
     words = [sys.executable, "-m", "envoymesh", "up", *named, "--state-dir", str(state.folder), *counts]
     state.folder.mkdir(parents=True, exist_ok=True)
-    with state.supervisor_log.open("wb") as log:
+    # Whoever could read the page's address there could change the mesh.
+    descriptor = os.open(state.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as log:
+        os.fchmod(descriptor, 0o600)
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     try:
         return _when_up(child, state)

@@ -93,7 +93,7 @@ class State:
         self.control.unlink(missing_ok=True)
         for folder in (self.replicas, self.logs):
             shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
+            folder.mkdir(mode=0o700)  # a page's log has its token
         self.generated.mkdir(exist_ok=True)
         self._token.unlink(missing_ok=True)
         descriptor = os.open(self._token, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

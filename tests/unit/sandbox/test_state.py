@@ -56,5 +56,6 @@ def test_every_run_has_a_token_of_its_own_that_only_its_user_reads(tmp_path: Pat
     first = state.token
     assert len(first) >= 32
     assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
+    assert state.logs.stat().st_mode & 0o777 == 0o700
     os.close(state.acquire())
     assert state.token not in ("", first)
