@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 
+from envoymesh.page.bodies import read_body
 from envoymesh.page.errors import PageError
 
 LARGEST_ANSWER = 16 << 20
@@ -37,7 +38,7 @@ class AdminClient:
             async with self._session.request(
                 method, f"http://{admin}{path}", data=body or None, timeout=timeout
             ) as answer:
-                found = await answer.content.read(LARGEST_ANSWER)
+                found = await read_body(answer.content, LARGEST_ANSWER)
                 text = found.decode("utf-8", "replace")
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             words = str(error) or type(error).__name__

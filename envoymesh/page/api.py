@@ -240,8 +240,8 @@ class Page:
 async def _asked(request: web.Request) -> dict[str, Any]:
     """The body. Errors: PageError (400)."""
     try:
-        found = json.loads(await request.text())
-    except ValueError:
+        found = json.loads(await request.read())
+    except (ValueError, RecursionError):
         raise PageError("A JSON object is expected.", 400) from None
     if not isinstance(found, dict):
         raise PageError("A JSON object is expected.", 400)
@@ -257,6 +257,7 @@ def _word(asked: dict[str, Any], name: str) -> str:
 
 def _number(asked: dict[str, Any], name: str) -> float:
     found = asked.get(name)
-    if isinstance(found, bool) or not isinstance(found, int | float):
+    # JSON of Python's has numbers that are none: NaN and Infinity.
+    if isinstance(found, bool) or not isinstance(found, int | float) or not abs(found) < 1e9:
         raise PageError(f"{name} is a number.", 400)
     return float(found)

@@ -41,6 +41,9 @@ def run(state: State, services: Sequence[str], listen: str, url: str, file: Path
     if place.scheme != "http" or port is None:
         print(f"envoymesh: --listen: {listen!r} is not http://ADDRESS:PORT", file=sys.stderr)
         return 1
+    if services and file is not None:
+        print("envoymesh: page: --docker finds the services by itself: name none", file=sys.stderr)
+        return 1
     if not services and file is None and not state.is_held():
         text = f"no mesh is running ({state.folder}); `envoymesh up` starts one, with its page"
         print(f"envoymesh: {text}", file=sys.stderr)

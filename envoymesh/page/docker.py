@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,8 @@ FRESH = 2.0
 
 PAGE = "page"
 _LABEL = "com.docker.compose"
+# A name that begins with a dash would be an option.
+_SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class DockerRuntime:
@@ -69,7 +72,7 @@ class DockerRuntime:
         """`docker compose up --scale`, which leaves the other containers alone."""
         if replicas > MOST_REPLICAS:
             raise PageError(f"The page asks for {MOST_REPLICAS} replicas at most.", 400)
-        if not service.replace("-", "").replace("_", "").isalnum():
+        if not _SERVICE.fullmatch(service):
             raise PageError(f"There is no service {service}.", 400)
         compose = ("compose", "-f", str(self._file), "-p", self._project)
         await _docker(*compose, "up", "-d", "--no-recreate", "--no-build", "--scale", f"{service}={replicas}", service)

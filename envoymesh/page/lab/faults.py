@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 
+from envoymesh.page.bodies import read_body
 from envoymesh.page.errors import PageError
 
 LARGEST = 64 << 10
@@ -42,7 +43,7 @@ class Faults:
             async with self._session.request(
                 method, f"http://{app}/faults", data=body or None, timeout=TIMEOUT
             ) as answer:
-                return answer.status, (await answer.content.read(LARGEST)).decode("utf-8", "replace")
+                return answer.status, (await read_body(answer.content, LARGEST)).decode("utf-8", "replace")
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise PageError(
                 f"The service at {app} does not answer: {str(error) or type(error).__name__}", 503

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from envoymesh.page.bodies import read_body
 from envoymesh.page.configuration import NOT_SHOWN
 from envoymesh.page.errors import PageError
 
@@ -92,7 +93,7 @@ class Sender:
         begun = time.monotonic()
         try:
             async with self._request(wanted) as answer:
-                body = await answer.content.read(LARGEST_BODY)
+                body = await read_body(answer.content, LARGEST_BODY)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise PageError(f"There was no answer: {str(error) or type(error).__name__}", 503) from None
         headers = {name: NOT_SHOWN if name.lower() in _HIDDEN else value for name, value in answer.headers.items()}
@@ -159,7 +160,7 @@ class Sender:
     async def _send(self, wanted: Wanted) -> int:
         try:
             async with self._request(wanted) as answer:
-                await answer.content.read(LARGEST_BODY)
+                await read_body(answer.content, 0)
                 return int(answer.status)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError, PageError):
             return 0

@@ -214,6 +214,8 @@ def test_a_rate_ends_with_the_last_page() -> None:
         ({"how": "rate", "rate": 201}, "at most 200 a second"),
         ({"how": "burst", "count": 1001}, "1 to 1000 requests"),
         ({"how": "burst"}, "count is a number"),
+        ({"how": "burst", "count": float("inf")}, "count is a number"),
+        ({"how": "rate", "rate": float("nan")}, "rate is a number"),
         ({"how": "once", "path": "http://elsewhere/"}, "A path begins with /"),
         ({"how": "once", "path": "/a b"}, "A path begins with /"),
         ({"how": "once", "method": "CONNECT"}, "CONNECT is none of"),
