@@ -75,9 +75,9 @@ $(ATHERIS_TRIED): $(STAMP)
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: 'atheris>=3,<4'
 	@touch $@
 
-# Every room that has compiled modules, and what reads settings into them, but for filters and upstream: their fakes stand for
-# traits that derive from other traits, and of those mypyc lets an interpreted class override only what is their own.
-COMPILED := $(addprefix tests/unit/,access_loggers admin fields formatter http matching network router server stats)
+# Every room that has compiled modules, and what reads settings into them or runs between them.
+COMPILED := $(addprefix tests/unit/,access_loggers admin explain fields filters formatter http matching network router scripting \
+  server stats upstream)
 
 compiled: $(STAMP) ## Run unit tests on compiled modules, which it builds first (needs a C compiler)
 	$(BIN)/python -m tests.support.compiled

@@ -33,7 +33,7 @@ from tests.support.traits import repeat_inherited
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(os.environ.get("ENVOYMESH_COMPILED_FOR_TESTS") or ROOT / ".venv" / "compiled-for-tests")
 MANIFEST = KEPT / "manifest.json"
-SUBCLASSED = {"runtime": "RuntimeReader", "upstream.pool.pools": "ConnectionPools", "network.api": "ClientTls"}
+SUBCLASSED = {"runtime": "RuntimeReader", "upstream.pool.pools": "ConnectionPools"}
 """Classes that are no traits, and that tests derive from, by module."""
 
 BOTH_ROLES = """\
@@ -54,7 +54,8 @@ def combinations() -> list[tuple[str, ...]]:
 
 def mark() -> str:
     """What a build must have been made from to be fresh."""
-    return hashlib.sha256(f"{fingerprint()} {combinations()} {SUBCLASSED}".encode()).hexdigest()
+    how = [Path(__file__).with_name(name).read_text() for name in ("compiled.py", "traits.py")]
+    return hashlib.sha256(f"{fingerprint()} {combinations()} {how}".encode()).hexdigest()
 
 
 def fresh() -> bool:

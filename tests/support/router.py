@@ -311,6 +311,14 @@ class FakeClient(stands_for(StreamDecoderFilterCallbacks)):
             self._bench.destroy()
 
 
+def async_client(
+    dispatcher: FakeDispatcher, store: Store | None = None, random: Callable[[], float] = lambda: 0.5
+) -> AsyncClient:
+    """What sends requests from inside, as 10.9.9.9."""
+    stats = AsyncClientStats.create((store or Store()).scope("http.async-client."))
+    return AsyncClient(dispatcher, stats, random, b"10.9.9.9")
+
+
 class RouterBench:
     """A router filter with a client in front and a cluster behind it. The stream ends with its answer, as Envoy's."""
 
@@ -331,8 +339,7 @@ class RouterBench:
         self.mirror = BenchCluster(self.dispatcher, 1, 3, self.runtime)
         self.store = Store()
         self.stats = RouterStats.create(self.store.scope("http.p."))
-        client_stats = AsyncClientStats.create(self.store.scope("http.async-client."))
-        self.async_client = AsyncClient(self.dispatcher, client_stats, random, b"10.9.9.9")
+        self.async_client = async_client(self.dispatcher, self.store, random)
         route = None
         if action is not None:
             route = Route("r", None, action)

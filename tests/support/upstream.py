@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from envoymesh.errors import CodecProtocolError
-from envoymesh.http.codec import ClientCodec, HttpProtocol, RequestEncoder, ResponseDecoder, StreamResetReason
+from envoymesh.http.codec import (
+    ClientCodec,
+    HttpProtocol,
+    RequestEncoder,
+    ResponseDecoder,
+    StreamCallbacks,
+    StreamResetReason,
+)
 from envoymesh.upstream.api import PoolCallbacks, PoolFailureReason
 from tests.support.fakes import FakeConnection, FakeConnector, FakeDispatcher
 from tests.support.stand_ins import stands_for
@@ -55,6 +62,7 @@ class FakeCodec(stands_for(ClientCodec)):
         self.on_dispatch: Any = None
         self.eof_error = False
         self.is_amid_message = False
+        self.has_connect = False
         self.most = 0
 
     @property
@@ -106,8 +114,8 @@ class FakeCodec(stands_for(ClientCodec)):
         self.dispatched.append(b"<below>")
 
 
-class Asker(stands_for(PoolCallbacks, ResponseDecoder)):
-    """Asks for streams; also their decoder. Every request ends in `ready`, `failures` or by `cancel`."""
+class Asker(stands_for(PoolCallbacks, ResponseDecoder, StreamCallbacks)):
+    """Asks for streams, and is all that they tell. Every request ends in `ready`, `failures` or by `cancel`."""
 
     def __init__(self) -> None:
         self.ready: FakeStream | None = None

@@ -20,6 +20,7 @@ from envoymesh.router.table import ClusterAction
 from envoymesh.server.listeners import read_http_filters
 from envoymesh.stats import Store
 from tests.support.fakes import FakeDispatcher, FakeRuntime
+from tests.support.router import async_client
 
 HTTP = "envoy.extensions.filters.http."
 CONTEXT = RouteFactoryContext(
@@ -124,9 +125,11 @@ def test_a_filter_that_is_disabled_in_the_list() -> None:
         reader(kind, name="b", disabled=True, typed_config=types["buffer.v3.Buffer"]),
         reader(kind, name="r", typed_config=types["router.v3.Router"]),
     ]
-    context: Any = HttpFilterFactoryContext(
-        None, None, FakeDispatcher(), Store().scope("http."), lambda: 0.5, FakeRuntime()
-    )  # type: ignore[arg-type]
+    clusters: Any = None
+    dispatcher = FakeDispatcher()
+    context = HttpFilterFactoryContext(
+        clusters, async_client(dispatcher), dispatcher, Store().scope("http."), lambda: 0.5, FakeRuntime()
+    )
     assert [each.disabled for each in read_http_filters(listed, context)] == [True, False]
 
 

@@ -15,8 +15,11 @@ from envoymesh.upstream.settings import ClusterSettings, DnsSettings, EndpointSe
 from tests.support.fakes import FakeConnector, FakeDispatcher, FakeResolver, FakeRuntime
 
 
-class MadeTls(ClientTls):
-    """What `make_tls` gives."""
+class MadeTls:
+    """What `make_tls` gives; implements `network.api.ClientTls`."""
+
+    def for_names(self, server_name: str, subject_alt_names: tuple[str, ...]) -> ClientTls:
+        return self
 
 
 class World:

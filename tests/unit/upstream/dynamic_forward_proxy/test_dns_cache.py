@@ -10,34 +10,20 @@ from envoymesh.errors import ConfigError
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.network.api import Address
 from envoymesh.stats import Store
-from envoymesh.upstream.api import LoadBalancerContext
 from envoymesh.upstream.authority import host_of, port_of
 from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.dynamic_forward_proxy.cluster import DynamicForwardProxy
 from envoymesh.upstream.dynamic_forward_proxy.dns_cache import CachedHost, DnsCaches, LoadStatus, normalize_host
-from envoymesh.upstream.host import FAILED_ACTIVE_HC, Host
+from envoymesh.upstream.host import FAILED_ACTIVE_HC
 from envoymesh.upstream.host_set import PrioritySet
 from envoymesh.upstream.settings import ClusterSettings, DnsCacheSettings
+from tests.support.balancing import Context
 from tests.support.fakes import FakeDispatcher, FakeResolver, FakeRuntime
 
 
-class Request(LoadBalancerContext):
+def request(host: str) -> Context:
     """A request for a host."""
-
-    def __init__(self, host: str) -> None:
-        self._headers = RequestHeaders(b"GET", b"/", host.encode(), b"http")
-
-    def should_select_another_host(self, host: Host) -> bool:
-        return False
-
-    def host_selection_attempts(self) -> int:
-        return 0
-
-    def hash_key(self) -> int | None:
-        return None
-
-    def downstream_headers(self) -> RequestHeaders | None:
-        return self._headers
+    return Context(headers=RequestHeaders(b"GET", b"/", host.encode(), b"http"))
 
 
 class World:
@@ -169,7 +155,7 @@ def test_a_name_that_nobody_uses_is_forgotten() -> None:
     world.known(ttl=60.0)
     for _ in range(3):
         world.dispatcher.advance(60.0)
-        assert world.proxy.choose_host(Request("a")) is not None, "this is a use"
+        assert world.proxy.choose_host(request("a")) is not None, "this is a use"
         if not world.resolver.last.done:
             world.resolver.last.answer("10.0.0.1", ttl=60.0)
 
@@ -224,25 +210,25 @@ def test_two_caches_of_a_name_are_one_and_must_agree() -> None:
 def test_a_host_stays_when_its_addresses_change() -> None:
     world = World()
     world.known()
-    host = world.proxy.choose_host(Request("a"))
+    host = world.proxy.choose_host(request("a"))
     assert host is not None
     assert (host.address, host.hostname) == (Address("10.0.0.1", 80), "a:80")
     world.dispatcher.advance(60.0)
     world.resolver.last.answer("10.0.0.2", "10.0.0.3")
-    assert world.proxy.choose_host(Request("a:80")) is host
+    assert world.proxy.choose_host(request("a:80")) is host
     assert (host.address, host.additional_addresses) == (Address("10.0.0.2", 80), (Address("10.0.0.3", 80),))
 
 
 def test_a_host_that_nobody_knows_or_that_is_ill() -> None:
     world = World()
     world.known()
-    assert world.proxy.choose_host(Request("b")) is None
-    assert world.proxy.choose_host(Request("")) is None
+    assert world.proxy.choose_host(request("b")) is None
+    assert world.proxy.choose_host(request("")) is None
     assert world.proxy.choose_host(None) is None
-    host = world.proxy.choose_host(Request("a"))
+    host = world.proxy.choose_host(request("a"))
     assert host is not None
     host.health_flag_set(FAILED_ACTIVE_HC)
-    assert world.proxy.choose_host(Request("a")) is None
+    assert world.proxy.choose_host(request("a")) is None
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from envoymesh.upstream.outlier.api import EjectionType
 from envoymesh.upstream.outlier.event_log import OutlierEventLog
-from envoymesh.upstream.outlier.host_monitor import DetectorHostMonitor
+from envoymesh.upstream.outlier.host_monitor import ConsecutiveErrorObserver, DetectorHostMonitor
 from envoymesh.upstream.outlier.keys import OutlierKeys
 from envoymesh.upstream.outlier.settings import OutlierDetectionSettings
 from tests.support.balancing import host
 from tests.support.fakes import FakeDispatcher, FakeRuntime
+from tests.support.stand_ins import stands_for
 
 
 class Lines:
@@ -21,9 +22,13 @@ class Lines:
         self.lines.append(data)
 
 
+class Nobody(stands_for(ConsecutiveErrorObserver)):
+    """Is told nothing here."""
+
+
 def logged(wall_time: float, why: EjectionType, average: float = -1.0, limit: float = -1.0, name: str = "c") -> bytes:
     lines = Lines()
-    monitor = DetectorHostMonitor(host(1), OutlierKeys(OutlierDetectionSettings(), FakeRuntime()), False, None)  # type: ignore[arg-type]
+    monitor = DetectorHostMonitor(host(1), OutlierKeys(OutlierDetectionSettings(), FakeRuntime()), False, Nobody())
     OutlierEventLog(lines, FakeDispatcher(wall_time=wall_time)).log_eject(name, monitor, why, True, average, limit)
     (line,) = lines.lines
     return line

@@ -19,7 +19,7 @@ from envoymesh.filters.http.dynamic_forward_proxy.filter import (
     UpstreamAddressState,
 )
 from envoymesh.filters.http.registry import read_route_filter_config
-from envoymesh.http.filter import FilterHeadersStatus
+from envoymesh.http.filter import FilterHeadersStatus, StreamDecoderFilterCallbacks
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.stream_info import ResponseFlag, StreamInfo
 from envoymesh.network.api import Address
@@ -31,6 +31,7 @@ from envoymesh.upstream.cluster_info import ClusterInfo
 from envoymesh.upstream.dynamic_forward_proxy.dns_cache import DnsCaches
 from envoymesh.upstream.settings import ClusterSettings, DnsCacheSettings
 from tests.support.fakes import FakeConnection, FakeDispatcher, FakeResolver, FakeRuntime
+from tests.support.stand_ins import stands_for
 
 KIND = "envoy.extensions.filters.http.dynamic_forward_proxy.v3."
 CONTINUE, STOP, STOP_ALL = (
@@ -46,7 +47,7 @@ class Cluster:
         self.info = ClusterInfo(self.settings, Store().scope("cluster.c."), FakeRuntime())
 
 
-class World:
+class World(stands_for(StreamDecoderFilterCallbacks)):
     """A filter with a stream around it; the callbacks are this object."""
 
     def __init__(

@@ -14,12 +14,18 @@ from envoymesh.errors import ConfigError
 from envoymesh.filters.http.factory_context import HttpFilterFactoryContext
 from envoymesh.filters.http.health_check.config import health_check_filter_factory
 from envoymesh.filters.http.health_check.filter import HealthCheckFilter
-from envoymesh.http.filter import FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus
+from envoymesh.http.filter import (
+    FilterDataStatus,
+    FilterHeadersStatus,
+    FilterTrailersStatus,
+    StreamDecoderFilterCallbacks,
+)
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders
 from envoymesh.http.stream_info import ResponseFlag
 from envoymesh.stats import Store
 from envoymesh.upstream.stats import ClusterStats
 from tests.support.fakes import FakeDispatcher
+from tests.support.stand_ins import stands_for
 
 KIND = "envoy.extensions.filters.http.health_check.v3.HealthCheck"
 PATH = {"name": ":path", "string_match": {"exact": "/hc"}}
@@ -43,7 +49,7 @@ class Info:
         self.flags = 0
 
 
-class World:
+class World(stands_for(StreamDecoderFilterCallbacks)):
     """A filter's settings, and what requests were answered with."""
 
     def __init__(self, **settings: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from envoymesh.http.codec import HttpProtocol, StreamResetReason
+from envoymesh.http.headers import ResponseHeaders
 from envoymesh.router.retry import RetryPolicy
 from envoymesh.router.table import ClusterAction
 from envoymesh.upstream.api import PoolFailureReason
@@ -209,7 +210,7 @@ def test_too_many_retries_at_once() -> None:
 def test_an_interim_response_decides() -> None:
     bench = RouterBench(hedged(), hosts=2)
     first, second = two_tries(bench)
-    first.decoder.decode_1xx_headers(type("H", (), {"status": 103})())
+    first.decoder.decode_1xx_headers(ResponseHeaders(103, []))
     assert (bench.client.interim, second.reset) == ([103], StreamResetReason.LOCAL_RESET)
     first.answer(503)
     assert bench.client.status == 503

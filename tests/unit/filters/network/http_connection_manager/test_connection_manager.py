@@ -18,7 +18,7 @@ from envoymesh.filters.network.http_connection_manager.settings import HttpConne
 from envoymesh.filters.network.http_connection_manager.stats import HttpConnectionManagerStats, ListenerHttpStats
 from envoymesh.formatter import Formatter
 from envoymesh.http.failed_requests import FailedRequests
-from envoymesh.http.filter import FilterDataStatus, FilterHeadersStatus
+from envoymesh.http.filter import FilterDataStatus, FilterHeadersStatus, WatermarkCallbacks
 from envoymesh.http.filter_manager.filter_plan import FilterChainFactory, NamedFilter
 from envoymesh.http.headers import ResponseHeaders
 from envoymesh.http.http1 import Http1Settings
@@ -31,6 +31,7 @@ from envoymesh.router.table import RouteTable
 from envoymesh.stats import Store
 from tests.support.fakes import FakeConnection, FakeDispatcher, FakeRuntime
 from tests.support.http2 import frames_of
+from tests.support.stand_ins import stands_for
 from tests.unit.filters.network.http_connection_manager.streams import DecoderFilter, EncoderFilter
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -40,31 +41,38 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n" + DATE + b"server: envoy\r\n\r\
 LOG = "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION%\n"
 
 
+class Watermarks(stands_for(WatermarkCallbacks)):
+    """Those that were told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def on_above_write_buffer_high_watermark(self) -> None:
+        self.told.append("above")
+
+    def on_below_write_buffer_low_watermark(self) -> None:
+        self.told.append("below")
+
+
 class Upstream(DecoderFilter):
-    """A terminal filter: the test answers in its place. Also hears watermarks."""
+    """A terminal filter: the test answers in its place."""
 
     def __init__(self) -> None:
         super().__init__(FilterHeadersStatus.STOP, [FilterDataStatus.STOP_NO_BUFFER] * 100)
-        self.watermarks: list[str] = []
+        self.watermarks = Watermarks()
 
     def answer(self, *body: bytes, status: int = 200, length: bool = True) -> None:
         whole = b"".join(body)
         self.decoder_callbacks.stream_info.upstream_host = Address("10.0.0.9", 80)
         headers = ResponseHeaders(status, [(b"content-length", b"%d" % len(whole))] if length else [])
-        self.decoder_callbacks.add_downstream_watermark_callbacks(self)
+        self.decoder_callbacks.add_downstream_watermark_callbacks(self.watermarks)
         self.decoder_callbacks.encode_headers(headers, not body, "via_upstream")
         for index, piece in enumerate(body, 1):
             self.decoder_callbacks.encode_data(piece, index == len(body))
 
     def begin(self, *fields: tuple[bytes, bytes]) -> None:
-        self.decoder_callbacks.add_downstream_watermark_callbacks(self)
+        self.decoder_callbacks.add_downstream_watermark_callbacks(self.watermarks)
         self.decoder_callbacks.encode_headers(ResponseHeaders(200, list(fields)), False, "via_upstream")
-
-    def on_above_write_buffer_high_watermark(self) -> None:
-        self.watermarks.append("above")
-
-    def on_below_write_buffer_low_watermark(self) -> None:
-        self.watermarks.append("below")
 
 
 def as_named(each: Any) -> NamedFilter:
@@ -490,14 +498,14 @@ def test_watermarks_balance() -> None:
     edge.receive(GET)
     edge.connection.above_high_watermark()
     edge.upstream.begin((b"content-length", b"2"))
-    assert edge.upstream.watermarks == ["above"]
+    assert edge.upstream.watermarks.told == ["above"]
     edge.connection.below_low_watermark()
     edge.connection.above_high_watermark()
     edge.connection.below_low_watermark()
-    assert edge.upstream.watermarks == ["above", "below"] * 2
+    assert edge.upstream.watermarks.told == ["above", "below"] * 2
     edge.upstream.decoder_callbacks.encode_data(b"hi", True)
     edge.connection.above_high_watermark()
-    assert edge.upstream.watermarks == ["above", "below"] * 2, "the stream is gone"
+    assert edge.upstream.watermarks.told == ["above", "below"] * 2, "the stream is gone"
 
 
 def test_a_full_upstream_stops_the_reading() -> None:

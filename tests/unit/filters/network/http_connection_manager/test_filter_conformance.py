@@ -32,7 +32,7 @@ from envoymesh.upstream.cluster import Cluster
 from envoymesh.upstream.dynamic_forward_proxy.dns_cache import DnsCaches
 from tests.support.fakes import FakeConnection, FakeResolver, FakeRuntime
 from tests.support.python_files import PASSING, own_reader
-from tests.support.router import BenchCluster
+from tests.support.router import BenchCluster, async_client
 from tests.unit.filters.network.http_connection_manager.test_connection_manager import Edge
 
 SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -159,7 +159,9 @@ class ConformanceEdge(Edge):
         self.dispatcher.report = lambda what, error: self.raised.append(f"{what}: {error!r}")  # type: ignore[method-assign]
         scope = Store().scope("http.t.")
         self.dns_caches = DnsCaches(scope, lambda dns: FakeResolver(), self.dispatcher, lambda: 0.5, FakeRuntime())
-        context: Any = HttpFilterFactoryContext(self, None, self.dispatcher, scope, lambda: 0.5, FakeRuntime())  # type: ignore[arg-type]
+        context: Any = HttpFilterFactoryContext(
+            self, async_client(self.dispatcher), self.dispatcher, scope, lambda: 0.5, FakeRuntime()
+        )  # type: ignore[arg-type]
         self._subject = kind.read(reader(subject, settings), context)
         self._router = FILTERS[ROUTER].read(reader(ROUTER, {}), context)
 

@@ -15,6 +15,7 @@ from envoymesh.filters.network.http_connection_manager.header_mutation import (
 )
 from envoymesh.filters.network.http_connection_manager.request_id import RequestIdGenerator
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
+from envoymesh.http.filter_manager.filter_plan import FilterChainFactory
 from envoymesh.http.headers import HeaderMap, RequestHeaders, ResponseHeaders, is_upgrade
 from envoymesh.network.api import PipeAddress
 from envoymesh.router.table import RouteTable
@@ -28,7 +29,9 @@ Fields = list[tuple[bytes, bytes]]
 
 
 def settings(**options: Any) -> HttpConnectionManagerSettings:
-    return HttpConnectionManagerSettings("t", RouteTable("r", []), (), local_address="192.168.1.9", **options)
+    return HttpConnectionManagerSettings(
+        "t", RouteTable("r", []), FilterChainFactory([]), local_address="192.168.1.9", **options
+    )
 
 
 def mutate(
@@ -224,7 +227,7 @@ def test_via_and_user_agent() -> None:
 def test_internal_only_headers_go_at_the_edge() -> None:
     table = RouteTable("r", [], internal_only=[b"x-secret"])
     headers = RequestHeaders(b"GET", b"/", b"a", fields=[(b"x-secret", b"1")])
-    edge = HttpConnectionManagerSettings("t", table, (), use_remote_address=True)
+    edge = HttpConnectionManagerSettings("t", table, FilterChainFactory([]), use_remote_address=True)
     mutate_request_headers(headers, edge, Peer(REMOTE, b"http", b"1"), RequestIdGenerator(bytes), is_upgrade=False)
     assert b"x-secret" not in headers
 

@@ -11,6 +11,7 @@ from envoymesh.filters.network.http_connection_manager.request_checks import Ref
 from envoymesh.filters.network.http_connection_manager.settings import HttpConnectionManagerSettings
 from envoymesh.filters.network.http_connection_manager.stats import HttpConnectionManagerStats
 from envoymesh.http.codec import HttpProtocol
+from envoymesh.http.filter_manager.filter_plan import FilterChainFactory
 from envoymesh.http.headers import RequestHeaders
 from envoymesh.http.http1 import Http1Settings
 from envoymesh.network.api import Address
@@ -22,7 +23,7 @@ LOCAL = Address("127.0.0.1", 8080)
 
 
 def check(headers: RequestHeaders, protocol: HttpProtocol = HttpProtocol.HTTP11, **options: Any) -> Refusal | None:
-    settings = HttpConnectionManagerSettings("t", RouteTable("r", []), (), **options)
+    settings = HttpConnectionManagerSettings("t", RouteTable("r", []), FilterChainFactory([]), **options)
     return check_request(headers, protocol, settings, STATS, LOCAL)
 
 
