@@ -81,7 +81,7 @@ def test_what_is_done_with_them(folder: Path) -> None:
             (runtime.act("service1-2", "rm"), "rm is none of"),
             (runtime.scale("service1", 101), "100 replicas at most"),
             (runtime.scale("--privileged=x", 1), "There is no service"),
-        (runtime.scale("-d", 1), "There is no service"),
+            (runtime.scale("-d", 1), "There is no service"),
         ):
             with pytest.raises(PageError, match=words):
                 await wrong
